@@ -97,11 +97,12 @@ async fn the_openapi_document_names_the_methods_that_the_router_takes() -> Resul
     let larder = Larder::before(&origin, "").await?;
     let document: serde_json::Value = serde_json::from_slice(&larder.admin("/openapi.json").await?.body)?;
     for (path, methods) in document["paths"].as_object().expect("paths") {
-        let concrete = path.replace("{key}", "x").replace("{id}", "x");
+        let concrete = path.replace("{key}", "x").replace("{id}", "x").replace("{name}", "x");
         let answer = Client::connect(larder.admin_address()).await?.exchange("PATCH", &concrete, &[], "").await?;
-        let allowed = answer.header("allow").unwrap_or_default().replace("GET,HEAD", "GET");
+        let mut allowed: Vec<_> = answer.header("allow").unwrap_or_default().split(',').filter(|method| *method != "HEAD").collect();
+        allowed.sort_unstable();
         let described: Vec<_> = methods.as_object().expect("methods").keys().map(|method| method.to_uppercase()).collect();
-        assert_eq!((answer.status, vec![allowed]), (405, described), "{path}");
+        assert_eq!((answer.status, allowed.join(",")), (405, described.join(",")), "{path}");
     }
     Ok(())
 }

@@ -49,6 +49,7 @@ mod request_limit;
 mod sdks;
 mod servers;
 mod servers_under_load;
+mod shared_limits;
 mod shops;
 mod sockets;
 mod standing;

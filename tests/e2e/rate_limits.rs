@@ -195,7 +195,7 @@ async fn clients_are_told_apart_by_the_key_and_their_credentials_are_shown_nowhe
     assert_refused(&larder.get("/b").await?);
     let question = "{\"url\": \"http://x/a\", \"headers\": {\"authorization\": \"Bearer hush-1\"}, \"client\": \"192.0.2.1\"}";
     let mut admin = larder_testkit::Client::connect(larder.admin_address()).await?;
-    let explained = admin.exchange("POST", "/explain", &[], question).await?.text();
+    let explained = admin.exchange("POST", "/explain", &[("Content-Type", "application/json")], question).await?.text();
     assert!(explained.contains("limit `per-token` counts requests of `*") && explained.contains("0 of 1 are left"), "{explained}");
     assert!(!explained.contains("hush-1\"}") && !larder.admin("/metrics").await?.text().contains("hush"), "{explained}");
     Ok(())
@@ -254,6 +254,37 @@ async fn a_request_waits_for_as_long_as_the_limit_lets_it_and_no_longer() -> Res
 }
 
 #[tokio::test]
+async fn an_operator_sees_how_clients_stand_and_gives_one_back_what_it_has_used() -> Result<()> {
+    let origin = origin().await?;
+    let larder = Larder::before(&origin, &limit("per-tenant", "max = 2\nkey = [\"route\", \"header:x-tenant\"]")).await?;
+    for target in ["/a", "/b"] {
+        assert_eq!(larder.request("GET", target, &[("X-Tenant", "acme")], "").await?.status, 200);
+    }
+    assert_refused(&larder.request("GET", "/c", &[("X-Tenant", "acme")], "").await?);
+    let json = |response: Response| serde_json::from_str::<serde_json::Value>(&response.text()).expect("JSON");
+    let limits = json(larder.admin("/limits").await?);
+    assert_eq!(
+        (&limits[0]["name"], &limits[0]["requests"]["refused"], &limits[0]["clients"]),
+        (&"per-tenant".into(), &1.into(), &1.into())
+    );
+    let clients = json(larder.admin("/limits/per-tenant").await?);
+    let key = clients["clients"][0]["key"].as_str().expect("a key").to_owned();
+    assert!(key.ends_with("/acme"), "{clients}");
+    let client = format!("/limits/per-tenant/{}", key.replace('*', "%2A"));
+    let report = json(larder.admin(&client).await?);
+    assert_eq!((&report["used"], &report["max"], &report["remaining"]), (&2.into(), &2.into(), &0.into()), "{report}");
+    assert!(report["reset_in_seconds"].as_u64().is_some_and(|seconds| (3590..=3600).contains(&seconds)), "{report}");
+    let mut admin = larder_testkit::Client::connect(larder.admin_address()).await?;
+    assert_eq!(admin.exchange("DELETE", &client, &[], "").await?.status, 204);
+    assert_eq!(admin.exchange("DELETE", &client, &[], "").await?.status, 404);
+    assert_eq!(larder.admin(&client).await?.status, 404);
+    assert_eq!(larder.request("GET", "/c", &[("X-Tenant", "acme")], "").await?.status, 200);
+    let unknown = larder.admin("/limits/per-tennant").await?;
+    assert!(unknown.status == 404 && unknown.text().contains("did you mean `per-tenant`?"), "{unknown:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_strictest_of_several_limits_speaks_and_a_refused_request_takes_nothing_from_the_others() -> Result<()> {
     let origin = origin().await?;
     let limits = [limit("wide", "max = 10\ncount = \"requests\""), limit("narrow", "max = 2\ncount = \"requests\"")].concat();
@@ -281,7 +312,7 @@ async fn a_reload_keeps_what_was_used_of_a_limit_that_it_does_not_change() -> Re
     assert_refused(&larder.get("/a").await?);
     larder.write_config(&larder::config(&origin.url(), &limits(5)))?;
     larder.hang_up()?;
-    larder.metric_reaches("larder_config_reloads_total", &["outcome=\"applied\""], 1.0).await?;
+    larder.metric_reaches("larder_config_reloads_total", &["result=\"applied\""], 1.0).await?;
     let response = larder.get("/a").await?;
     assert_eq!((response.status, left(&response)), (200, Some(("wide".to_owned(), 1))), "{response:?}");
     assert_eq!(outcome(&larder, "wide", "admitted").await?, 2.0);

@@ -54,6 +54,7 @@ pub fn main() -> ExitCode {
         cli::Command::Explain(explain) => explain.run(),
         cli::Command::Keys(keys) => keys.run(),
         cli::Command::Show(show) => show.run(),
+        cli::Command::Limits(limits) => limits.run(),
         cli::Command::Tail(tail) => tail.run(),
         cli::Command::Top(top) => top.run(),
         cli::Command::Stats(stats) => stats.run(),

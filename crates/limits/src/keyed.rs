@@ -71,7 +71,7 @@ impl<T: Default> Keyed<T> {
     }
 
     /// Forgets those of which this is not so.
-    pub fn retain(&self, mut keep: impl FnMut(&mut T) -> bool) {
+    pub fn retain(&self, keep: impl Fn(&mut T) -> bool) {
         self.all.retain(|_, value| keep(&mut value.lock()));
     }
 

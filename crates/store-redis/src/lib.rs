@@ -27,7 +27,7 @@
 //! 3. `log` follows the log of invalidations and puts new ones in;
 //! 4. `journal` keeps invalidations that Redis does not take yet;
 //! 5. `link` connects, and gives every operation its deadline, its breaker and its observer;
-//! 6. `turns` is what replicas do in turn, such as health checks, and `vault` what they keep besides, such as certificates;
+//! 6. `turns` is what replicas do in turn, such as health checks, `vault` what they keep besides, such as certificates, and `limit` what they count together;
 //! 7. `value` names keys, and compresses and seals what is stored; `scripts` is what Redis does in one step.
 
 mod channel;
@@ -36,6 +36,7 @@ mod entry;
 #[doc(hidden)]
 pub mod fuzzing;
 mod journal;
+mod limit;
 mod link;
 mod log;
 mod scripts;
@@ -50,6 +51,7 @@ pub use channel::Message;
 pub use larder_redis_options::{
     Compression, InvalidRedisUrl, InvalidSealKey, RedisOptions, RedisServers, RedisUrl, SealKey, SealKeys, WriteMode,
 };
+pub use limit::{LimitAsk, LimitGrant};
 pub use link::{Clocks, Operation, RedisObserver};
 pub use log::{Examination, ExaminedServer, ReplicaInfo, ServerInfo, examine};
 pub use stats::RedisStats;

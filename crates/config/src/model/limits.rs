@@ -30,6 +30,10 @@ pub struct RateLimit {
     pub over: LimitOver,
     /// How long a request waits at most before it is refused, where `over` is [`LimitOver::Delay`].
     pub max_delay: Duration,
+    /// Whether replicas count together, in Redis.
+    pub shared: bool,
+    /// Units that a replica gets from Redis at a time, where it is shared.
+    pub batch: u64,
     /// Whether answers have the fields `X-RateLimit-*` as well.
     pub legacy_fields: bool,
     /// Clients that are known at the same time.

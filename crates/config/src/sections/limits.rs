@@ -30,13 +30,13 @@ const KEY_FORM: &str = "strings like \"client\", \"header:authorization\", \"coo
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// The limits that are right; mistakes are noted.
-pub(crate) fn read(root: &mut Table<'_>, routes: &[Route], fallback: Option<&Route>) -> Vec<RateLimit> {
+pub(crate) fn read(root: &mut Table<'_>, routes: &[Route], fallback: Option<&Route>, has_redis: bool) -> Vec<RateLimit> {
     let all: Vec<&Route> = routes.iter().chain(fallback).collect();
     let mut names = Vec::new();
-    root.tables("limits").into_iter().filter_map(|table| limit(table, &all, &mut names)).collect()
+    root.tables("limits").into_iter().filter_map(|table| limit(table, &all, has_redis, &mut names)).collect()
 }
 
-fn limit(mut table: Table<'_>, all: &[&Route], names: &mut Vec<Spanned<String>>) -> Option<RateLimit> {
+fn limit(mut table: Table<'_>, all: &[&Route], has_redis: bool, names: &mut Vec<Spanned<String>>) -> Option<RateLimit> {
     let (span, mistakes) = (table.span(), table.mistakes());
     table.require("name", "like name = \"per-client\": answers, metrics and `larder limits` know the limit by it");
     table.require("max", "like max = 100");
@@ -49,29 +49,13 @@ fn limit(mut table: Table<'_>, all: &[&Route], names: &mut Vec<Spanned<String>>)
     let max = amount(&mut table, "max", count);
     let per = per(&mut table);
     let burst = amount(&mut table, "burst", count);
-    let over = table.one_of("over", &OVERS);
-    let max_delay = positive(&mut table, "max_delay");
+    let (over, max_delay) = beyond(&mut table, algorithm, count);
+    let (shared, batch) = sharing(&mut table, has_redis, count, burst.or(max));
     let legacy_fields = table.boolean("legacy_fields").unwrap_or_default();
     let max_keys = table.integer("max_keys", 1_000..=10_000_000).and_then(|count| usize::try_from(count).ok()).unwrap_or(100_000);
     if burst.is_some() && algorithm != Algorithm::TokenBucket {
         let mistake = Mistake::new("only a token bucket has a `burst`");
-        mistakes.error(span.clone(), mistake.hint("leave it out: a window gives all of `max` at once"));
-    }
-    if let Some(over) = over.as_ref().filter(|over| *over.get_ref() == LimitOver::Delay)
-        && (algorithm != Algorithm::TokenBucket || count == LimitCount::Bytes)
-    {
-        let mistake = Mistake::new("only a token bucket of requests or misses can delay");
-        mistakes
-            .error(over.span(), mistake.hint("a window would let all that wait go at its end: leave `algorithm` out, or say \"reject\""));
-    }
-    let over = over.map_or(LimitOver::Reject, Spanned::into_inner);
-    if max_delay.is_some() && over != LimitOver::Delay {
-        let mistake = Mistake::new("`max_delay` counts only with over = \"delay\"");
-        mistakes.error(span.clone(), mistake.hint("add that, or leave `max_delay` out"));
-    }
-    if let Some(delay) = max_delay.filter(|delay| *delay > MAX_DELAY) {
-        let mistake = Mistake::new(format!("a request would wait for up to {}", crate::display_duration(delay)));
-        mistakes.error(span, mistake.hint("at most \"60s\": clients go away sooner"));
+        mistakes.error(span, mistake.hint("leave it out: a window gives all of `max` at once"));
     }
     table.finish();
     let (key, routes, max) = (key?, routes?, max?);
@@ -86,7 +70,9 @@ fn limit(mut table: Table<'_>, all: &[&Route], names: &mut Vec<Spanned<String>>)
         burst: burst.unwrap_or(max),
         count,
         over,
-        max_delay: max_delay.unwrap_or(Duration::from_secs(1)),
+        shared,
+        batch,
+        max_delay,
         legacy_fields,
         max_keys,
     })
@@ -106,6 +92,54 @@ fn named(table: &mut Table<'_>, names: &mut Vec<Spanned<String>>) -> Option<Stri
     }
     names.push(name.clone());
     Some(name.into_inner())
+}
+
+/// `over` and `max_delay`.
+fn beyond(table: &mut Table<'_>, algorithm: Algorithm, count: LimitCount) -> (LimitOver, Duration) {
+    let (span, mistakes) = (table.span(), table.mistakes());
+    let over = table.one_of("over", &OVERS);
+    let max_delay = positive(table, "max_delay");
+    if let Some(over) = over.as_ref().filter(|over| *over.get_ref() == LimitOver::Delay)
+        && (algorithm != Algorithm::TokenBucket || count == LimitCount::Bytes)
+    {
+        let hint = "a window would let all that wait go at its end: leave `algorithm` out, or say \"reject\"";
+        mistakes.error(over.span(), Mistake::new("only a token bucket of requests or misses can delay").hint(hint));
+    }
+    let over = over.map_or(LimitOver::Reject, Spanned::into_inner);
+    if max_delay.is_some() && over != LimitOver::Delay {
+        let mistake = Mistake::new("`max_delay` counts only with over = \"delay\"");
+        mistakes.error(span.clone(), mistake.hint("add that, or leave `max_delay` out"));
+    }
+    if let Some(delay) = max_delay.filter(|delay| *delay > MAX_DELAY) {
+        let mistake = Mistake::new(format!("a request would wait for up to {}", crate::display_duration(delay)));
+        mistakes.error(span, mistake.hint("at most \"60s\": clients go away sooner"));
+    }
+    (over, max_delay.unwrap_or(Duration::from_secs(1)))
+}
+
+/// `shared` and `batch`, where a client may have so many units at once.
+fn sharing(table: &mut Table<'_>, has_redis: bool, count: LimitCount, capacity: Option<u64>) -> (bool, u64) {
+    let (span, mistakes) = (table.span(), table.mistakes());
+    let shared = table.boolean_at("shared");
+    let batch = table.integer("batch", 1..=10_000);
+    if let Some(shared) = shared.as_ref().filter(|shared| *shared.get_ref()) {
+        if !has_redis {
+            let mistake = Mistake::new("`shared` needs a Redis that replicas share");
+            mistakes.error(shared.span(), mistake.hint("add [store.redis] with url = \"redis://…\", or leave `shared` out"));
+        }
+        if count == LimitCount::Bytes {
+            let mistake = Mistake::new("bytes are counted by each replica for itself");
+            mistakes.error(shared.span(), mistake.hint("leave `shared` out, and divide `max` by the number of replicas"));
+        }
+    }
+    let shared = shared.is_some_and(Spanned::into_inner);
+    if batch.is_some() && !shared {
+        mistakes.error(span, Mistake::new("`batch` counts only with shared = true").hint("add that, or leave `batch` out"));
+    } else if let Some(batch) = batch.filter(|batch| capacity.is_some_and(|capacity| *batch > capacity)) {
+        let mistake = Mistake::new(format!("a replica would take {batch} at once, which is more than there are"));
+        mistakes.error(span, mistake.hint("a tenth of `max` is much"));
+    }
+    (shared, batch.unwrap_or(1))
 }
 
 /// A number of requests, or a size where bytes are counted.

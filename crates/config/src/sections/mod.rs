@@ -66,7 +66,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let warm = warm::read(&mut root, &server, routes.iter().chain(&fallback));
     let tags = tags::response_tags(&mut root);
     let prices = prices::read(&mut root);
-    let limits = limits::read(&mut root, &routes, fallback.as_ref());
+    let limits = limits::read(&mut root, &routes, fallback.as_ref(), redis.is_some());
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
     root.finish();

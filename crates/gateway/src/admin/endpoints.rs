@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 
 use super::access::Access;
 use super::sessions::{Session, Sessions};
-use super::{events, explain, keys, plane, purge, standing, stats, tail, warm};
+use super::{events, explain, keys, limits, plane, purge, standing, stats, tail, warm};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;
 use crate::purge::Refused;
@@ -65,6 +65,9 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/events", scope: TokenScope::Purge, handler: || post(events::events) },
     Endpoint { path: "/keys", scope: TokenScope::Read, handler: || get(keys::keys) },
     Endpoint { path: "/entries/{*key}", scope: TokenScope::Read, handler: || get(keys::entry) },
+    Endpoint { path: "/limits", scope: TokenScope::Read, handler: || get(limits::limits) },
+    Endpoint { path: "/limits/{name}", scope: TokenScope::Read, handler: || get(limits::clients) },
+    Endpoint { path: "/limits/{name}/{*key}", scope: TokenScope::Read, handler: || get(limits::client).delete(limits::forgive) },
     Endpoint { path: "/upstreams", scope: TokenScope::Read, handler: || get(standing::upstreams) },
     Endpoint { path: "/replicas", scope: TokenScope::Read, handler: || get(standing::replicas) },
     Endpoint { path: "/alerts", scope: TokenScope::Read, handler: || get(standing::alerts) },

@@ -10,6 +10,7 @@ mod endpoints;
 mod events;
 mod explain;
 mod keys;
+mod limits;
 mod plane;
 mod purge;
 mod readiness;

@@ -8,6 +8,7 @@ mod explain_reason;
 mod explained;
 mod import;
 mod keys;
+mod limits;
 mod packaging;
 mod paper;
 mod purge;
@@ -30,6 +31,7 @@ pub use explain::Explain;
 pub use explain_reason::ExplainReason;
 pub use import::{Import, ImportFrom};
 pub use keys::{Keys, Show};
+pub use limits::Limits;
 pub use packaging::{Completions, Man, Schema};
 pub use purge::Purge;
 pub use ready::Ready;
@@ -84,6 +86,8 @@ pub enum Command {
     Keys(Keys),
     /// Show what is stored under a key or URL
     Show(Show),
+    /// Say how limits and their clients stand, or give a client back what it has used
+    Limits(Limits),
     /// Say what the cache of a running gateway is worth: ratios by requests, bytes and origin time
     Stats(Stats),
     /// Print requests as they happen

@@ -8,6 +8,7 @@ use larder_tower::{FetchError, FetchErrorKind};
 use smallvec::SmallVec;
 
 use super::running::{LimitOutcome, RunningLimit};
+use super::shared::Answer;
 use super::{Keys, RouteLimits};
 use crate::config::{LimitCount, LimitOver};
 use crate::upstream::UpstreamError;
@@ -41,6 +42,20 @@ impl From<Over> for UpstreamError {
     }
 }
 
+/// What Redis has said about a request, by the places of shared limits; empty where it was not asked. In the request's extensions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answers(SmallVec<[(usize, Answer); 2]>);
+
+impl Answers {
+    pub(super) fn of(&self, place: usize) -> Option<&Answer> {
+        self.0.iter().find(|(own, _)| *own == place).map(|(_, answer)| answer)
+    }
+
+    pub(super) fn add(&mut self, place: usize, answer: Answer) {
+        self.0.push((place, answer));
+    }
+}
+
 /// Clients that are charged for the bytes of an answer once they are known, each with the place of its limit.
 pub(crate) type ByteClients = SmallVec<[(usize, Client); 1]>;
 
@@ -68,20 +83,22 @@ impl Asked {
         for (place, _) in &self.taken {
             let limit = limits.at(*place);
             if limit.settings.count != LimitCount::Bytes {
-                limit.table().give_back(keys.get(*place), 1);
+                limit.give_back(keys.get(*place));
             }
         }
     }
 
     /// Asks one limit more. With `may_wait` a request that does not fit in may do so later.
-    pub(super) fn ask(&mut self, limits: &RouteLimits, place: usize, keys: &Keys, may_wait: bool) -> Result<(), Over> {
+    pub(super) fn ask(&mut self, limits: &RouteLimits, place: usize, keys: &Keys, answers: &Answers, may_wait: bool) -> Result<(), Over> {
         let (limit, key) = (limits.at(place), keys.get(place));
-        let standing = self.standing(limit, place, key, may_wait);
+        let standing = self.standing(limit, place, key, answers, may_wait);
         let note = Note { limit: place, remaining: standing.remaining, reset: seconds(standing.reset) };
         let is_observer = limit.settings.over == LimitOver::Observe;
         if standing.allowed || is_observer {
             let outcome = match standing {
                 Standing { allowed: false, .. } => LimitOutcome::Observed,
+                // A shared limit has taken what is there later only.
+                Standing { retry_after: 1.., .. } if is_observer => LimitOutcome::Observed,
                 Standing { retry_after: 1.., .. } => LimitOutcome::Delayed,
                 _ => LimitOutcome::Admitted,
             };
@@ -106,19 +123,12 @@ impl Asked {
         Err(over)
     }
 
-    fn standing(&mut self, limit: &RunningLimit, place: usize, key: &str, may_wait: bool) -> Standing {
-        let (settings, now) = (&limit.settings, limit.now());
-        if settings.count == LimitCount::Bytes {
+    fn standing(&mut self, limit: &RunningLimit, place: usize, key: &str, answers: &Answers, may_wait: bool) -> Standing {
+        if limit.settings.count == LimitCount::Bytes {
             self.bytes.push((place, limit.table().client(key)));
-            return limit.table().look(key, now, 1);
+            return limit.table().look(key, limit.now(), 1);
         }
-        match settings.over {
-            LimitOver::Observe => limit.table().charge(key, now, 1),
-            LimitOver::Delay if may_wait => {
-                limit.table().take_within(key, now, 1, u64::try_from(settings.max_delay.as_micros()).unwrap_or(u64::MAX))
-            }
-            _ => limit.table().take(key, now, 1),
-        }
+        limit.take(key, answers.of(place), may_wait)
     }
 
     /// The strictest limit speaks.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 
-use super::asked::{Asked, ByteClients, Over};
+use super::asked::{Answers, Asked, ByteClients, Over};
 use super::fields::policies;
 use super::keys::KeyFacts;
+use super::shared::Shared;
 use super::ticket::Entered;
 use super::{Keys, RunningLimit};
 use crate::config::{Config, LimitCount, LimitKey, LimitOver, RateLimit, Route};
 use crate::path_matcher::PathMatcher;
+use crate::redis::Redis;
 use crate::telemetry::access_log::ByteObserver;
 use crate::telemetry::snapshot::LimitSnapshot;
 
@@ -38,9 +40,9 @@ pub(crate) struct RouteLimits {
 
 impl Limits {
     /// Those of a configuration. What was used under a limit that `before` has too goes on.
-    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, matchit::InsertError> {
+    pub(crate) fn new(config: &Config, redis: Option<&Redis>, before: Option<&Self>) -> Result<Self, matchit::InsertError> {
         let known = |limit: &RateLimit| before?.all.iter().find(|known| known.settings.name == limit.name);
-        let running = |limit: &RateLimit| Arc::new(RunningLimit::new(limit.clone(), known(limit).map(|known| &**known)));
+        let running = |limit: &RateLimit| Arc::new(RunningLimit::new(limit.clone(), redis, known(limit).map(|known| &**known)));
         let all: Vec<_> = config.limits.iter().map(running).collect();
         let routes = config.routes.iter().chain(&config.fallback).enumerate();
         let by_route = routes.map(|(index, route)| RouteLimits::of(index, route, &all)).collect::<Result<_, _>>()?;
@@ -50,6 +52,16 @@ impl Limits {
     /// Those of a route; `None`: it has none.
     pub(crate) fn of_route(&self, route: usize) -> Option<&Arc<RouteLimits>> {
         self.by_route.get(route)?.as_ref()
+    }
+
+    /// Each of them.
+    pub(crate) fn all(&self) -> &[Arc<RunningLimit>] {
+        &self.all
+    }
+
+    /// Whether any limit may have to ask Redis before the look-up.
+    pub(crate) fn ask_ahead(&self) -> bool {
+        self.all.iter().any(|limit| limit.shared().is_some() && limit.settings.count != LimitCount::Misses)
     }
 
     /// Forgets clients that stand as new ones do.
@@ -112,8 +124,9 @@ impl RouteLimits {
     /// Asks the limits on requests and bytes about a request that is answered without waiting; `None`, and nothing has happened, where it does not
     /// just fit in.
     pub(crate) fn enter_at_once(&self, keys: &Keys) -> Option<Entered> {
-        let mut asked = Asked::default();
-        let fits = (0..self.door).all(|place| asked.ask(self, place, keys, false).is_ok() && asked.held.is_none());
+        let (mut asked, unasked) = (Asked::default(), Answers::default());
+        let fits = self.is_ready(0, self.door, keys)
+            && (0..self.door).all(|place| asked.ask(self, place, keys, &unasked, false).is_ok() && asked.held.is_none());
         if !fits {
             asked.give_back(self, keys);
             return None;
@@ -122,15 +135,48 @@ impl RouteLimits {
     }
 
     /// Asks the limits on requests and bytes.
-    pub(crate) fn enter(&self, keys: &Keys) -> Result<Entered, Over> {
-        self.ask(0, self.door, keys).map(Entered::of)
+    pub(crate) fn enter(&self, keys: &Keys, answers: &Answers) -> Result<Entered, Over> {
+        self.ask(0, self.door, keys, answers).map(Entered::of)
+    }
+
+    /// Asks Redis what [`Self::enter`] needs; `None` where it needs nothing.
+    pub(crate) fn ask_ahead(self: &Arc<Self>, keys: Keys) -> Option<impl Future<Output = Answers> + Send + 'static> {
+        if self.is_ready(0, self.door, &keys) {
+            return None;
+        }
+        let limits = Arc::clone(self);
+        Some(async move { limits.inquire(0, limits.door, &keys).await })
+    }
+
+    /// Whether nothing needs to be asked of Redis for the limits at these places.
+    pub(super) fn is_ready(&self, from: usize, to: usize, keys: &Keys) -> bool {
+        (from..to).all(|place| self.at(place).shared().is_none_or(|shared| shared.is_ready(keys.get(place), self.at(place).now())))
+    }
+
+    /// Asks Redis for the units of a request under the shared limits at these places, in one question for all.
+    pub(super) async fn inquire(&self, from: usize, to: usize, keys: &Keys) -> Answers {
+        let shared = |place: usize| Some((place, self.at(place), self.at(place).shared()?));
+        let needy = |(place, limit, shared): &(usize, &RunningLimit, &Shared)| !shared.is_ready(keys.get(*place), limit.now());
+        let places: Vec<_> = (from..to).filter_map(shared).filter(needy).collect();
+        let mut answers = Answers::default();
+        let Some((_, _, first)) = places.first() else { return answers };
+        let asks: Vec<_> = places.iter().map(|(place, limit, shared)| shared.ask(&limit.settings, keys.get(*place))).collect();
+        let grants = first.redis().store().limit(&asks).await.ok();
+        for (index, (place, _, shared)) in places.iter().enumerate() {
+            let grant = grants.as_ref().map(|grants| grants[index]);
+            if grant.is_some() {
+                shared.settled(&asks[index]);
+            }
+            answers.add(*place, grant);
+        }
+        answers
     }
 
     /// Asks the limits at these places. Where one refuses, nothing was taken from the others.
-    pub(super) fn ask(&self, from: usize, to: usize, keys: &Keys) -> Result<Asked, Over> {
+    pub(super) fn ask(&self, from: usize, to: usize, keys: &Keys, answers: &Answers) -> Result<Asked, Over> {
         let mut asked = Asked::default();
         for place in from..to {
-            if let Err(over) = asked.ask(self, place, keys, true) {
+            if let Err(over) = asked.ask(self, place, keys, answers, true) {
                 asked.give_back(self, keys);
                 return Err(over);
             }

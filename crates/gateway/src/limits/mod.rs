@@ -4,17 +4,21 @@
 //! 2. [`RouteLimits::enter`]: limits on requests and on bytes are asked before the look-up, at both doors. A hit waits for nothing there.
 //! 3. [`MissTicket::ask`]: limits on misses are asked when the origin is about to be asked, once for each request of a client. So a hit, a follower and
 //!    a refresh in the background take nothing.
-//! 4. [`RouteLimits::for_each_field`]: the fields that tell the client how it stands. They are written into each answer and stored in none.
+//! 4. Where replicas count together ([`shared`]), Redis is asked before either of these, unless what this replica has reserved is enough.
+//! 5. [`RouteLimits::for_each_field`]: the fields that tell the client how it stands. They are written into each answer and stored in none.
 
 mod asked;
 mod fields;
 mod keys;
 mod limits_of;
+mod report;
 mod running;
+mod shared;
 mod ticket;
 
-pub(crate) use asked::{Note, Over};
+pub(crate) use asked::{Answers, Note, Over};
 pub(crate) use keys::Keys;
 pub(crate) use limits_of::{Limits, RouteLimits};
+pub(crate) use report::{ClientReport, ClientsReport, LimitReport};
 pub(crate) use running::{LimitOutcome, RunningLimit};
 pub(crate) use ticket::{MissTicket, NewTicket, UnderLimits};

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use larder_limits::Table;
+use larder_limits::{Standing, Table};
 use larder_tower::clock::monotonic;
 
-use crate::config::RateLimit;
+use super::shared::{Answer, Shared};
+use crate::config::{LimitOver, RateLimit};
+use crate::redis::Redis;
 use crate::telemetry::snapshot::{LabelledCount, LimitSnapshot};
 
 /// What became of a request that a limit holds for.
@@ -47,16 +49,23 @@ pub(crate) struct RunningLimit {
 #[derive(Debug)]
 struct Usage {
     table: Table,
+    /// Where replicas count together.
+    shared: Option<Shared>,
     began: Instant,
 }
 
 impl RunningLimit {
     /// What `before` has counted goes on by its name, and what its clients have used goes on where key and rate are the same.
-    pub(super) fn new(settings: RateLimit, before: Option<&Self>) -> Self {
-        let fresh = || Arc::new(Usage { table: Table::new(settings.rate(), settings.max_keys), began: monotonic() });
+    pub(super) fn new(settings: RateLimit, redis: Option<&Redis>, before: Option<&Self>) -> Self {
+        let shared = || redis.filter(|_| settings.shared).map(|redis| Shared::new(redis.clone(), settings.max_keys));
+        let fresh = || Arc::new(Usage { table: Table::new(settings.rate(), settings.max_keys), shared: shared(), began: monotonic() });
         let is_same = |before: &&Self| {
             let (then, now) = (&before.settings, &settings);
-            then.rate() == now.rate() && then.key == now.key && then.count == now.count && then.max_keys == now.max_keys
+            then.rate() == now.rate()
+                && then.key == now.key
+                && then.count == now.count
+                && then.max_keys == now.max_keys
+                && then.shared == now.shared
         };
         let usage = before.filter(is_same).map_or_else(fresh, |before| Arc::clone(&before.usage));
         let counts = before.map_or_else(Arc::default, |before| Arc::clone(&before.counts));
@@ -65,6 +74,32 @@ impl RunningLimit {
 
     pub(crate) fn table(&self) -> &Table {
         &self.usage.table
+    }
+
+    /// What this replica knows of the clients where replicas count together.
+    pub(super) fn shared(&self) -> Option<&Shared> {
+        self.usage.shared.as_ref()
+    }
+
+    /// Takes one unit of a client, by what Redis has answered where it was asked. With `may_wait` one may be taken that is there later.
+    pub(super) fn take(&self, key: &str, answer: Option<&Answer>, may_wait: bool) -> Standing {
+        let (settings, now, table) = (&self.settings, self.now(), self.table());
+        match (self.shared(), settings.over) {
+            (Some(shared), _) => shared.take(table, key, now, answer),
+            (None, LimitOver::Observe) => table.charge(key, now, 1),
+            (None, LimitOver::Delay) if may_wait => {
+                table.take_within(key, now, 1, u64::try_from(settings.max_delay.as_micros()).unwrap_or(u64::MAX))
+            }
+            (None, _) => table.take(key, now, 1),
+        }
+    }
+
+    /// Gives back the unit that was taken last.
+    pub(super) fn give_back(&self, key: &str) {
+        match self.shared() {
+            Some(shared) => shared.give_back(self.table(), key, self.now()),
+            None => self.table().give_back(key, 1),
+        }
     }
 
     /// Microseconds, as the table counts them.
@@ -85,6 +120,7 @@ impl RunningLimit {
             limit: self.settings.name.to_string(),
             requests: LimitOutcome::ALL.into_iter().map(count).collect(),
             keys: self.table().len() as u64,
+            alone: self.shared().map(Shared::alone),
         }
     }
 }

@@ -7,7 +7,7 @@ use http::Extensions;
 use larder_tower::InBackground;
 
 use super::asked::{Asked, ByteClients, stricter};
-use super::{Keys, Note, Over, RouteLimits};
+use super::{Answers, Keys, Note, Over, RouteLimits};
 
 /// A request that may be looked up.
 #[derive(Debug)]
@@ -112,23 +112,41 @@ impl MissTicket {
         extensions.get::<Self>().filter(|_| extensions.get::<InBackground>().is_none())
     }
 
-    /// Asks whether the origin may be asked, and after which time.
-    pub(crate) fn ask(&self) -> Result<Duration, Over> {
+    /// Asks whether the origin may be asked, and after which time; `None`, and nothing has happened, where Redis has to be asked for that.
+    pub(crate) fn ask_at_once(&self) -> Option<Result<Duration, Over>> {
+        let Inner { limits, keys, state } = &*self.0;
+        let is_new = matches!(*state.lock().unwrap_or_else(PoisonError::into_inner), State::New);
+        (!is_new || limits.is_ready(limits.door(), limits.len(), keys)).then(|| self.decide(&Answers::default()))
+    }
+
+    /// As [`Self::ask_at_once`], where that has to wait for Redis.
+    pub(crate) async fn ask(&self) -> Result<Duration, Over> {
+        match self.ask_at_once() {
+            Some(decided) => decided,
+            None => {
+                let Inner { limits, keys, .. } = &*self.0;
+                self.decide(&limits.inquire(limits.door(), limits.len(), keys).await)
+            }
+        }
+    }
+
+    fn decide(&self, answers: &Answers) -> Result<Duration, Over> {
         let Inner { limits, keys, state } = &*self.0;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*state {
-            State::Asked(_) => Ok(Duration::ZERO),
-            State::Held(over) => Err(over.clone()),
-            State::New => match limits.ask(limits.door(), limits.len(), keys) {
-                Ok(asked) => {
-                    *state = State::Asked(asked.note);
-                    Ok(asked.delay)
-                }
-                Err(over) => {
-                    *state = State::Held(over.clone());
-                    Err(over)
-                }
-            },
+        let asked = match &*state {
+            State::Asked(_) => return Ok(Duration::ZERO),
+            State::Held(over) => return Err(over.clone()),
+            State::New => limits.ask(limits.door(), limits.len(), keys, answers),
+        };
+        match asked {
+            Ok(asked) => {
+                *state = State::Asked(asked.note);
+                Ok(asked.delay)
+            }
+            Err(over) => {
+                *state = State::Held(over.clone());
+                Err(over)
+            }
         }
     }
 

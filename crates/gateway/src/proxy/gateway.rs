@@ -26,7 +26,7 @@ use crate::alerts::Alerts;
 use crate::client::{ClientConnection, effective_target};
 use crate::disk::Disk;
 use crate::jobs::Jobs;
-use crate::limits::UnderLimits;
+use crate::limits::{Answers, UnderLimits};
 use crate::listeners::Certificates;
 use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
@@ -145,10 +145,17 @@ impl Gateway {
     }
 
     /// Answers one request. A hit is answered before this returns.
-    pub(crate) fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
+    pub(crate) fn handle(self: &Arc<Self>, mut request: Request<Incoming>, peer: Peer) -> Handling {
         let started = monotonic();
-        let mut request = lingering(request);
         let active = self.active.load();
+        if let Some(answers) = ask_ahead(&active, &request, &peer) {
+            let gateway = Arc::clone(self);
+            return Handling::waiting(async move {
+                request.extensions_mut().insert(answers.await);
+                gateway.handle(request, peer).await
+            });
+        }
+        let mut request = lingering(request);
         let connection = peer.client_connection(request.version());
         let request_id = self.request_id(&active, request.headers_mut(), &connection);
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
@@ -230,6 +237,17 @@ impl Gateway {
     }
 }
 
+/// Asks Redis for what the limits of a request's route need before the look-up; `None` where they need nothing, or have it.
+fn ask_ahead(active: &ActiveConfig, request: &Request<Incoming>, peer: &Peer) -> Option<impl Future<Output = Answers> + Send + 'static> {
+    if !active.limits.ask_ahead() || request.extensions().get::<Answers>().is_some() {
+        return None;
+    }
+    let connection = peer.client_connection(request.version());
+    let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
+    let limits = active.limits_of(active.route(request, &target.authority)?.route().index())?;
+    limits.ask_ahead(limits.keys(request, target.client))
+}
+
 /// The facts about a request that has just been read.
 struct Arrival<'a> {
     connection: &'a ClientConnection,
@@ -241,7 +259,7 @@ struct Arrival<'a> {
 
 impl Gateway {
     /// Answers an authority that looks whether a host leads here. What is no challenge of ours may be one of the origin's.
-    async fn prove(&self, request: Request<Incoming>, peer: Peer, asked: ChallengeRequest) -> Answered {
+    async fn prove(self: &Arc<Self>, request: Request<Incoming>, peer: Peer, asked: ChallengeRequest) -> Answered {
         let started = monotonic();
         let Some(proof) = asked.answer().await else { return self.handle(request, peer).await };
         let active = self.active.load_full();

@@ -16,7 +16,7 @@ use super::request_id::X_REQUEST_ID;
 use super::tracing::{Exchange, Tracing};
 use crate::active::ActiveConfig;
 use crate::http1;
-use crate::limits::{LimitOutcome, MissTicket, NewTicket, Over, UnderLimits};
+use crate::limits::{Answers, LimitOutcome, MissTicket, NewTicket, Over, UnderLimits};
 use crate::problem::{LIMITED, Problem};
 use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
@@ -159,7 +159,10 @@ impl PendingAnswer {
     ) -> Result<(Duration, Option<NewTicket>), Over> {
         let Some(limits) = self.route.and_then(|route| active.limits_of(route)) else { return Ok(Default::default()) };
         let keys = limits.keys(request, client);
-        let entered = limits.enter(&keys).inspect_err(|over| self.limited = UnderLimits::refused(over))?;
+        let asked_ahead = request.extensions().get::<Answers>();
+        let entered = limits
+            .enter(&keys, asked_ahead.unwrap_or(&Answers::default()))
+            .inspect_err(|over| self.limited = UnderLimits::refused(over))?;
         let (delay, (limited, ticket)) = (entered.delay, entered.begun(limits, keys));
         self.limited = limited;
         Ok((delay, ticket))

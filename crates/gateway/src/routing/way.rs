@@ -122,7 +122,7 @@ impl RouteUpstream {
         client: TunnelClient,
     ) -> Result<Response<WayBody>, UpstreamError> {
         if let Some(ticket) = MissTicket::of(request.extensions()) {
-            tokio::time::sleep(ticket.ask()?).await;
+            tokio::time::sleep(ticket.ask().await?).await;
         }
         let Some(way) = &self.way else { return Ok(self.upstream.upgrade(request, client).await?.map(WayBody::from)) };
         let (mut parts, body) = request.into_parts();
@@ -143,17 +143,20 @@ impl Service<Request<RequestBody>> for RouteUpstream {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let client = self.client.take();
-        match MissTicket::of(request.extensions()).filter(|_| self.is_limited).map_or(Ok(Duration::ZERO), MissTicket::ask) {
-            Ok(Duration::ZERO) => self.send(request, client),
-            Ok(delay) => {
-                let way = self.clone();
-                Pooled::new(async move {
-                    tokio::time::sleep(delay).await;
-                    way.send(request, client).await
-                })
-            }
-            Err(over) => Pooled::new(std::future::ready(Err(over.into()))),
+        let Some(ticket) = MissTicket::of(request.extensions()).filter(|_| self.is_limited) else { return self.send(request, client) };
+        let at_once = ticket.ask_at_once();
+        if matches!(at_once, Some(Ok(Duration::ZERO))) {
+            return self.send(request, client);
         }
+        let (way, ticket) = (self.clone(), ticket.clone());
+        Pooled::new(async move {
+            let asked = match at_once {
+                Some(asked) => asked,
+                None => ticket.ask().await,
+            };
+            tokio::time::sleep(asked?).await;
+            way.send(request, client).await
+        })
     }
 }
 

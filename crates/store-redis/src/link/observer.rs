@@ -27,13 +27,15 @@ pub enum Operation {
     Publish,
     /// Replicas take turns at something, and tell each other what came of it, such as certificates.
     Turn,
+    /// Units of a shared limit are taken.
+    Limit,
     /// Something is published on a channel, for whoever hears it.
     Announce,
 }
 
 impl Operation {
     /// All of them, for metrics that are declared ahead.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Load,
         Self::Chunk,
         Self::Commit,
@@ -44,6 +46,7 @@ impl Operation {
         Self::Release,
         Self::Publish,
         Self::Turn,
+        Self::Limit,
         Self::Announce,
     ];
 
@@ -65,6 +68,7 @@ impl Operation {
             Self::Release => "release",
             Self::Publish => "publish",
             Self::Turn => "turn",
+            Self::Limit => "limit",
             Self::Announce => "announce",
         }
     }

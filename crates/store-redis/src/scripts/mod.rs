@@ -31,6 +31,7 @@ source!(RELAY_BEGIN, "relay_begin.lua");
 source!(RELAY_OPEN, "relay_open.lua");
 source!(RELAY_PIECE, "relay_piece.lua");
 source!(UNLOCK, "unlock.lua");
+source!(LIMIT, "limit.lua");
 source!(PUBLISH, "whole.lua", "publish.lua");
 source!(CATCH_UP, "whole.lua", "clock.lua", "catch_up.lua");
 source!(APPLIED, "clock.lua", "applied.lua");

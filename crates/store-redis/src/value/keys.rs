@@ -16,6 +16,7 @@
 //! PREFIX:{turn:digest}:w        the word that came of it
 //! PREFIX:{vault:digest}:v       a value that is no response, such as a certificate
 //! PREFIX:{vault:digest}:l       there while one replica has it to itself
+//! PREFIX:{limit:digest}:name:a  what a client has used under the shared limit of this name, by this algorithm
 //! PREFIX:{alive}:replica        counts on while this replica holds leases; one hash tag, so that one command reads several
 //! …:w                           the tokens of those of its leases that others wait for
 //! ```
@@ -142,6 +143,19 @@ impl VaultKey {
 
     pub(crate) fn lock(&self) -> &str {
         &self.lock
+    }
+}
+
+/// Where the usage of a client stands under shared limits. All of one client's limits have one hash tag.
+pub(crate) struct LimitKey(String);
+
+impl LimitKey {
+    pub(crate) fn new(prefix: &str, limit: &str, client: &str) -> Self {
+        Self(format!("{prefix}:{{limit:{}}}:{limit}", digest(client)))
+    }
+
+    pub(crate) fn of_algorithm(&self, word: &str) -> String {
+        format!("{}:{word}", self.0)
     }
 }
 

@@ -9,7 +9,7 @@ mod names;
 mod note;
 
 pub(crate) use holder::{Holder, holder};
-pub(crate) use keys::{EntryKey, RelayKey, TurnKey, VaultKey, alive, millis, ordered, wanted};
+pub(crate) use keys::{EntryKey, LimitKey, RelayKey, TurnKey, VaultKey, alive, millis, ordered, wanted};
 pub(crate) use larder_packing::{MIN_OFFLOADED, Packed, is_sealed, is_worth_compressing, open, pack, seal, unpack, unpack_chunk};
 pub use names::NameOfKey;
 pub(crate) use names::Names;

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::support::{CLOCKS, MINUTE, Replica, ask_for_lease, commit, granted, has_read_the_log, pattern, response, text};
 
-fn replica(cluster: &RedisCluster, seeds: usize, ledger: Arc<Ledger>) -> RedisStore {
+pub(crate) fn replica(cluster: &RedisCluster, seeds: usize, ledger: Arc<Ledger>) -> RedisStore {
     let urls = cluster.urls();
     let seeds = urls.iter().take(seeds).map(|url| RedisUrl::parse(url).unwrap()).collect();
     let mut options = RedisOptions::new(RedisServers::Cluster(seeds));

@@ -9,6 +9,7 @@ mod failures;
 mod forms;
 mod leases;
 mod leftovers;
+mod limits;
 mod log;
 mod messages;
 mod places;

@@ -13,4 +13,6 @@ pub struct LimitSnapshot {
     pub requests: Vec<LabelledCount>,
     /// Clients that it knows now.
     pub keys: u64,
+    /// Requests that this replica has decided about without Redis, where replicas count together.
+    pub alone: Option<u64>,
 }

@@ -230,7 +230,12 @@ pub(crate) fn filled() -> Snapshot {
             requests: ["hit", "stored"].into_iter().zip(40..).map(|(label, count)| LabelledCount { label, count }).collect(),
             is_running: true,
         }],
-        limits: vec![LimitSnapshot { limit: "per-client".to_owned(), requests: labelled([("admitted", 42), ("refused", 43)]), keys: 44 }],
+        limits: vec![LimitSnapshot {
+            limit: "per-client".to_owned(),
+            requests: labelled([("admitted", 42), ("refused", 43)]),
+            keys: 44,
+            alone: Some(45),
+        }],
         build: BuildSnapshot { version: "0.1.0", arch: "x86_64", os: "linux" },
         config: ConfigSnapshot {
             hash: Some("0123456789abcdef".to_owned()),

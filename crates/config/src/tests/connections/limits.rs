@@ -31,9 +31,11 @@ fn everything_can_be_said() {
     let limit = limits(
         "[[limits]]\nname = \"b\"\nroutes = [\"issue.g*\", \"project\"]\nkey = [\"client\", \"route\", \"header:X-Token\", \"cookie:s\", \"jwt:sub\", \"path:org\"]\n\
          unsafe_unverified = true\nalgorithm = \"token-bucket\"\nmax = 7\nper = \"250ms\"\nburst = 20\ncount = \"requests\"\nover = \"delay\"\nmax_delay = \"5s\"\n\
-         legacy_fields = true\nmax_keys = 1000",
+         legacy_fields = true\nmax_keys = 1000\nshared = true\nbatch = 5\n\
+         [store.redis]\nurl = \"redis://127.0.0.1\"",
     )
     .remove(0);
+    assert_eq!((limit.shared, limit.batch, limit.legacy_fields, limit.max_keys), (true, 5, true, 1000));
     assert_eq!(limit.rate(), Rate { algorithm: Algorithm::TokenBucket, max: 7, per: 250_000, burst: 20 });
     assert_eq!((limit.routes, limit.key.len()), (vec![0, 1], 6));
     assert_eq!((limit.count, limit.over, limit.max_delay), (LimitCount::Requests, LimitOver::Delay, Duration::from_secs(5)));
@@ -64,6 +66,13 @@ fn mistakes_in_a_limit_are_reported() {
         (&format!("{usual}\nroutes = [\"isue.list\"]"), "there is no route or class `isue.list`"),
         (&format!("{usual}\nroutes = []"), "the limit is for no route"),
         (&format!("{usual}\nover = \"delay\"\nalgorithm = \"sliding-window\""), "only a token bucket of requests or misses can delay"),
+        (&format!("{usual}\nshared = true"), "`shared` needs a Redis that replicas share"),
+        (&format!("{usual}\nbatch = 1"), "`batch` counts only with shared = true"),
+        (&format!("{usual}\nshared = true\nbatch = 2\n[store.redis]\nurl = \"redis://127.0.0.1\""), "a replica would take 2 at once"),
+        (
+            "name = \"a\"\nper = \"1s\"\nmax = \"1MiB\"\ncount = \"bytes\"\nshared = true\n[store.redis]\nurl = \"redis://127.0.0.1\"",
+            "bytes are counted by each replica for itself",
+        ),
         (&format!("{usual}\nmax_delay = \"1s\""), "`max_delay` counts only with over = \"delay\""),
         (&format!("{usual}\nover = \"delay\"\nmax_delay = \"5m\""), "a request would wait for up to 5m"),
     ] {
