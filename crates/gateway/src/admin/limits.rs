@@ -53,7 +53,7 @@ pub(super) async fn client(State(shared): State<Shared>, Path((name, key)): Path
     Ok((NO_STORE, Json(report)))
 }
 
-/// Gives a client back what it has used, for which the scope `admin` is needed.
+/// Gives a client back what it has used, for which the scope `admin` is needed, and tells how it stood before.
 pub(super) async fn forgive(
     State(shared): State<Shared>,
     Path((name, key)): Path<(String, String)>,
@@ -63,8 +63,8 @@ pub(super) async fn forgive(
 ) -> Result<impl IntoResponse, Refused> {
     shared.allow(TokenScope::Admin, &method, &uri, &headers)?;
     match named(&shared, &name)?.forgive(&key).await {
-        Ok(true) => Ok((StatusCode::NO_CONTENT, NO_STORE)),
-        Ok(false) => Err(unused(&name)),
+        Ok(Some(before)) => Ok((NO_STORE, Json(before))),
+        Ok(None) => Err(unused(&name)),
         Err(problem) => Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}."))),
     }
 }

@@ -134,13 +134,6 @@ impl AdminFlags {
         self.ask(request).await
     }
 
-    /// Asks for something to be deleted.
-    pub(crate) async fn delete(&self, target: &str) -> Result<(), String> {
-        let request = self.request(Method::DELETE, target)?.body(Full::default()).map_err(|error| error.to_string())?;
-        let (status, body) = self.admin.send(request).await?;
-        if status.is_success() { Ok(()) } else { Err(self.refusal(status, &body)) }
-    }
-
     async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Value, String> {
         let (status, body) = self.admin.send(request).await?;
         if status.is_success() {

@@ -39,8 +39,9 @@ impl Limits {
         let target: String =
             parts.chain([&self.name, &self.client].into_iter().flatten().map(|part| format!("/{}", encoded(part)))).collect();
         if self.give_back {
-            self.gateway.delete(&target).await?;
-            return Ok("given back".to_owned());
+            let answer = self.gateway.delete(&target).await?;
+            let before: ClientReport = self.gateway.known(answer)?;
+            return Ok(format!("{} given back", before.used));
         }
         let answer = self.gateway.get(&target).await?;
         if self.gateway.json {

@@ -103,15 +103,15 @@ impl RunningLimit {
         })
     }
 
-    /// Gives a client back all that it has used; tells whether it had used anything. An error is for people.
-    pub(crate) async fn forgive(&self, key: &str) -> Result<bool, String> {
-        let was_known = self.client(key).await.is_some();
+    /// Gives a client back all that it has used; tells how it stood before, where it had used anything. An error is for people.
+    pub(crate) async fn forgive(&self, key: &str) -> Result<Option<ClientReport>, String> {
+        let before = self.client(key).await;
         if let Some(shared) = self.shared() {
             let forgotten = shared.redis().store().forget_limit(&self.settings.name, key).await;
             forgotten.map_err(|error| format!("Redis was not told, so other replicas still count: {error}"))?;
             shared.forget(key);
         }
         self.table().forget(key);
-        Ok(was_known)
+        Ok(before)
     }
 }

@@ -45,8 +45,10 @@ pub(crate) fn on_error(request: &RequestContext, head: &StoredHead, now: Timesta
 /// response unless it is disconnected or doing so is explicitly permitted by the client or origin server [...] or by configuration or an
 /// out-of-band contract" (RFC 9111 §4.2.4). The prohibitions of that section, and a request's wish for "successful validation", count all the same.
 pub(crate) fn on_limit(request: &RequestContext, head: &StoredHead, now: Timestamp) -> bool {
-    let is_stale = head.staleness(now).is_some();
-    !head.no_cache() && !request.directives.no_cache && head.suits(request) && !(is_stale && head.must_revalidate())
+    if head.no_cache() || request.directives.no_cache || !head.suits(request) {
+        return false;
+    }
+    head.staleness(now).is_none() || !head.must_revalidate()
 }
 
 /// "An error is any situation that would result in a 500, 502, 503, or 504 HTTP response status code being returned" (RFC 5861 §4).
