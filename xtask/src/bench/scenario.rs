@@ -31,6 +31,8 @@ pub(super) enum Scenario {
     LogText,
     LogJson,
     Routes,
+    LimitedMisses,
+    LimitedRequests,
     FewConnections,
     ManyConnections,
     MillionKeys,
@@ -50,7 +52,7 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 34] = [
+    pub(super) const ALL: [Self; 36] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
@@ -69,6 +71,8 @@ impl Scenario {
         Self::LogText,
         Self::LogJson,
         Self::Routes,
+        Self::LimitedMisses,
+        Self::LimitedRequests,
         Self::FewConnections,
         Self::ManyConnections,
         Self::MillionKeys,
@@ -112,6 +116,8 @@ impl Scenario {
             Self::LogText => "log-text",
             Self::LogJson => "log-json",
             Self::Routes => "routes-1000",
+            Self::LimitedMisses => "limits-misses",
+            Self::LimitedRequests => "limits-requests",
             Self::FewConnections => "connections-10",
             Self::ManyConnections => "connections-5000",
             Self::MillionKeys => "spread-1m",
@@ -156,6 +162,8 @@ impl Scenario {
             Self::LogText => "Hot hit, 1 KiB, with the access log as text",
             Self::LogJson => "Hot hit, 1 KiB, with the access log as JSON",
             Self::Routes => "Hot hit, 1 KiB, under the last of 1,000 routes",
+            Self::LimitedMisses => "Hot hit, 1 KiB, where a limit counts the misses of each client",
+            Self::LimitedRequests => "Hot hit, 1 KiB, where a limit counts the requests of each client",
             Self::FewConnections => "Hot hit, 1 KiB, over 10 connections",
             Self::ManyConnections => "Hot hit, 1 KiB, over 5,000 connections",
             Self::MillionKeys => "Hits spread over 1,000,000 keys with query strings, 1 KiB",
@@ -199,7 +207,16 @@ impl Scenario {
     /// Whether it shows how one server's cost grows, and not how it compares: only the bare server stands beside it.
     pub(super) fn is_about_growth(self) -> bool {
         let policy = matches!(self, Self::Identity | Self::Vary | Self::Range | Self::LogText | Self::LogJson | Self::Routes);
-        policy || matches!(self, Self::FewConnections | Self::ManyConnections | Self::MillionKeys | Self::TwoCores)
+        policy
+            || matches!(
+                self,
+                Self::LimitedMisses
+                    | Self::LimitedRequests
+                    | Self::FewConnections
+                    | Self::ManyConnections
+                    | Self::MillionKeys
+                    | Self::TwoCores
+            )
     }
 
     /// Whether clients speak TLS: there is no bare server beside it.

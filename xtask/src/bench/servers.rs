@@ -185,6 +185,7 @@ impl Setup<'_> {
             Scenario::LogJson => "json",
             _ => "off",
         };
+        let limits = |count| format!("[[limits]]\nname = \"per-client\"\nmax = 1000000000\nper = \"1s\"\ncount = \"{count}\"\n");
         // The one that is asked for stands last.
         let routes: String = match self.scenario {
             Scenario::Routes => {
@@ -202,6 +203,9 @@ impl Setup<'_> {
                 )
             }
             Scenario::Identity => "[[routes]]\npath = \"/{*rest}\"\nscope = \"identity\"\n".to_owned(),
+            // So many that none is ever refused.
+            Scenario::LimitedMisses => limits("misses"),
+            Scenario::LimitedRequests => limits("requests"),
             _ => String::new(),
         };
         let listener = if self.scenario.has_tls() {

@@ -12,8 +12,9 @@ use larder_store::Tag;
 use matchit::InsertError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{PathMatcher, Router};
+use super::Router;
 use crate::config::{Config, KeyNameTemplate, NamePart, Route};
+use crate::path_matcher::PathMatcher;
 
 /// Bytes of the longest name.
 const MAX_LENGTH: usize = 256;
