@@ -86,7 +86,7 @@ impl ActiveConfig {
         let all = || config.routes.iter().chain(&config.fallback);
         let prices = Arc::new(config.prices.clone());
         let usages: Vec<Option<RouteUsage>> = all().map(|route| RouteUsage::of(route, &prices, &metrics)).collect();
-        let limits = Limits::new(&config, process.redis, before.map(|active| &active.limits))?;
+        let limits = Limits::new(&config, process.redis.map(Redis::store), before.map(|active| &active.limits))?;
         let way = |(index, (route, usage)): (usize, (&Route, &Option<RouteUsage>))| {
             let servers = &config.upstreams[route.upstream].servers;
             let way = RouteUpstream::new(upstreams[route.upstream].clone(), route, servers, &metrics, usage.clone());

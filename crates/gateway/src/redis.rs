@@ -20,7 +20,7 @@ use crate::upstream::{SharedChecks, UpstreamError};
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// The store with what is counted for it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Redis {
     store: RedisStore,
     metrics: Arc<RedisMetrics>,

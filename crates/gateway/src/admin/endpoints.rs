@@ -12,7 +12,8 @@ use axum::routing::{MethodRouter, delete, get, post};
 
 use super::access::Access;
 use super::sessions::{Session, Sessions};
-use super::{events, explain, keys, limits, plane, purge, standing, stats, tail, warm};
+use super::standing::limits;
+use super::{events, explain, keys, plane, purge, standing, stats, tail, warm};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;
 use crate::purge::Refused;

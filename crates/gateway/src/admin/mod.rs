@@ -10,7 +10,6 @@ mod endpoints;
 mod events;
 mod explain;
 mod keys;
-mod limits;
 mod plane;
 mod purge;
 mod readiness;

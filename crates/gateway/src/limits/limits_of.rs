@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderValue, Request};
+use larder_redis::RedisStore;
 
 use super::asked::{Answers, Asked, ByteClients, Over};
 use super::fields::policies;
@@ -13,7 +14,6 @@ use super::ticket::Entered;
 use super::{Keys, RunningLimit};
 use crate::config::{Config, LimitCount, LimitKey, LimitOver, RateLimit, Route};
 use crate::path_matcher::PathMatcher;
-use crate::redis::Redis;
 use crate::telemetry::access_log::ByteObserver;
 use crate::telemetry::snapshot::LimitSnapshot;
 
@@ -40,7 +40,7 @@ pub(crate) struct RouteLimits {
 
 impl Limits {
     /// Those of a configuration. What was used under a limit that `before` has too goes on.
-    pub(crate) fn new(config: &Config, redis: Option<&Redis>, before: Option<&Self>) -> Result<Self, matchit::InsertError> {
+    pub(crate) fn new(config: &Config, redis: Option<&RedisStore>, before: Option<&Self>) -> Result<Self, matchit::InsertError> {
         let known = |limit: &RateLimit| before?.all.iter().find(|known| known.settings.name == limit.name);
         let running = |limit: &RateLimit| Arc::new(RunningLimit::new(limit.clone(), redis, known(limit).map(|known| &**known)));
         let all: Vec<_> = config.limits.iter().map(running).collect();
@@ -66,7 +66,7 @@ impl Limits {
 
     /// Forgets clients that stand as new ones do.
     pub(crate) fn forget_idle(&self) {
-        self.all.iter().for_each(|limit| limit.table().forget_idle(limit.now()));
+        self.all.iter().for_each(|limit| limit.forget_idle());
     }
 
     pub(crate) fn snapshot(&self) -> Vec<LimitSnapshot> {
@@ -161,7 +161,7 @@ impl RouteLimits {
         let mut answers = Answers::default();
         let Some((_, _, first)) = places.first() else { return answers };
         let asks: Vec<_> = places.iter().map(|(place, limit, shared)| shared.ask(&limit.settings, keys.get(*place))).collect();
-        let grants = first.redis().store().limit(&asks).await.ok();
+        let grants = first.redis().limit(&asks).await.ok();
         for (index, (place, _, shared)) in places.iter().enumerate() {
             let grant = grants.as_ref().map(|grants| grants[index]);
             if grant.is_some() {

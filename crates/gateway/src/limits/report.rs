@@ -72,7 +72,7 @@ impl RunningLimit {
     pub(crate) async fn client(&self, key: &str) -> Option<ClientReport> {
         if let Some(shared) = self.shared() {
             let ask = LimitAsk { least: 0, most: 0, ..shared.ask(&self.settings, key) };
-            if let Ok(grants) = shared.redis().store().limit(&[ask]).await {
+            if let Ok(grants) = shared.redis().limit(&[ask]).await {
                 shared.settled(&ask);
                 let grant = grants.first()?;
                 let max = self.table().rate().capacity();
@@ -107,7 +107,7 @@ impl RunningLimit {
     pub(crate) async fn forgive(&self, key: &str) -> Result<Option<ClientReport>, String> {
         let before = self.client(key).await;
         if let Some(shared) = self.shared() {
-            let forgotten = shared.redis().store().forget_limit(&self.settings.name, key).await;
+            let forgotten = shared.redis().forget_limit(&self.settings.name, key).await;
             forgotten.map_err(|error| format!("Redis was not told, so other replicas still count: {error}"))?;
             shared.forget(key);
         }

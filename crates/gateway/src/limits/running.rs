@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use larder_limits::{Standing, Table};
+use larder_redis::RedisStore;
 use larder_tower::clock::monotonic;
 
 use super::shared::{Answer, Shared};
 use crate::config::{LimitOver, RateLimit};
-use crate::redis::Redis;
 use crate::telemetry::snapshot::{LabelledCount, LimitSnapshot};
 
 /// What became of a request that a limit holds for.
@@ -56,7 +56,7 @@ struct Usage {
 
 impl RunningLimit {
     /// What `before` has counted goes on by its name, and what its clients have used goes on where key and rate are the same.
-    pub(super) fn new(settings: RateLimit, redis: Option<&Redis>, before: Option<&Self>) -> Self {
+    pub(super) fn new(settings: RateLimit, redis: Option<&RedisStore>, before: Option<&Self>) -> Self {
         let shared = || redis.filter(|_| settings.shared).map(|redis| Shared::new(redis.clone(), settings.max_keys));
         let fresh = || Arc::new(Usage { table: Table::new(settings.rate(), settings.max_keys), shared: shared(), began: monotonic() });
         let is_same = |before: &&Self| {
@@ -100,6 +100,12 @@ impl RunningLimit {
             Some(shared) => shared.give_back(self.table(), key, self.now()),
             None => self.table().give_back(key, 1),
         }
+    }
+
+    /// Forgets clients that stand as new ones do.
+    pub(super) fn forget_idle(&self) {
+        self.table().forget_idle(self.now());
+        self.shared().iter().for_each(|shared| shared.forget_idle(self.now()));
     }
 
     /// Microseconds, as the table counts them.

@@ -8,10 +8,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder_limits::{Algorithm, Keyed, Standing, Table};
-use larder_redis::{LimitAsk, LimitGrant};
+use larder_redis::{LimitAsk, LimitGrant, RedisStore};
 
 use crate::config::{LimitOver, RateLimit};
-use crate::redis::Redis;
 
 /// A client that has nothing left is not asked about again for so many microseconds at most: what was given back meanwhile counts then.
 const REMEMBERED: u64 = 1_000_000;
@@ -22,7 +21,7 @@ const HOWEVER_LONG: u64 = 1 << 52;
 /// What this replica knows of the clients of one shared limit.
 #[derive(Debug)]
 pub(super) struct Shared {
-    redis: Redis,
+    redis: RedisStore,
     clients: Keyed<Client>,
     /// Requests that were decided about without Redis.
     alone: AtomicU64,
@@ -45,11 +44,11 @@ struct Client {
 pub(super) type Answer = Option<LimitGrant>;
 
 impl Shared {
-    pub(super) fn new(redis: Redis, max_keys: usize) -> Self {
+    pub(super) fn new(redis: RedisStore, max_keys: usize) -> Self {
         Self { redis, clients: Keyed::new(max_keys), alone: AtomicU64::new(0) }
     }
 
-    pub(super) fn redis(&self) -> &Redis {
+    pub(super) fn redis(&self) -> &RedisStore {
         &self.redis
     }
 
@@ -117,6 +116,11 @@ impl Shared {
             client.reserve = if client.has_reserve(now) { client.reserve + 1 } else { 1 };
             client.reserve_until = client.reserve_until.max(now.saturating_add(table.rate().per));
         }
+    }
+
+    /// Forgets clients of which nothing needs to be known.
+    pub(super) fn forget_idle(&self, now: u64) {
+        self.clients.retain(|client| client.owed > 0 || client.has_reserve(now) || client.denied(now).is_some());
     }
 
     /// Forgets a client.
