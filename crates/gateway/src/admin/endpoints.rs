@@ -12,8 +12,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 
 use super::access::Access;
 use super::sessions::{Session, Sessions};
-use super::standing::limits;
-use super::{events, explain, keys, plane, purge, standing, stats, tail, warm};
+use super::{explain, keys, limits, plane, purge, standing, stats, tail, warm};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;
 use crate::purge::Refused;
@@ -63,7 +62,7 @@ const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/purge", scope: TokenScope::Purge, handler: || post(purge::purge) },
-    Endpoint { path: "/events", scope: TokenScope::Purge, handler: || post(events::events) },
+    Endpoint { path: "/events", scope: TokenScope::Purge, handler: || post(purge::events) },
     Endpoint { path: "/keys", scope: TokenScope::Read, handler: || get(keys::keys) },
     Endpoint { path: "/entries/{*key}", scope: TokenScope::Read, handler: || get(keys::entry) },
     Endpoint { path: "/limits", scope: TokenScope::Read, handler: || get(limits::limits) },

@@ -7,9 +7,9 @@
 mod access;
 mod dashboard;
 mod endpoints;
-mod events;
 mod explain;
 mod keys;
+mod limits;
 mod plane;
 mod purge;
 mod readiness;

@@ -1,4 +1,4 @@
-//! `POST /purge`.
+//! `POST /purge`, and `POST /events`: something happened elsewhere that makes stored responses old.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,15 +13,18 @@ use http_body_util::LengthLimitError;
 use larder_store::Invalidation;
 use larder_tower::Cache;
 use larder_tower::clock::monotonic;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Shared;
 use crate::config;
-use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT, elsewhere};
+use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT, elsewhere, event};
 use crate::telemetry::traces::RequestSpan;
 
 /// Bytes of a body.
 const MAX_BODY: usize = 1 << 20;
+
+/// Bytes of an event.
+const MAX_EVENT: usize = 64 << 10;
 
 /// How long a body may take to come.
 const READING: Duration = Duration::from_secs(10);
@@ -122,6 +125,22 @@ fn options(query: Option<&str>) -> Result<Options, Refused> {
         }
     }
     Ok(options)
+}
+
+/// Purges what `[[on_event]]` says for events of this type, or nothing.
+pub(crate) async fn events(State(shared): State<Shared>, request: Request) -> Response<Body> {
+    happened(&shared, request).await.unwrap_or_else(|refused| refused.into_response())
+}
+
+async fn happened(shared: &Shared, request: Request) -> Result<Response<Body>, Refused> {
+    let (parts, body) = request.into_parts();
+    let active = shared.gateway.active.load_full();
+    json_only(&parts.headers)?;
+    let body = read(body, MAX_EVENT).await?;
+    let happened: Value =
+        serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))?;
+    let targets = event::targets(&active, &happened)?;
+    Ok(carried_out(&shared.gateway.cache, &Invalidation::hard(targets), USUAL_WAIT).await)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 
-use super::super::Shared;
-use super::super::refused::{parameters, unknown_parameter};
+use super::Shared;
+use super::refused::{parameters, unknown_parameter};
 use crate::config::{self, TokenScope};
 use crate::limits::{LimitReport, RunningLimit};
 use crate::purge::Refused;
@@ -20,14 +20,14 @@ const MAX_CLIENTS: usize = 1000;
 const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
 /// All limits.
-pub(crate) async fn limits(State(shared): State<Shared>) -> impl IntoResponse {
+pub(super) async fn limits(State(shared): State<Shared>) -> impl IntoResponse {
     let active = shared.gateway.active.load();
     let reports: Vec<LimitReport> = active.limits.all().iter().map(|limit| limit.report()).collect();
     (NO_STORE, Json(reports))
 }
 
 /// One limit with the clients that have used most.
-pub(crate) async fn clients(
+pub(super) async fn clients(
     State(shared): State<Shared>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
@@ -48,13 +48,13 @@ pub(crate) async fn clients(
 }
 
 /// One client.
-pub(crate) async fn client(State(shared): State<Shared>, Path((name, key)): Path<(String, String)>) -> Result<impl IntoResponse, Refused> {
+pub(super) async fn client(State(shared): State<Shared>, Path((name, key)): Path<(String, String)>) -> Result<impl IntoResponse, Refused> {
     let report = named(&shared, &name)?.client(&key).await.ok_or_else(|| unused(&name))?;
     Ok((NO_STORE, Json(report)))
 }
 
 /// Gives a client back what it has used, for which the scope `admin` is needed, and tells how it stood before.
-pub(crate) async fn forgive(
+pub(super) async fn forgive(
     State(shared): State<Shared>,
     Path((name, key)): Path<(String, String)>,
     method: Method,

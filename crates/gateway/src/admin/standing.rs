@@ -1,7 +1,5 @@
 //! `GET /upstreams`, `/replicas`, `/alerts` and `/config`: how everything stands, and what it stands on.
 
-pub(super) mod limits;
-
 use std::sync::Arc;
 
 use axum::Json;
