@@ -14,13 +14,22 @@ const MISS: u64 = 330_000;
 /// Compilers and libraries differ by a little.
 const MARGIN: u64 = 10;
 
+/// Instructions of a hit for those who look at requests, where nobody does: one look whether anybody does.
+const UNWATCHED: u64 = 100;
+
+/// The same where somebody looks through a filter that lets nothing through, and where somebody sees every request.
+const FILTERED: u64 = 10_000;
+const SEEN: u64 = 60_000;
+
 const FEW: u64 = 200;
 const MANY: u64 = 1200;
 
 /// Instructions of the whole process for so many requests.
-fn instructions(program: &str, requests: u64) -> u64 {
+fn instructions(program: &str, who: Option<&str>, requests: u64) -> u64 {
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", program, &requests.to_string()])
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", program])
+        .args(who)
+        .arg(requests.to_string())
         .output()
         .expect("valgrind is needed to count instructions; on Debian: apt-get install valgrind");
     let text = String::from_utf8_lossy(&output.stderr);
@@ -30,7 +39,15 @@ fn instructions(program: &str, requests: u64) -> u64 {
 }
 
 fn check(what: &str, program: &str, expected: u64) {
-    let cost = (instructions(program, MANY) - instructions(program, FEW)) / (MANY - FEW);
+    holds(what, cost(program, None), expected);
+}
+
+/// Instructions a request.
+fn cost(program: &str, who: Option<&str>) -> u64 {
+    (instructions(program, who, MANY) - instructions(program, who, FEW)) / (MANY - FEW)
+}
+
+fn holds(what: &str, cost: u64, expected: u64) {
     let limit = expected + expected * MARGIN / 100;
     assert!(cost <= limit, "{what} takes {cost} instructions, more than {limit}");
     let floor = expected - expected * MARGIN / 100;
@@ -45,4 +62,13 @@ fn a_hit_takes_no_more_instructions_than_it_did() {
 #[test]
 fn a_miss_takes_no_more_instructions_than_it_did() {
     check("a miss", env!("CARGO_BIN_EXE_misses"), MISS);
+}
+
+/// A tail that is open makes hits dearer by a bounded amount, and one that is not by nothing.
+#[test]
+fn a_hit_costs_nothing_more_when_nobody_looks_and_little_when_somebody_does() {
+    let watched = |who| cost(env!("CARGO_BIN_EXE_watched"), Some(who));
+    holds("a request that nobody looks at", watched("nobody"), UNWATCHED);
+    holds("a request that a filter keeps back", watched("filtered"), FILTERED);
+    holds("a request that somebody sees", watched("all"), SEEN);
 }

@@ -100,3 +100,44 @@ async fn a_line_names_the_server_that_answered() -> Result<()> {
     }
     Ok(())
 }
+
+/// Members, requests, the file and the level change at once; a request that is under way keeps the line that it was begun with.
+#[tokio::test]
+async fn a_reload_changes_the_log_and_loses_no_line() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    origin.once("GET", "/slow", Answer::ok().wait("gate").body("a"));
+    for path in ["/a", "/b", "/c"] {
+        origin.always("GET", path, Answer::ok().body("a"));
+    }
+    let (first, second) = (folder.path().join("first.log"), folder.path().join("second.log"));
+    let log = |file: &Path, more: &str| format!("[log]\naccess = \"json\"\nfile = {file:?}\n{more}");
+    let larder = Larder::before(&origin, &log(&first, "fields = [\"target\", \"status\"]")).await?;
+    let reload = async |text: &str, count: f64| {
+        larder.write_config(&config(&origin.url(), text))?;
+        larder.hang_up()?;
+        larder.metric_reaches("larder_config_reloads_total", &["result=\"applied\""], count).await
+    };
+    let mut slow = larder.connect().await?;
+    slow.send("GET", "/slow", &[], "").await?;
+    origin.wait_for_requests(1).await?;
+    reload(&log(&first, "fields = [\"target\"]"), 1.0).await?;
+    larder.get("/a").await?;
+    lines_with(&first, r#"{"target":"/a"}"#).await?;
+    reload(&log(&second, "fields = [\"target\"]\nlevel = \"debug\""), 2.0).await?;
+    larder.get("/b").await?;
+    lines_with(&second, r#"{"target":"/b"}"#).await?;
+    origin.gate("gate").open();
+    assert_eq!(slow.finish().await?.status, 200);
+    let lines = lines_with(&first, "/slow").await?;
+    assert_eq!(lines, [r#"{"target":"/a"}"#, r#"{"target":"/slow","status":200}"#], "in the form and the file that it was begun with");
+    assert!(!larder.process().output().iter().any(|line| line.contains("at the next start")), "{:#?}", larder.process().output());
+
+    // A file that cannot be opened is a mistake of the configuration, and the running one goes on.
+    larder.write_config(&config(&origin.url(), &log(&folder.path().join("none/a.log"), "")))?;
+    larder.hang_up()?;
+    larder.process().line("why", |line| (line.contains("refused") && line.contains("access log cannot be opened")).then_some(())).await?;
+    larder.get("/c").await?;
+    lines_with(&second, r#"{"target":"/c"}"#).await?;
+    assert_eq!(larder.metric("larder_access_log_dropped_total", &[]).await?, 0.0);
+    Ok(())
+}

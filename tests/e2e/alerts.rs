@@ -115,3 +115,39 @@ async fn only_the_kinds_that_are_named_are_sent() -> Result<()> {
     assert_eq!((ask(&larder).await?["last"].as_array().map(Vec::len), received(&receiver).len()), (Some(1), 0));
     Ok(())
 }
+
+/// A receiver over TLS whose certificate an authority of its own has issued.
+#[tokio::test]
+async fn a_webhook_over_https_is_trusted_by_the_authority_that_is_named_for_it() -> Result<()> {
+    let (origin, receiver) = (Origin::start().await?, Origin::start().await?);
+    receiver.always("POST", "/hook", Answer::new(204));
+    let edge = super::tls::Edge::start(&receiver, "", "").await?;
+    let webhook = |ca: &str| format!("[alerts]\nwebhook = \"https://127.0.0.1:{}/hook\"\n{ca}", edge.tls().port());
+    let ca = format!("ca_file = {:?}", edge.authority.ca_file());
+    let larder = Larder::before(&origin, &webhook(&ca)).await?;
+    larder.write_config("nonsense = 1")?;
+    larder.hang_up()?;
+    larder.metric_reaches("larder_alert_deliveries_total", &["outcome=\"sent\""], 1.0).await?;
+    assert_eq!(received(&receiver)[0].0["kind"], "reload");
+
+    // Without the authority the system's count, which have not issued it.
+    let other = Larder::before(&origin, &webhook("")).await?;
+    other.write_config("nonsense = 1")?;
+    other.hang_up()?;
+    edge.larder.metric_reaches("larder_tls_handshakes_total", &["outcome=\"failed\""], 1.0).await?;
+    assert_eq!(receiver.request_count(), 1);
+    Ok(())
+}
+
+/// A redirect would hand an alert, and its signature, to a host that nobody has named.
+#[tokio::test]
+async fn a_webhook_that_redirects_is_not_followed_and_not_asked_again() -> Result<()> {
+    let (origin, receiver, elsewhere) = (Origin::start().await?, Origin::start().await?, Origin::start().await?);
+    receiver.always("POST", "/hook", Answer::new(307).header("Location", format!("{}/hook", elsewhere.url())));
+    let larder = Larder::before(&origin, &format!("[alerts]\nwebhook = \"{}/hook\"", receiver.url())).await?;
+    larder.write_config("nonsense = 1")?;
+    larder.hang_up()?;
+    larder.metric_reaches("larder_alert_deliveries_total", &["outcome=\"failed\""], 1.0).await?;
+    assert_eq!((receiver.request_count(), elsewhere.request_count()), (1, 0));
+    larder.process().line("why", |line| (line.contains("could not be sent to the webhook") && line.contains("307")).then_some(())).await
+}

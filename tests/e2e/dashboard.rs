@@ -171,3 +171,24 @@ async fn without_a_token_in_the_configuration_the_page_says_so() -> Result<()> {
     assert!(page.status == 403 && page.text().contains("[[admin.tokens]]"), "{}", page.text());
     Ok(())
 }
+
+/// Behind a proxy that speaks TLS, the cookie is never to go in clear text; who says so has to be a trusted proxy.
+#[tokio::test]
+async fn the_cookie_of_a_browser_over_tls_is_secure() -> Result<()> {
+    for (trusted, field, secure) in [
+        ("[\"127.0.0.1/32\"]", ("X-Forwarded-Proto", "https"), true),
+        ("[\"127.0.0.1/32\"]", ("X-Forwarded-Proto", "http"), false),
+        ("[]", ("X-Forwarded-Proto", "https"), false),
+    ] {
+        let folder = tempfile::TempDir::new()?;
+        let file = folder.path().join("token");
+        std::fs::write(&file, TOKEN)?;
+        let server = format!("[server]\nlisten = \"127.0.0.1:0\"\ntrusted_proxies = {trusted}\n");
+        let admin = format!("[admin]\nlisten = \"0.0.0.0:0\"\n[[admin.tokens]]\nfile = {file:?}\nscopes = [\"admin\"]\n");
+        let (_origin, larder) = running(&format!("{server}{admin}")).await?;
+        let signed_in = ask(&larder, "POST", "/ui/sign-in", &[FORM, field], &format!("token={TOKEN}")).await?;
+        let cookie = signed_in.header("set-cookie").unwrap_or_default();
+        assert!(signed_in.status == 303 && cookie.contains("; Secure") == secure, "{trusted} {field:?}: {cookie}");
+    }
+    Ok(())
+}

@@ -144,10 +144,12 @@ async fn rfc9112_9_6_a_refused_client_may_send_8_mib_before_it_reads_why() -> Re
     for (address, target, field, status) in [
         (admin, "/purge", json, 413),
         (admin, "/events", json, 413),
-        // Nothing there takes so much, whatever is asked.
+        // Nothing there takes so much, whatever its type is.
         (admin, "/purge", ("Content-Type", "text/plain"), 413),
-        (admin, "/nothing", json, 413),
-        (admin, "/metrics", json, 413),
+        (admin, "/nothing", json, 404),
+        (admin, "/metrics", json, 405),
+        (admin, "/stats", json, 405),
+        (admin, "/ui/live", json, 405),
         (public, "/small", json, 413),
         (public, "/nowhere", json, 404),
         (public, "/small", ("Expect", "miracles"), 417),

@@ -148,3 +148,126 @@ async fn a_purge_has_a_span() -> Result<()> {
     spans_with(&collector, "purge").await?;
     Ok(())
 }
+
+/// A retried request shows each server that was asked, and each server is told of its own span.
+#[tokio::test]
+async fn each_attempt_has_a_span_of_its_own() -> Result<()> {
+    let (busy, other, collector) = (Origin::start().await?, Origin::start().await?, collector().await?);
+    busy.always("GET", "/a", Answer::new(503));
+    other.always("GET", "/a", Answer::ok().body("a"));
+    let upstream = format!(
+        "[upstreams.api]\nservers = [\"{}\", {{ url = \"{}\", backup = true }}]\nretry = {{ on = [\"503\"] }}\n",
+        busy.url(),
+        other.url()
+    );
+    let traces = format!("[telemetry.traces]\nendpoint = \"{}\"\nsample = 1.0\n", collector.url());
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\nrequest_id = true\n";
+    let larder = Larder::start(&config("", &format!("{server}{upstream}{traces}"))).await?;
+    let answer = larder.get("/a").await?;
+    assert_eq!(answer.status, 200);
+    let spans = spans_with(&collector, "GET default").await?;
+    let origins: Vec<&Value> = spans.iter().filter(|span| span["name"] == "origin").collect();
+    let [first, second] = origins[..] else { panic!("{spans:#?}") };
+    for (span, origin, status) in [(first, &busy, "503"), (second, &other, "200")] {
+        assert_eq!(attribute(span, "http.response.status_code")["intValue"], status, "{span:#}");
+        assert_eq!(span["parentSpanId"], named(&spans, "GET default")["spanId"]);
+        let told = origin.received()[0].header("traceparent").unwrap_or_default().to_owned();
+        assert!(told.contains(span["spanId"].as_str().unwrap_or("none")), "{told} {span:#}");
+    }
+    assert_eq!(
+        (attribute(first, "http.request.resend_count"), &attribute(second, "http.request.resend_count")["intValue"]),
+        (&Value::Null, &"1".into())
+    );
+    let id = answer.header("x-request-id").unwrap_or_default().to_owned();
+    let mut admin = larder_testkit::Client::connect(larder.admin_address()).await?;
+    let asked = format!("{{\"id\":\"{id}\"}}");
+    let told = admin.exchange("POST", "/explain", &[("Content-Type", "application/json")], &asked).await?.text();
+    let told: Value = serde_json::from_str(&told)?;
+    assert_eq!((&told["happened"]["facts"]["attempts"], &told["happened"]["facts"]["upstream_server"]), (&2.into(), &other.url().into()));
+    Ok(())
+}
+
+/// A tunnel is an exchange like any: its trace goes on, its server is logged, and what a client says of traces does not.
+#[tokio::test]
+async fn a_tunnel_has_a_span_and_a_server() -> Result<()> {
+    let (origin, collector) = (Origin::start().await?, collector().await?);
+    let switched = Answer::new(101).header("Connection", "Upgrade").header("Upgrade", "websocket");
+    origin.times(2, "GET", "/chat", switched.echo());
+    for (sample, told) in [(1.0, true), (0.0, false)] {
+        let larder = Larder::start(&traced(&origin, &collector.url(), sample, "")).await?;
+        let mut client = larder.connect().await?;
+        let fields = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("traceparent", PARENT)];
+        client.send("GET", "/chat", &fields, "").await?;
+        assert_eq!(client.next_head().await?.status()?, 101);
+        client.shut_down_write()?;
+        client.closed().await?;
+        let line = larder.process().line("its line", |line| line.contains("\"status\":101").then(|| line.to_owned())).await?;
+        let line: Value = serde_json::from_str(&line[line.find('{').unwrap_or_default()..])?;
+        assert_eq!((&line["upstream_server"], &line["upstream_status"]), (&origin.url().into(), &101.into()), "{line}");
+        let received = origin.received();
+        let parent = received.last().and_then(|request| request.header("traceparent"));
+        assert!(parent.is_some() == told && parent != Some(PARENT), "{parent:?}");
+    }
+    let spans = spans_with(&collector, "origin").await?;
+    assert_eq!(attribute(named(&spans, "origin"), "http.response.status_code")["intValue"], "101");
+    Ok(())
+}
+
+/// Another collector, another share, none at all: nothing of it needs a restart, and the spans that the old collector is owed still reach it.
+#[tokio::test]
+async fn a_reload_changes_where_spans_go_and_how_many() -> Result<()> {
+    let (origin, first, second) = (Origin::start().await?, collector().await?, collector().await?);
+    for path in ["/a", "/b", "/c", "/d"] {
+        origin.always("GET", path, Answer::ok().body("a"));
+    }
+    let larder = Larder::start(&traced(&origin, &first.url(), 0.0, "")).await?;
+    let reload = async |config: String, count: f64| {
+        larder.write_config(&config)?;
+        larder.hang_up()?;
+        larder.metric_reaches("larder_config_reloads_total", &["result=\"applied\""], count).await
+    };
+    larder.get("/a").await?;
+    reload(traced(&origin, &first.url(), 1.0, ""), 1.0).await?;
+    larder.get("/b").await?;
+    reload(traced(&origin, &second.url(), 1.0, ""), 2.0).await?;
+    larder.get("/c").await?;
+    let paths = |spans: &[Value]| -> Vec<Value> {
+        spans.iter().map(|span| attribute(span, "url.path")["stringValue"].clone()).filter(|path| !path.is_null()).collect()
+    };
+    assert_eq!(paths(&spans_with(&second, "GET default").await?), ["/c"]);
+    assert_eq!(paths(&spans_with(&first, "GET default").await?), ["/b"]);
+    let exported = larder.metric("larder_trace_spans_total", &["outcome=\"exported\""]).await?;
+    assert!(exported > 4.0, "both collectors' are counted together: {exported}");
+    reload(config(&origin.url(), "[cache]\nttl = \"60s\""), 3.0).await?;
+    larder.get("/d").await?;
+    assert_eq!(origin.received().iter().filter(|request| request.header("traceparent").is_some()).count(), 2);
+    let told = larder.process().output();
+    assert!(!told.iter().any(|line| line.contains("next start") && line.contains("traces")), "{told:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_was_traced_is_explained_with_the_page_of_its_trace() -> Result<()> {
+    let (origin, collector) = (Origin::start().await?, collector().await?);
+    origin.once("GET", "/a", Answer::ok().body("a"));
+    let traces = format!(
+        "[telemetry.traces]\nendpoint = \"{}\"\nsample = 1.0\nlink = \"https://jaeger.example/trace/{{trace_id}}\"\n",
+        collector.url()
+    );
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\nrequest_id = true\n";
+    let larder = Larder::start(&config(&origin.url(), &format!("{server}{traces}"))).await?;
+    let id = larder.get("/a").await?.header("x-request-id").unwrap_or_default().to_owned();
+    let page = larder.admin(&format!("/?view=explain&id={id}")).await?.text();
+    let link = page.split("href=\"https://jaeger.example/trace/").nth(1).and_then(|rest| rest.get(..32)).unwrap_or_default().to_owned();
+    assert!(link.bytes().all(|byte| byte.is_ascii_hexdigit()) && link.len() == 32, "{page}");
+    let admin = format!("http://{}", larder.admin_address());
+    let mut command = larder_testkit::larder::command()?;
+    command.args(["explain", &id, "--admin", &admin]);
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    let text = String::from_utf8_lossy(&output.stdout);
+    for wanted in [format!("https://jaeger.example/trace/{link}"), "for a new connection".to_owned(), "by its server".to_owned()] {
+        assert!(text.contains(&wanted), "{wanted} in\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(larder.admin("/?view=explain&id=none").await?.text().contains("No request with this id"));
+    Ok(())
+}

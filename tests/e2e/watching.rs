@@ -151,3 +151,28 @@ async fn the_stats_say_what_hits_have_saved() -> Result<()> {
     assert_eq!((&routes["routes"][0]["name"], &routes["routes"][0]["ttl"]), (&json!("all"), &json!(60)), "{routes:#}");
     Ok(())
 }
+
+/// What the listener refuses by itself is looked for in the log too.
+#[tokio::test]
+async fn refusals_of_the_listener_carry_an_id_that_the_log_has() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, &with_ids("")).await?;
+    for (bytes, status) in [
+        ("nonsense\r\n\r\n", 400),
+        ("GET /a HTTP/1.1\r\n\r\n", 400),
+        ("GET /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: theirs\r\nExpect: miracles\r\n\r\n", 417),
+        ("OPTIONS * HTTP/1.1\r\nHost: x\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n", 200),
+    ] {
+        let mut client = larder.connect().await?;
+        client.send_raw("GET", bytes.as_bytes()).await?;
+        let answer = client.finish().await?;
+        let id = answer.header("x-request-id").unwrap_or_default().to_owned();
+        assert!(answer.status == status && id.len() == 32, "{bytes}: {answer:?}");
+        larder.process().line("its line", |line| line.contains(&format!("\"request_id\":\"{id}\"")).then_some(())).await?;
+    }
+    let without = Larder::before(&origin, "").await?;
+    let mut client = without.connect().await?;
+    client.send_raw("GET", b"nonsense\r\n\r\n").await?;
+    assert_eq!(client.finish().await?.header("x-request-id"), None);
+    Ok(())
+}

@@ -18,6 +18,7 @@ mod report;
 mod requests;
 mod scenario;
 mod servers;
+mod tail;
 mod tls;
 
 use std::error::Error;

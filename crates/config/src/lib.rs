@@ -34,8 +34,8 @@ pub use model::{
     Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths,
     OnEvent, OnWrite, Origin, PathTemplate, PerMille, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, Rate, RateLimit, ReadFile,
     Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile,
-    TagPart, TagTemplate, TimeOfDay, Tls, Token, TokenScope, Traces, Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob, WarmList,
-    WarmSource, Webhook,
+    TagPart, TagTemplate, TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob,
+    WarmList, WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

@@ -10,6 +10,7 @@ use larder_store::{StoredResponse, Tag};
 use larder_tower::clock::Clock;
 use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
 
+use crate::access_logs::AccessLogs;
 use crate::client::TrustedProxies;
 use crate::config::{ClientControls, Config, NAME_TAG, OddPaths, Route, RouteSettings, Upstream};
 use crate::hints::Hints;
@@ -17,7 +18,10 @@ use crate::limits::{Limits, RouteLimits};
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
 use crate::routing::{KeyNames, RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router};
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tracer;
+use crate::traces::Exporters;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use crate::write_rules::{ConfiguredCascade, Writes};
 use larder_message::OriginOutcome;
@@ -41,6 +45,9 @@ pub(crate) struct ActiveConfig {
     pub(crate) key_names: Option<Arc<KeyNames>>,
     pub(crate) limits: Limits,
     pub(crate) hints: Hints,
+    pub(crate) access_log: AccessLog,
+    /// Where there are traces.
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 /// The parts of the process that outlive a configuration.
@@ -49,6 +56,8 @@ pub(crate) struct Process<'a> {
     pub(crate) cache: &'a Arc<Cache>,
     pub(crate) clock: &'a Clock,
     pub(crate) redis: Option<&'a Redis>,
+    pub(crate) access_logs: &'a AccessLogs,
+    pub(crate) exporters: &'a Exporters,
 }
 
 /// Why a checked configuration still cannot serve.
@@ -62,6 +71,12 @@ pub(crate) enum SetupError {
         /// The mistake in a sentence.
         error: UpstreamSetupError,
     },
+    /// The file of the access log cannot be opened.
+    #[error("the access log cannot be opened: {0}")]
+    AccessLog(std::io::Error),
+    /// The client to the collector of traces cannot be set up.
+    #[error("[telemetry.traces]: {0}")]
+    Traces(UpstreamSetupError),
     /// Two routes cannot be told apart.
     #[error("a route's path cannot be matched: {0}")]
     Path(#[from] matchit::InsertError),
@@ -105,6 +120,10 @@ impl ActiveConfig {
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
         let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
         let routes = Arc::new(RouteTable { services, router: Router::new(&config.routes, config.fallback.as_ref())?, fallback });
+        let log_before = before.map(|active| (&active.config.log, &active.access_log));
+        let access_log = process.access_logs.open(&config.log, log_before).map_err(SetupError::AccessLog)?;
+        let traced_before = before.and_then(|active| Some((active.config.traces.as_ref()?, active.tracer.as_ref()?)));
+        let tracer = process.exporters.tracer(config.traces.as_ref(), traced_before, process.clock).map_err(SetupError::Traces)?;
         // From here on nothing is refused any more: what is shared with the running configuration may change.
         cache.limit_refreshes(config.purge.max_refreshes);
         cache.wait_for_replicas(config.purge.write_wait);
@@ -114,7 +133,7 @@ impl ActiveConfig {
             redis.name_keys(key_names.clone());
         }
         let hints = Hints::new(config.routes.len() + 1);
-        Ok(Self { trusted, metrics, routes, ways, edits, codings, usages, limits, key_names, upstreams, hints, config })
+        Ok(Self { trusted, metrics, routes, ways, edits, codings, usages, limits, key_names, upstreams, hints, access_log, tracer, config })
     }
 
     /// In a process that has nothing else.
@@ -122,7 +141,9 @@ impl ActiveConfig {
     pub(crate) fn alone(config: Config) -> Self {
         let clock = Clock::system();
         let cache = Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build();
-        Self::new(config, &Process { cache: &cache, clock: &clock, redis: None }, None).expect("it can serve")
+        let (access_logs, exporters) = Default::default();
+        let process = Process { cache: &cache, clock: &clock, redis: None, access_logs: &access_logs, exporters: &exporters };
+        Self::new(config, &process, None).expect("it can serve")
     }
 
     /// The service for a request, if there is one.

@@ -6,6 +6,7 @@
 //!                        +--> telemetry        purge, admin ------+
 //! ```
 
+mod access_logs;
 mod acme;
 mod active;
 pub mod admin;

@@ -1,6 +1,9 @@
 //! Traces on their way to a collector, over the same client that requests to origins take: its deadlines, its breaker, its TLS.
+//!
+//! A changed `sample` keeps the exporter. After any other change of `[telemetry.traces]` a new one starts, and the one before ends once the requests
+//! that it traces have ended.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +17,7 @@ use tokio::task::JoinHandle;
 use tower_service::Service as _;
 
 use crate::config::{Traces, Upstream};
-use crate::telemetry::traces::{SendBatch, SendError, Tracer};
+use crate::telemetry::traces::{SendBatch, SendError, SpanCounts, StopExport, Tracer};
 use crate::upstream::{UpstreamOptions, UpstreamService, UpstreamSetupError};
 
 /// How long a collector may take for a batch.
@@ -26,36 +29,61 @@ const LAST_SPANS: Duration = Duration::from_secs(2);
 /// Where OTLP over HTTP takes spans.
 const PATH: &str = "/v1/traces";
 
-/// The task that sends spans.
+/// The exporters of the process.
+#[derive(Debug, Default)]
+pub(crate) struct Exporters {
+    running: Mutex<Vec<Exporting>>,
+    counts: SpanCounts,
+}
+
+/// A task that sends spans.
 #[derive(Debug)]
-pub(crate) struct Exporting {
-    tracer: Arc<Tracer>,
+struct Exporting {
+    stop: StopExport,
     task: JoinHandle<()>,
 }
 
-/// Starts to trace as the configuration says. The collector need not be there.
-pub(crate) fn start(traces: &Traces, clock: &Clock) -> Result<Exporting, UpstreamSetupError> {
-    let section = Upstream::new("telemetry.traces", traces.endpoint.clone());
-    let section = Upstream { host: HostPolicy::Upstream, first_byte_timeout: TIMEOUT, ..section };
-    let service = UpstreamService::new(UpstreamOptions::new(section, clock.clone()))?;
-    let resource = vec![("service.name", traces.service.clone().into()), ("service.version", env!("CARGO_PKG_VERSION").into())];
-    let (tracer, exporter) = Tracer::new(traces.sample, resource);
-    let collector = Collector { service, fields: traces.headers.iter().cloned().collect() };
-    let task = tokio::spawn(exporter.run(collector));
-    Ok(Exporting { tracer, task })
-}
-
-impl Exporting {
-    /// What decides which requests are traced.
-    pub(crate) fn tracer(&self) -> Arc<Tracer> {
-        Arc::clone(&self.tracer)
+impl Exporters {
+    /// What traces requests as `traces` says, which goes on from what did `before`. The collector need not be there.
+    ///
+    /// # Errors
+    /// If the client to the collector cannot be set up.
+    pub(crate) fn tracer(
+        &self,
+        traces: Option<&Traces>,
+        before: Option<(&Traces, &Arc<Tracer>)>,
+        clock: &Clock,
+    ) -> Result<Option<Arc<Tracer>>, UpstreamSetupError> {
+        let Some(traces) = traces else { return Ok(None) };
+        if let Some((then, tracer)) = before.filter(|(then, _)| Traces { sample: traces.sample, ..(*then).clone() } == *traces) {
+            let same_share = then.sample == traces.sample;
+            return Ok(Some(if same_share { Arc::clone(tracer) } else { tracer.with_share(traces.sample) }));
+        }
+        let section = Upstream::new("telemetry.traces", traces.endpoint.clone());
+        let section = Upstream { host: HostPolicy::Upstream, first_byte_timeout: TIMEOUT, ..section };
+        let service = UpstreamService::new(UpstreamOptions::new(section, clock.clone()))?;
+        let resource = vec![("service.name", traces.service.clone().into()), ("service.version", env!("CARGO_PKG_VERSION").into())];
+        let (tracer, exporter) = Tracer::new(traces.sample, resource, self.counts.clone());
+        let collector = Collector { service, fields: traces.headers.iter().cloned().collect() };
+        let exporting = Exporting { stop: tracer.stop().clone(), task: tokio::spawn(exporter.run(collector)) };
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|exporting| !exporting.task.is_finished());
+        running.push(exporting);
+        Ok(Some(tracer))
     }
 
     /// Sends what waits, for a moment.
-    pub(crate) async fn finish(self) {
-        self.tracer.stop();
+    pub(crate) async fn finish(&self) {
+        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        running.iter().for_each(|exporting| exporting.stop.stop());
+        let ends = async {
+            for exporting in running {
+                // One that has panicked has nothing to send.
+                let _ = exporting.task.await;
+            }
+        };
         // What is late is lost: the process ends.
-        let _ = tokio::time::timeout(LAST_SPANS, self.task).await;
+        let _ = tokio::time::timeout(LAST_SPANS, ends).await;
     }
 }
 

@@ -9,8 +9,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The field that carries the id of a request.
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::problem::X_REQUEST_ID;
 
 /// Changes to the fields of a message, in this order: some are removed, some replaced, some added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,9 +2,12 @@
 //! (RFC 9209), what went wrong. Nothing of the inside shows: no address, no library's error text, no path.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::http1;
+
+/// The id of a request, by which other services log the same one.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const PROXY_STATUS: &str = "proxy-status";
 const CONTENT_TYPE: &str = "application/problem+json";
@@ -99,9 +102,10 @@ impl Problem {
         response
     }
 
-    /// The same as HTTP/1.1 bytes, for a connection that hyper has given up.
-    pub fn to_http1(&self) -> Vec<u8> {
-        let (parts, body) = self.response(&Method::GET).into_parts();
+    /// The same as HTTP/1.1 bytes, for a connection that hyper has given up; with the request's id, where it has one.
+    pub fn to_http1(&self, request_id: Option<&HeaderValue>) -> Vec<u8> {
+        let (mut parts, body) = self.response(&Method::GET).into_parts();
+        parts.headers.extend(request_id.map(|id| (X_REQUEST_ID, id.clone())));
         let mut message = Vec::new();
         http1::put_status_line(&mut message, parts.status);
         http1::put_fields(&mut message, &parts.headers);
@@ -180,10 +184,10 @@ mod tests {
 
     #[test]
     fn as_bytes_it_is_a_whole_http_message() {
-        let text = String::from_utf8(REFUSED.to_http1()).expect("UTF-8");
+        let text = String::from_utf8(REFUSED.to_http1(Some(&HeaderValue::from_static("7f3a")))).expect("UTF-8");
         let (head, body) = text.split_once("\r\n\r\n").expect("head and body");
         assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
-        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())) && head.contains("x-request-id: 7f3a"), "{head}");
     }
 
     #[test]

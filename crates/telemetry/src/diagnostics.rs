@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use super::one_line::Lines;
@@ -21,6 +22,9 @@ pub enum Form {
 
 static FORM: OnceLock<Form> = OnceLock::new();
 
+/// Replaces the filter of events; unset where `RUST_LOG` says what it is.
+static SET_FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
 /// The format of this process's events; before [`init`], the one for people.
 pub fn form() -> Form {
     FORM.get().copied().unwrap_or_default()
@@ -31,14 +35,43 @@ pub fn form() -> Form {
 /// # Errors
 /// If events already go somewhere.
 pub fn init(level: Level, form: Form) -> Result<(), TryInitError> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(level)));
+    let from_env = EnvFilter::try_from_default_env().ok();
+    let may_change = from_env.is_none();
+    let filter = from_env.unwrap_or_else(|| EnvFilter::new(directives(level)));
     let in_colour = form == Form::Human && stderr().is_terminal();
     let events =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || Lines { to: stderr(), in_colour }).with_ansi(in_colour);
     FORM.get_or_init(|| form);
     match form {
-        Form::Human => events.with_target(false).finish().try_init(),
-        Form::Json => events.json().flatten_event(true).finish().try_init(),
+        Form::Human => {
+            let events = events.with_target(false).with_filter_reloading();
+            let handle = may_change.then(|| events.reload_handle());
+            events.finish().try_init()?;
+            handle.into_iter().for_each(keep);
+        }
+        Form::Json => {
+            let events = events.json().flatten_event(true).with_filter_reloading();
+            let handle = may_change.then(|| events.reload_handle());
+            events.finish().try_init()?;
+            handle.into_iter().for_each(keep);
+        }
+    }
+    Ok(())
+}
+
+fn keep<S: 'static>(handle: Handle<EnvFilter, S>) {
+    SET_FILTER.get_or_init(|| {
+        Box::new(move |filter| {
+            // It fails only where the subscriber is gone, with all events.
+            let _ = handle.reload(filter);
+        })
+    });
+}
+
+/// From now on events of at least `level`, unless `RUST_LOG` decides.
+pub fn set_level(level: Level) {
+    if let Some(set) = SET_FILTER.get() {
+        set(EnvFilter::new(directives(level)));
     }
 }
 

@@ -16,19 +16,21 @@ pub trait OriginObserver: Send + Sync + 'static {
 
 /// Told of the exchange of one request, for its log line and its trace. Called on the request's way: it must not wait.
 pub trait ExchangeObserver: fmt::Debug + Send + Sync {
-    /// The request is about to go out: its fields may be changed.
+    /// The request is about to go out, for the first time or to another server: its fields may be changed.
     fn begins(&self, _fields: &mut HeaderMap) {}
 
-    /// The head of the response is there, or will never be.
+    /// The head of the response is there, or will never be. Called once for each time that it went out.
     fn ended(&self, report: &ExchangeReport<'_>);
 }
 
 /// An exchange up to the head of its response.
 #[derive(Clone, Copy, Debug)]
 pub struct ExchangeReport<'a> {
-    /// The server that answered, or failed last: its URL, and the address where its name has several.
+    /// The server that was asked: its URL, and the address where its name has several.
     pub server: &'a Arc<str>,
-    /// From the request being ready until now.
+    /// How often the request had gone to a server before.
+    pub resends: u32,
+    /// From the request being ready for this server until now.
     pub times: (Instant, Instant),
     /// The time that its connection took, if that was made for it.
     pub connect: Option<(Instant, Instant)>,

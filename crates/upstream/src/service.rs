@@ -10,21 +10,19 @@ use larder_store::BreakerState;
 use larder_tower::clock::monotonic;
 use larder_tower::{Pooled, Pressure, RequestBody};
 
-use crate::balance::server::Server;
 use crate::checking::keep_checking;
-use crate::connect::with_connect_times;
 use crate::error::UpstreamError;
 use crate::exchange::body::UpstreamBody;
-use crate::observe::{ExchangeObserver, ExchangeReport, UpstreamStats};
+use crate::observe::{ExchangeObserver, UpstreamStats};
 use crate::options::{UpstreamOptions, UpstreamSetupError};
 use crate::request::content::WatchedBody;
 use crate::request::expect::Gate;
 use crate::request::interim::InterimSink;
 use crate::resolve::keep_resolving;
-use crate::retry::again::again;
+use crate::retry::again::{again, observed};
 use crate::retry::spare::Spare;
 use crate::server_state::ServerState;
-use crate::upstream::{Answer, Upstream};
+use crate::upstream::Upstream;
 use crate::url;
 
 use larder_message::InterimResponses;
@@ -156,18 +154,19 @@ impl UpstreamService {
                     Err(error) => break 'exchange Err(error),
                 };
                 let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
-                let asking = async {
-                    let answer = upstream.ask(&server, outgoing, (&interim, progress), timeout).await;
-                    match (spare, &upstream.options.config.retry) {
-                        (Some(spare), Some(retry)) => {
-                            Box::pin(again(upstream, (retry, *spare), (server, answer), &mut held, (&interim, timeout))).await
-                        }
-                        _ => (server, answer),
+                let answer = match observer.as_deref() {
+                    None => upstream.ask(&server, outgoing, (&interim, progress), timeout).await,
+                    Some(observer) => {
+                        let asking = upstream.ask(&server, outgoing, (&interim, progress), timeout);
+                        Box::pin(observed(observer, (&server, 0), asking)).await
                     }
                 };
-                let (_, answer) = match observer {
-                    None => asking.await,
-                    Some(observer) => Box::pin(observed(&*observer, asking)).await,
+                let answer = match (spare, &upstream.options.config.retry) {
+                    (Some(spare), Some(retry)) => {
+                        let (first, observer) = ((server, answer), observer.as_deref());
+                        Box::pin(again(upstream, (retry, *spare), first, &mut held, (&interim, timeout), observer)).await
+                    }
+                    _ => answer,
                 };
                 attempt.ended(&answer);
                 answer.and_then(|response| upstream.received(response, held, interim.gate))
@@ -176,15 +175,6 @@ impl UpstreamService {
             result.map(|response| response.map(into_body))
         })
     }
-}
-
-/// Has an exchange observed, up to the head of its response.
-async fn observed(observer: &dyn ExchangeObserver, asking: impl Future<Output = (Arc<Server>, Answer)>) -> (Arc<Server>, Answer) {
-    let began = monotonic();
-    let ((server, answer), connect) = with_connect_times(asking).await;
-    let outcome = answer.as_ref().map(Response::status).map_err(UpstreamError::token);
-    observer.ended(&ExchangeReport { server: &server.standing.label, times: (began, monotonic()), connect, outcome });
-    (server, answer)
 }
 
 impl tower_service::Service<Request<RequestBody>> for UpstreamService {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{Extensions, HeaderValue, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use larder_tower::clock::monotonic;
+use larder_tower::clock::{monotonic, timer_now};
 use larder_tower::{ClientBody, RequestBody};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::InspectReader;
@@ -23,7 +23,7 @@ use crate::connect::UpstreamStream;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Held, Source, UpstreamBody};
 use crate::exchange::failure::classify;
-use crate::observe::InFlight;
+use crate::observe::{ExchangeObserver, ExchangeReport, InFlight};
 use crate::request::content::WatchedBody;
 use crate::upstream::Upstream;
 use crate::url;
@@ -39,7 +39,21 @@ pub struct TunnelClient {
     /// How long the origin may take to answer; `None`: as long as its section says.
     pub first_byte_timeout: Option<Duration>,
     /// Dropped when the tunnel has ended: the connection counts as open until then.
-    pub guard: Box<dyn Send>,
+    pub guard: Box<dyn Send + Sync>,
+    /// Is told of the exchange, where anybody wants to know.
+    pub observer: Option<Arc<dyn ExchangeObserver>>,
+}
+
+impl TunnelClient {
+    fn begins(&self, fields: &mut HeaderMap) {
+        self.observer.iter().for_each(|observer| observer.begins(fields));
+    }
+
+    fn ended(&self, attempt: &Attempt, connect: Option<(Instant, Instant)>, outcome: Result<StatusCode, &UpstreamError>) {
+        let (server, outcome) = (&attempt.server.standing.label, outcome.map_err(UpstreamError::token));
+        let report = ExchangeReport { server, resends: attempt.resends, times: (attempt.started, monotonic()), connect, outcome };
+        self.observer.iter().for_each(|observer| observer.ended(&report));
+    }
 }
 
 impl UpstreamService {
@@ -63,8 +77,7 @@ impl UpstreamService {
         let attempt = upstream.health.attempt()?;
         let request = Request::from_parts(parts, body);
         let timeout = client.first_byte_timeout.unwrap_or(upstream.options.config.first_byte_timeout);
-        let result = tokio::time::timeout(timeout, self.switch(server, request, client, held)).await;
-        let result = result.unwrap_or(Err(UpstreamError::FirstByteTimeout));
+        let result = self.switch(server, request, (client, timer_now().checked_add(timeout)), held).await;
         attempt.ended(&result);
         result
     }
@@ -73,14 +86,15 @@ impl UpstreamService {
         &self,
         server: Arc<Server>,
         mut request: Request<impl ClientBody>,
-        tunnel: TunnelClient,
+        (tunnel, deadline): (TunnelClient, Option<tokio::time::Instant>),
         mut held: Held,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let upstream = self.upstream();
         let client = hyper::upgrade::on(&mut request);
         let protocol = request.headers().get(header::UPGRADE).cloned();
         let (mut parts, body) = request.into_parts();
-        let Connected { server, stream, began } = upstream.connect(server, &parts, &tunnel.connection, &mut held).await?;
+        let Connected { attempt, stream, connected } = upstream.connect(server, &mut parts, (&tunnel, deadline), &mut held).await?;
+        let server = &attempt.server;
         let body = WatchedBody::new(RequestBody::new(body), &parts.headers, None);
         forward::to_upstream(&mut parts, Some(&tunnel.connection), &server.rules);
         parts.extensions = Extensions::new();
@@ -90,8 +104,10 @@ impl UpstreamService {
         }
         // On a connection of its own there is no proxy between, so the target is in origin-form (RFC 9112 §3.2.1).
         parts.uri = url::origin_form(&server.endpoint.url, &parts.uri);
-        let response = exchange(stream, Request::from_parts(parts, body)).await;
-        upstream.ended(&server, began, response.as_ref().map(Response::status));
+        let response = within(deadline, exchange(stream, Request::from_parts(parts, body))).await;
+        let outcome = response.as_ref().map(Response::status);
+        tunnel.ended(&attempt, Some((attempt.started, connected)), outcome);
+        upstream.ended(server, attempt.began, outcome);
         let mut response = response?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let (mut parts, body) = response.into_parts();
@@ -111,11 +127,31 @@ impl UpstreamService {
     }
 }
 
+/// A server that is asked, from the connection on.
+struct Attempt {
+    server: Arc<Server>,
+    /// How many were tried before it.
+    resends: u32,
+    began: Option<Began>,
+    started: Instant,
+}
+
 /// A connection for one request alone.
 struct Connected {
-    server: Arc<Server>,
+    attempt: Attempt,
     stream: TokioIo<UpstreamStream>,
-    began: Option<Began>,
+    connected: Instant,
+}
+
+/// An origin has its time for everything up to the head of its response.
+async fn within<T>(
+    deadline: Option<tokio::time::Instant>,
+    step: impl Future<Output = Result<T, UpstreamError>>,
+) -> Result<T, UpstreamError> {
+    match deadline {
+        None => step.await,
+        Some(deadline) => tokio::time::timeout_at(deadline, step).await.unwrap_or(Err(UpstreamError::FirstByteTimeout)),
+    }
 }
 
 impl Upstream {
@@ -123,25 +159,29 @@ impl Upstream {
     async fn connect(
         &self,
         mut server: Arc<Server>,
-        parts: &Parts,
-        client: &ClientConnection,
+        parts: &mut Parts,
+        (tunnel, deadline): (&TunnelClient, Option<tokio::time::Instant>),
         held: &mut Held,
     ) -> Result<Connected, UpstreamError> {
-        let mut tried = Vec::new();
+        let (mut tried, mut resends) = (Vec::new(), 0);
         loop {
-            let began = self.begin(&server);
-            let connecting = server.endpoint.connector.clone().call(url::base(&server.endpoint.url)).await;
-            let error = match connecting {
-                Ok(stream) => return Ok(Connected { server, stream, began }),
-                Err(error) => classify(error),
+            tunnel.begins(&mut parts.headers);
+            let attempt = Attempt { began: self.begin(&server), server, resends, started: monotonic() };
+            let endpoint = &attempt.server.endpoint;
+            let connecting = endpoint.connector.clone().call(url::base(&endpoint.url));
+            let error = match within(deadline, async { connecting.await.map_err(classify) }).await {
+                Ok(stream) => return Ok(Connected { attempt, stream, connected: monotonic() }),
+                Err(error) => error,
             };
-            self.ended(&server, began, Err(&error));
-            tried.push(server);
+            tunnel.ended(&attempt, None, Err(&error));
+            self.ended(&attempt.server, attempt.began, Err(&error));
+            tried.push(attempt.server);
             let may_move = self.options.config.retry.as_ref().is_some_and(|retry| retry.on.connect);
-            if !may_move || !self.servers.load().has_untried(&tried) {
+            if !may_move || matches!(error, UpstreamError::FirstByteTimeout) || !self.servers.load().has_untried(&tried) {
                 return Err(error);
             }
-            server = self.pick(parts, Some(client), &tried);
+            resends += 1;
+            server = self.pick(parts, Some(&tunnel.connection), &tried);
             self.stats.retried();
             held.is_with(&server.standing.stats);
         }

@@ -18,6 +18,7 @@ use super::report::{Figures, Section};
 use super::requests::key_target;
 use super::scenario::{KEYS, SMALL, Scenario};
 use super::servers::{self, Folders, Kind, LOAD_CORE, Server};
+use super::tail::Tail;
 use super::tls;
 
 /// How long quiet connections are held.
@@ -60,10 +61,11 @@ pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, fo
             }
         }
         _ => {
-            if options.open_loop.is_some() {
+            if options.open_loop.is_some() || scenario.tail().is_some() {
                 pin_this_process()?;
             }
             servers.iter().try_for_each(|server| bench.warm(server))?;
+            let _tails = servers.iter().filter_map(|server| bench.tail(server)).collect::<Result<Vec<_>>>()?;
             for round in 0..options.rounds {
                 for (index, server) in servers.iter().enumerate() {
                     let run = round * u32::try_from(servers.len())? + u32::try_from(index)?;
@@ -106,6 +108,12 @@ impl Bench<'_> {
             Client::connect(server.port)?.get(&self.scenario.target())?;
         }
         self.run(server, u32::MAX, Duration::from_secs(1)).map(drop)
+    }
+
+    /// Looks at its requests for as long as the scenario is measured.
+    fn tail(&self, server: &Server) -> Option<Result<Tail>> {
+        let target = self.scenario.tail().filter(|_| server.kind == Kind::Larder)?;
+        Some(Tail::open(server.admin, target))
     }
 
     /// One server under load for one round.

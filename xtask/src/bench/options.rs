@@ -13,14 +13,14 @@ Loads Larder beside other caches, on loopback, and writes a Markdown table.
 Usage: cargo xtask bench [OPTIONS]
 
   --scenario NAME   only this one; may be repeated (hit-1k, hit-10k, hit-1m, spread, miss, not-modified, http2, stampede, memory,
-                    mixed, pass, upload, and beside the bare server only: identity, vary, range, log-text, log-json, routes-1000,
-                    limits-misses, limits-requests, connections-10, connections-5000, spread-1m, cores-2; without the bare server: tls,
+                    mixed, pass, upload, and beside the bare server only: identity, vary, range, log-text, log-json, tail, tail-all,
+                    routes-1000, limits-misses, limits-requests, connections-10, connections-5000, spread-1m, cores-2; without the bare server: tls,
                     tls-http2, handshake, resumption, idle, idle-tls; beside nginx: disk-1k, disk-100k, disk-10m; Larder alone: warming,
                     expiry, expiry-ahead)
   --server NAME     only this one; may be repeated (bare-hyper, larder, nginx, haproxy, varnish)
   --rounds N        rounds of each scenario, 1 to 25; the median is told (default 5)
   --seconds N       how long one server is loaded in one round, 1 to 60 (default 4)
-  --quick           hit-1k, miss and http2 only, three rounds of one second each, unless another option says otherwise
+  --quick           hit-1k, miss, http2, tail and tail-all only, three rounds of one second each, unless another option says otherwise
   --profile NAME    cargo profile to build (default release)
   --out FILE        where the table goes (default target/bench/report.md)
   --protocol NAME   h1 (default), or h2 for the scenarios with one target: HTTP/2 in cleartext, 8 connections of 8 streams
@@ -114,7 +114,7 @@ impl Options {
 
     /// A look at whether a change has made anything dearer.
     fn make_quick(&mut self) {
-        self.scenarios = vec![Scenario::Hit1k, Scenario::Miss, Scenario::Http2];
+        self.scenarios = vec![Scenario::Hit1k, Scenario::Miss, Scenario::Http2, Scenario::TailFiltered, Scenario::TailAll];
         (self.rounds, self.run) = (3, Duration::from_secs(1));
     }
 
@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn a_quick_run_has_few_scenarios_and_short_rounds() {
         let Ok(Parsed::Run(options)) = parse("--quick --rounds 2") else { panic!("no options") };
-        assert_eq!(options.scenarios, [Scenario::Hit1k, Scenario::Miss, Scenario::Http2]);
+        assert_eq!(options.scenarios[..3], [Scenario::Hit1k, Scenario::Miss, Scenario::Http2]);
+        assert_eq!(options.scenarios.iter().filter(|scenario| scenario.tail().is_some()).count(), 2, "what looking on costs");
         assert_eq!((options.rounds, options.run), (2, Duration::from_secs(1)));
     }
 

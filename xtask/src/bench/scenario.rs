@@ -30,6 +30,8 @@ pub(super) enum Scenario {
     Range,
     LogText,
     LogJson,
+    TailFiltered,
+    TailAll,
     Routes,
     LimitedMisses,
     LimitedRequests,
@@ -70,6 +72,8 @@ impl Scenario {
         Self::Range,
         Self::LogText,
         Self::LogJson,
+        Self::TailFiltered,
+        Self::TailAll,
         Self::Routes,
         Self::LimitedMisses,
         Self::LimitedRequests,
@@ -115,6 +119,8 @@ impl Scenario {
             Self::Range => "range",
             Self::LogText => "log-text",
             Self::LogJson => "log-json",
+            Self::TailFiltered => "tail",
+            Self::TailAll => "tail-all",
             Self::Routes => "routes-1000",
             Self::LimitedMisses => "limits-misses",
             Self::LimitedRequests => "limits-requests",
@@ -161,6 +167,8 @@ impl Scenario {
             Self::Range => "Ranges of 1 KiB of a stored body of 1 MiB",
             Self::LogText => "Hot hit, 1 KiB, with the access log as text",
             Self::LogJson => "Hot hit, 1 KiB, with the access log as JSON",
+            Self::TailFiltered => "Hot hit, 1 KiB, while somebody looks with `larder tail --status 599`, which no request has",
+            Self::TailAll => "Hot hit, 1 KiB, while somebody looks at every request with `larder tail`",
             Self::Routes => "Hot hit, 1 KiB, under the last of 1,000 routes",
             Self::LimitedMisses => "Hot hit, 1 KiB, where a limit counts the misses of each client",
             Self::LimitedRequests => "Hot hit, 1 KiB, where a limit counts the requests of each client",
@@ -217,6 +225,16 @@ impl Scenario {
                     | Self::MillionKeys
                     | Self::TwoCores
             )
+        policy || self.tail().is_some() || matches!(self, Self::FewConnections | Self::ManyConnections | Self::MillionKeys | Self::TwoCores)
+    }
+
+    /// The target on the admin listener that somebody looks at meanwhile.
+    pub(super) fn tail(self) -> Option<&'static str> {
+        match self {
+            Self::TailFiltered => Some("/tail?status=599"),
+            Self::TailAll => Some("/tail"),
+            _ => None,
+        }
     }
 
     /// Whether clients speak TLS: there is no bare server beside it.

@@ -65,14 +65,15 @@ impl Config {
     /// The hash of its text, the same on replicas that have the same; `None` where it came from no file.
     pub fn hash(&self) -> Option<String> {
         let source = self.source.as_ref()?;
-        Some(blake3::hash(source.text().as_bytes()).to_hex()[..16].to_owned())
+        Some(blake3::hash(source.shown().as_bytes()).to_hex()[..16].to_owned())
     }
 
     /// The files that it names and that were read with it, such as certificates.
     pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
         let acme = self.acme.iter().flat_map(|acme| &acme.files);
         let warm = self.warm.iter().flat_map(|job| &job.files);
-        self.server.files().chain(acme).chain(warm).chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
+        let webhook = self.alerts.webhook.iter().flat_map(|webhook| &webhook.files);
+        self.server.files().chain(acme).chain(warm).chain(webhook).chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
     }
 }
 

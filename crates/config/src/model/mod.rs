@@ -27,7 +27,7 @@ pub use key_name::{KeyNameTemplate, NAME_TAG, NamePart};
 pub use limits::{LimitCount, LimitKey, LimitOver, RateLimit};
 pub use listen::{Listen, ListenKind, Origin};
 pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
-pub use operating::{AccessLog, AlertKind, Alerts, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, Traces, Webhook};
+pub use operating::{AccessLog, AlertKind, Alerts, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, TraceLink, Traces, Webhook};
 pub use path::PathTemplate;
 pub use prices::{Price, Prices};
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};

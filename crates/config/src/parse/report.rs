@@ -120,13 +120,13 @@ fn groups<'a>(source: Option<&'a Source>, diagnostic: &'a Diagnostic) -> Vec<Gro
 
 fn element<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Option<Element<'a>> {
     let span = match &diagnostic.location {
-        Location::At(span) => span.clone(),
+        Location::At(span) => source.shown_span(span.clone()),
         Location::File => return Some(Origin::path(source.path()).into()),
         Location::Elsewhere => return None,
     };
-    let mut snippet = Snippet::source(source.text()).path(source.path()).annotation(AnnotationKind::Primary.span(span));
+    let mut snippet = Snippet::source(source.shown()).path(source.path()).annotation(AnnotationKind::Primary.span(span));
     if let Some((other, label)) = &diagnostic.because {
-        snippet = snippet.annotation(AnnotationKind::Context.span(other.clone()).label(label.as_str()));
+        snippet = snippet.annotation(AnnotationKind::Context.span(source.shown_span(other.clone())).label(label.as_str()));
     }
     Some(snippet.into())
 }

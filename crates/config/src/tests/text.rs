@@ -165,8 +165,8 @@ fn secrets_are_masked_wherever_they_stand() {
 error: the upstream's url contains a user name or password
  --> config.toml:2:7
   |
-2 | url = "http://**********@host"
-  |       ^^^^^^^^^^^^^^^^^^^^^^^^
+2 | url = "http://***@host"
+  |       ^^^^^^^^^^^^^^^^^
   |
   = hint: leave it out; Larder sends what the client sends
 
@@ -189,8 +189,8 @@ error: [store.redis] needs the key `url`
 error: `url` cannot be a table
  --> config.toml:6:7
   |
-6 | url = { to = "http://**********@host", token =************
-  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+6 | url = { to = "http://***@host", token =***
+  |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
   = hint: expected a URL in quotes, like "http://127.0.0.1:3000"
 "#,

@@ -95,7 +95,7 @@ async fn openapi() -> impl IntoResponse {
 pub(super) fn router(shared: &Shared) -> Router {
     let guarded = |router: Router<Shared>, endpoint: &Endpoint| {
         let guard = from_fn_with_state((shared.clone(), endpoint.scope), plane::allow);
-        router.route(endpoint.path, (endpoint.handler)().route_layer(guard))
+        router.route(endpoint.path, plane::limited((endpoint.handler)()).route_layer(guard))
     };
     ENDPOINTS.iter().fold(Router::new(), guarded).with_state(shared.clone())
 }

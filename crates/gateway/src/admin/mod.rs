@@ -40,7 +40,7 @@ pub(crate) use endpoints::Shared;
 pub use readiness::{Readiness, Stage};
 
 use crate::purge::Refused;
-use crate::server::{Server, ServerOptions, lingering};
+use crate::server::{Peer, Server, ServerOptions, lingering};
 use crate::telemetry::render::OPEN_METRICS;
 
 /// How the admin listener treats its connections. None of it comes from `[server]`: limits that are tightened for clients must not lock out
@@ -98,10 +98,16 @@ impl Admin {
 
     /// Serves for as long as it is polled: probes are answered to the very end.
     pub async fn serve(self, server: Server) {
-        server.serve(OPTIONS, move |request, _peer| self.clone().answer(request), pending()).await;
+        server.serve(OPTIONS, move |request, peer| self.clone().answer(request, &peer), pending()).await;
     }
 
-    async fn answer(mut self, request: Request<Incoming>) -> Response<Body> {
+    fn answer(mut self, mut request: Request<Incoming>, peer: &Peer) -> impl Future<Output = Response<Body>> + use<> {
+        let connection = peer.client_connection(request.version());
+        request.extensions_mut().insert(connection);
+        async move { self.respond(request).await }
+    }
+
+    async fn respond(&mut self, request: Request<Incoming>) -> Response<Body> {
         let answered: Result<_, Infallible> = self.0.call(lingering(request).map(Body::new)).await;
         match answered {
             Ok(response) => response,

@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::IntoResponse;
+use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::{CsrfLayer, ProtectionError, ResponseForProtectionError};
@@ -22,7 +23,7 @@ use super::endpoints::Shared;
 use crate::config::TokenScope;
 use crate::purge::Refused;
 
-/// Bytes of a request's body. No endpoint takes more.
+/// Bytes of a request's body. No endpoint takes more; what is no endpoint takes none, and says so first.
 const MAX_BODY: usize = 1 << 20;
 
 /// How long an answer's head may take: longer than the longest wait of a purge, with its body.
@@ -34,10 +35,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 ///
 /// 1. refusals of what lies further in get a problem body, and a panic becomes one;
 /// 2. a page of another site is refused: by its name (DNS rebinding) and by its origin (CSRF);
-/// 3. time and bodies are limited.
+/// 3. time is limited.
 pub(super) fn around(router: Router, access: Access) -> Router {
     router
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWERING))
         .layer(CsrfLayer::new().with_rejection_response(ForeignOrigin))
         .layer(from_fn_with_state(access, known_name))
@@ -46,6 +46,11 @@ pub(super) fn around(router: Router, access: Access) -> Router {
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, Numbered::default()))
         .layer(CompressionLayer::new())
+}
+
+/// An endpoint whose bodies are limited.
+pub(super) fn limited(endpoint: MethodRouter<Shared>) -> MethodRouter<Shared> {
+    endpoint.route_layer(RequestBodyLimitLayer::new(MAX_BODY))
 }
 
 /// Refuses what the scope of an endpoint does not allow.

@@ -70,7 +70,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
 /// The span of a purge, where it is traced. Who may purge is believed about traces.
 fn span(shared: &Shared, headers: &HeaderMap) -> Option<RequestSpan> {
     let (gateway, started) = (&shared.gateway, monotonic());
-    let trace = gateway.tracer.as_ref()?.begin(headers, true, started, || gateway.clock.now())?;
+    let trace = gateway.active.load().tracer.as_ref()?.begin(headers, true, started, || gateway.clock.now())?;
     Some(RequestSpan::new(trace, started, "purge".to_owned(), Vec::new()))
 }
 

@@ -16,6 +16,9 @@ use crate::config::{Token, TokenScope};
 /// The cookie's name.
 const COOKIE: &str = "larder_session";
 
+/// Its attributes, whatever connection it is sent over.
+const ATTRIBUTES: &str = "Path=/; HttpOnly; SameSite=Strict";
+
 /// How long a session lasts.
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
@@ -52,8 +55,9 @@ impl Sessions {
         Some(Self { secret: random()?, open: Mutex::default() })
     }
 
-    /// Opens a session with an admin token, and returns the cookie for it; `None` where the token may not see anything.
-    pub(crate) fn open(&self, secret: &str, tokens: &[Token], now: Instant) -> Option<String> {
+    /// Opens a session with an admin token, and returns the cookie for it; `None` where the token may not see anything. `is_secure`: the browser's
+    /// connection is over TLS.
+    pub(crate) fn open(&self, secret: &str, tokens: &[Token], is_secure: bool, now: Instant) -> Option<String> {
         let digest = blake3::hash(secret.as_bytes());
         // Every token is compared, so that the time tells nothing about which one it is.
         let allowed = tokens.iter().fold(false, |known, token| known | ((*token.digest() == digest) & token.allows(TokenScope::Read)));
@@ -68,7 +72,7 @@ impl Sessions {
             open.pop_front();
         }
         open.push_back(session);
-        Some(format!("{COOKIE}={number}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", LIFETIME.as_secs()))
+        Some(format!("{COOKIE}={number}; {ATTRIBUTES}; Max-Age={}{}", LIFETIME.as_secs(), secure(is_secure)))
     }
 
     /// The session whose cookie a request shows.
@@ -78,9 +82,9 @@ impl Sessions {
     }
 
     /// Ends a session, and returns the cookie that says so.
-    pub(crate) fn close(&self, session: &Session) -> String {
+    pub(crate) fn close(&self, session: &Session, is_secure: bool) -> String {
         self.lock().retain(|open| open.id != session.id);
-        format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+        format!("{COOKIE}=; {ATTRIBUTES}; Max-Age=0{}", secure(is_secure))
     }
 
     /// What forms of a page carry, so that no other page can send them: for a session, or for everybody on a loopback listener.
@@ -107,6 +111,11 @@ impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions").finish_non_exhaustive()
     }
+}
+
+/// Over TLS, browsers are not to send it without (RFC 6265 §5.2.5). In clear text they would not even keep it.
+fn secure(is_secure: bool) -> &'static str {
+    if is_secure { "; Secure" } else { "" }
 }
 
 /// The value of the session's cookie. Of several the first one, as browsers send the one with the longest path first.
@@ -141,13 +150,14 @@ mod tests {
     fn a_session_may_what_its_token_may_for_as_long_as_that_is_there() {
         let (sessions, now) = (Sessions::new().expect("random numbers"), monotonic());
         let tokens = [Token::new(SECRET, &[TokenScope::Read])];
-        let cookie = sessions.open(SECRET, &tokens, now).expect("a session");
-        assert!(cookie.contains("; HttpOnly; SameSite=Strict") && !cookie.contains(SECRET), "{cookie}");
+        let cookie = sessions.open(SECRET, &tokens, false, now).expect("a session");
+        assert!(cookie.contains("; HttpOnly; SameSite=Strict") && !cookie.contains(SECRET) && !cookie.contains("Secure"), "{cookie}");
+        assert!(sessions.open(SECRET, &tokens, true, now).is_some_and(|cookie| cookie.ends_with("; Secure")));
         let session = sessions.of(&shown(&cookie), now).expect("the session");
         assert!(session.allows(&tokens, TokenScope::Read) && !session.allows(&tokens, TokenScope::Purge));
         assert!(!session.allows(&[], TokenScope::Read), "a reload took the token away");
         assert!(sessions.of(&shown(&cookie), now + LIFETIME).is_none(), "it ends by itself");
-        sessions.close(&session);
+        assert!(sessions.close(&session, true).ends_with("; Max-Age=0; Secure"));
         assert!(sessions.of(&shown(&cookie), now).is_none(), "it was ended");
     }
 
@@ -156,7 +166,7 @@ mod tests {
         let (sessions, now) = (Sessions::new().expect("random numbers"), monotonic());
         let tokens = [Token::new(SECRET, &[TokenScope::Purge]), Token::new("another-0123456789", &[TokenScope::Admin])];
         for (secret, opens) in [(SECRET, false), ("", false), ("0123456789abcde", false), ("another-0123456789", true)] {
-            assert_eq!(sessions.open(secret, &tokens, now).is_some(), opens, "{secret}");
+            assert_eq!(sessions.open(secret, &tokens, false, now).is_some(), opens, "{secret}");
         }
     }
 
@@ -164,7 +174,7 @@ mod tests {
     fn each_session_has_a_form_token_of_its_own() {
         let (sessions, now) = (Sessions::new().expect("random numbers"), monotonic());
         let tokens = [Token::new(SECRET, &[TokenScope::Read])];
-        let open = || sessions.of(&shown(&sessions.open(SECRET, &tokens, now).expect("a session")), now).expect("the session");
+        let open = || sessions.of(&shown(&sessions.open(SECRET, &tokens, false, now).expect("a session")), now).expect("the session");
         let (one, other) = (open(), open());
         let token = sessions.form_token(Some(&one));
         assert!(sessions.is_form_token(Some(&one), &token));
@@ -176,7 +186,7 @@ mod tests {
     fn the_oldest_makes_room() {
         let (sessions, now) = (Sessions::new().expect("random numbers"), monotonic());
         let tokens = [Token::new(SECRET, &[TokenScope::Read])];
-        let cookies: Vec<String> = (0..=MAX_SESSIONS).filter_map(|_| sessions.open(SECRET, &tokens, now)).collect();
+        let cookies: Vec<String> = (0..=MAX_SESSIONS).filter_map(|_| sessions.open(SECRET, &tokens, false, now)).collect();
         assert!(sessions.of(&shown(&cookies[0]), now).is_none() && sessions.of(&shown(&cookies[1]), now).is_some());
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::refused::{parameters, unknown_parameter};
 use crate::active::ActiveConfig;
+use crate::config::{Config, FarTier, RouteSettings};
 use crate::explain::route_report;
 use crate::purge::Refused;
 use crate::scrape::snapshot;
@@ -89,5 +90,14 @@ fn route(active: &ActiveConfig, index: usize) -> Option<Value> {
     route["stale_while_revalidate"] = policy.stale_while_revalidate.into();
     route["stale_if_error"] = policy.stale_if_error.into();
     route["max_object"] = settings.max_object.into();
+    route["tiers"] = tiers(&active.config, settings).into();
     Some(route)
+}
+
+/// The stores that a route uses, of those that there are, the nearest first.
+fn tiers(config: &Config, settings: &RouteSettings) -> Vec<&'static str> {
+    let there = [(FarTier::Disk, config.disk.is_some()), (FarTier::Redis, config.redis.is_some())];
+    let used = |tier: &FarTier| settings.tiers.as_ref().is_none_or(|tiers| tiers.contains(tier));
+    let far = there.iter().filter(|(tier, is_there)| *is_there && used(tier)).map(|(tier, _)| tier.as_str());
+    std::iter::once("memory").chain(far).collect()
 }

@@ -29,7 +29,7 @@ struct Failure {
 
 /// Sends it, several times where that may help. An error says why the last attempt failed, and never the URL's path.
 pub(super) async fn send(webhook: &Webhook, id: &str, body: &Bytes) -> Result<(), String> {
-    let client = client()?;
+    let client = client(webhook)?;
     let mut pauses = PAUSES.iter();
     loop {
         let failure = match attempt(&client, webhook, id, body).await {
@@ -44,9 +44,17 @@ pub(super) async fn send(webhook: &Webhook, id: &str, body: &Bytes) -> Result<()
 }
 
 /// Made for each alert: they are rare, and nothing is kept open for them. It follows no redirect.
-fn client() -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
+fn client(webhook: &Webhook) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let builder = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider).map_err(|error| error.to_string())?;
+    let builder = match &webhook.authorities {
+        Some(authorities) => {
+            let tls = rustls::ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions();
+            let roots = authorities.roots().map_err(|error| error.to_string())?;
+            let tls = tls.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(tls)
+        }
+        None => HttpsConnectorBuilder::new().with_provider_and_native_roots(provider).map_err(|error| error.to_string())?,
+    };
     Ok(Client::builder(TokioExecutor::new()).build(builder.https_or_http().enable_http1().build()))
 }
 

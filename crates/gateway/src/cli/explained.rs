@@ -55,10 +55,19 @@ pub(super) fn write_facts(paper: &mut Paper, happened: &Happened) {
     if let Some(time) = happened.milliseconds("upstream_us") {
         paper.more(&format!("upstream {} answered {} in {time}", text("upstream"), text("upstream_status")));
     }
+    if let Some(time) = happened.milliseconds("connect_us") {
+        paper.more(&format!("of that {time} for a new connection"));
+    }
+    if happened.facts["attempts"].as_u64().is_some_and(|attempts| attempts > 1) {
+        paper.more(&format!("it was sent {} times: the times are of all attempts together", text("attempts")));
+    }
     for (name, words) in [("upstream_server", "by its server"), ("trace_id", "traced as")] {
         if !text(name).is_empty() {
             paper.more(&format!("{words} {}", text(name)));
         }
+    }
+    if let Some(link) = &happened.trace_link {
+        paper.more(link);
     }
     if happened.facts["collapsed"] == true {
         paper.more("it waited for another request's fetch, and got the same answer");

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Args;
 use http::Method;
 use http_body_util::BodyExt;
-use larder_semantics::Reason;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -102,12 +101,7 @@ impl Tail {
             return Some(format!("{data}\n"));
         }
         let facts: Value = serde_json::from_str(data).ok()?;
-        let reason = Reason::ALL.iter().find(|reason| facts["reason"] == reason.as_str());
-        let happened = Happened {
-            meaning: reason.map(|reason| reason.meaning().to_owned()),
-            advice: reason.and_then(|reason| reason.advice()).map(str::to_owned),
-            facts,
-        };
+        let happened = Happened::of(facts);
         let mut paper = Paper::for_stdout();
         paper.raw(&summary(&happened));
         if self.verbose {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Finding;
 use crate::active::{ActiveConfig, Process};
-use crate::config::{Config, Route};
+use crate::config::{AccessLog, Config, Route};
 use crate::explain::{ExplainRequest, FetchReport, explain, question};
 
 /// Seconds by which two clocks may differ before lifetimes are wrong by more than anybody notices.
@@ -16,12 +16,16 @@ const MAX_SKEW: u32 = 5;
 /// Memory for a cache that stores nothing.
 const CAPACITY: u64 = 1 << 20;
 
-pub(super) async fn findings(config: Config) -> Vec<Finding> {
+pub(super) async fn findings(mut config: Config) -> Vec<Finding> {
     let clock = Clock::system();
     let cache = Cache::builder(CAPACITY).clock(clock.clone()).build();
     let names: Vec<String> = config.upstreams.iter().map(|upstream| upstream.name.to_string()).collect();
     let questions: Vec<_> = (0..names.len()).map(|upstream| sample(&config, upstream)).collect();
-    let active = match ActiveConfig::new(config, &Process { cache: &cache, clock: &clock, redis: None }, None) {
+    // The log and traces are the running gateway's.
+    (config.log.access, config.traces) = (AccessLog::Off, None);
+    let (access_logs, exporters) = Default::default();
+    let process = Process { cache: &cache, clock: &clock, redis: None, access_logs: &access_logs, exporters: &exporters };
+    let active = match ActiveConfig::new(config, &process, None) {
         Ok(active) => active,
         Err(error) => return vec![Finding::error("routes", error.to_string(), "mend the configuration")],
     };

@@ -1,7 +1,6 @@
 //! A request that has happened, with what would become of it now.
 
 use http::StatusCode;
-use larder_semantics::Reason;
 
 use super::report::{Explanation, Happened};
 use super::request::question;
@@ -22,15 +21,13 @@ pub(crate) async fn explain_happened(gateway: &Gateway, id: Option<&str>) -> Res
     let facts: serde_json::Value = serde_json::from_str(&json).unwrap_or_default();
     let text = |name: &str| facts[name].as_str().unwrap_or_default().to_owned();
     let url = format!("{}://{}{}", text("scheme"), text("host"), text("target"));
-    let reason = Reason::ALL.iter().find(|reason| facts["reason"] == reason.as_str());
-    let happened = Happened {
-        meaning: reason.map(|reason| reason.meaning().to_owned()),
-        advice: reason.and_then(|reason| reason.advice()).map(str::to_owned),
-        facts,
-    };
+    let active = gateway.active.load_full();
+    let link = active.config.traces.as_ref().and_then(|traces| traces.link.as_ref());
+    let trace_link = facts["trace_id"].as_str().and_then(|id| Some(link?.to(id)));
+    let happened = Happened { trace_link, ..Happened::of(facts) };
     // One that no client could send again has no dry run.
     let mut explanation = match question(&serde_json::json!({ "url": url, "method": happened.text("method") })) {
-        Ok(request) => explain(&gateway.active.load_full(), request).await?,
+        Ok(request) => explain(&active, request).await?,
         Err(_) => Explanation { method: happened.text("method"), url: url.clone(), ..Explanation::default() },
     };
     if url.contains('…') {

@@ -1,5 +1,6 @@
 //! Explanations as data: the JSON of `POST /explain`, which the command line reads back.
 
+use larder_semantics::Reason;
 use serde::{Deserialize, Serialize};
 
 /// How a request would be answered, from the route to the decision.
@@ -39,9 +40,23 @@ pub(crate) struct Happened {
     pub(crate) facts: serde_json::Value,
     pub(crate) meaning: Option<String>,
     pub(crate) advice: Option<String>,
+    /// The page of its trace, where there is one (`[telemetry.traces] link`).
+    #[serde(default)]
+    pub(crate) trace_link: Option<String>,
 }
 
 impl Happened {
+    /// With the meaning of its reason.
+    pub(crate) fn of(facts: serde_json::Value) -> Self {
+        let reason = Reason::ALL.iter().find(|reason| facts["reason"] == reason.as_str());
+        Self {
+            meaning: reason.map(|reason| reason.meaning().to_owned()),
+            advice: reason.and_then(|reason| reason.advice()).map(str::to_owned),
+            trace_link: None,
+            facts,
+        }
+    }
+
     /// A fact as text; empty where there is none.
     pub(crate) fn text(&self, name: &str) -> String {
         match &self.facts[name] {

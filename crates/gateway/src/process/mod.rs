@@ -1,6 +1,5 @@
 //! The process around the proxy: from the command line to listeners and runtime, signals, reloads, what `/metrics` reads, the end.
 
-mod access_log;
 mod expiry;
 mod inherited;
 mod keeping;

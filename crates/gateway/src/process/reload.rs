@@ -12,10 +12,11 @@ use super::source::{Changes, Source};
 use super::succession::Handover;
 use crate::active::{ActiveConfig, Process};
 use crate::alerts::Alert;
-use crate::config::{AlertKind, Config};
+use crate::config::{AccessLog, AlertKind, Config};
 use crate::jobs::Event;
 use crate::proxy::Gateway;
-use crate::telemetry::access_log::{LogWriter, timestamp};
+use crate::telemetry::access_log::timestamp;
+use crate::telemetry::diagnostics;
 use crate::warm;
 
 /// A file is read when it has been left alone for this long: editors and Kubernetes change it in several steps.
@@ -66,13 +67,7 @@ impl Signals {
 
     /// Waits for SIGTERM or SIGINT, or until another process has taken over, which SIGUSR2 starts. Until then the configuration is read again on
     /// SIGHUP, and when its file, or one that it names, has changed; and the file of the access log is opened again on SIGUSR1.
-    pub(crate) async fn until_stop(
-        &mut self,
-        gateway: &Gateway,
-        mut source: Source,
-        handover: &Handover,
-        log_writer: Option<&LogWriter>,
-    ) -> Stop {
+    pub(crate) async fn until_stop(&mut self, gateway: &Gateway, mut source: Source, handover: &Handover) -> Stop {
         let started = gateway.active.load().config.clone();
         source.follow(&started);
         let mut changes = source.watch();
@@ -96,7 +91,7 @@ impl Signals {
                 _ = self.interrupt.recv() => return Stop::Requested,
                 _ = self.hang_up.recv() => true,
                 _ = self.reopen.recv() => {
-                    log_writer.into_iter().for_each(LogWriter::reopen);
+                    gateway.access_logs.reopen();
                     false
                 }
                 _ = self.upgrade.recv() => match self.hand_over(gateway, &source, handover).await {
@@ -170,13 +165,15 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
     source.follow(&config);
     let ready = gateway.certificates.differing(&config).map_err(|error| error.to_string());
     let ready = ready.and_then(|certificates| {
-        let process = Process { cache: &gateway.cache, clock: &gateway.clock, redis: gateway.redis.as_ref() };
+        let Gateway { cache, clock, access_logs, exporters, .. } = gateway;
+        let process = Process { cache, clock, redis: gateway.redis.as_ref(), access_logs, exporters };
         let active = ActiveConfig::new(config, &process, Some(&before)).map_err(|error| error.to_string())?;
         Ok((certificates, active))
     });
     match ready {
         Ok((certificates, active)) => {
             gateway.observers.keep_recent(active.config.server.request_id);
+            diagnostics::set_level(report::level(active.config.log.level));
             gateway.active.store(Arc::new(active));
             let listeners = certificates.take_effect();
             gateway.reloads.applied(gateway.clock.now());
@@ -234,10 +231,14 @@ fn needs_restart(before: &Config, after: &Config) -> impl Iterator<Item = &'stat
         (before.redis != after.redis, "[store.redis]"),
         (before.redis.is_some() && before.namespace != after.namespace, "[cache] namespace in Redis"),
         (before.purge.channel != after.purge.channel, "[purge] channel"),
-        (before.log != after.log, "[log]"),
-        (before.traces != after.traces, "[telemetry.traces]"),
+        (events_as_json(before) != events_as_json(after), "the form of events on stderr, which goes with [log] access,"),
     ];
     changes.into_iter().filter_map(|(changed, what)| changed.then_some(what))
+}
+
+/// The log of events has the form that goes with the access log's for as long as the process runs.
+fn events_as_json(config: &Config) -> bool {
+    config.log.access == AccessLog::Json
 }
 
 #[cfg(test)]
@@ -264,8 +265,9 @@ mod tests {
             ("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\ntrust = [\"for\", \"host\"]", None),
             ("[admin]\nlisten = \"127.0.0.1:8091\"", Some("[admin] listen")),
             ("[purge]\nchannel = \"x\"", Some("[purge] channel")),
-            ("[log]\naccess = \"off\"", Some("[log]")),
-            ("[telemetry.traces]\nendpoint = \"http://127.0.0.1:4318\"", Some("[telemetry.traces]")),
+            ("[log]\naccess = \"off\"", None),
+            ("[log]\naccess = \"json\"", Some("the form of events on stderr, which goes with [log] access,")),
+            ("[telemetry.traces]\nendpoint = \"http://127.0.0.1:4318\"", None),
             ("[purge]\nwrite_wait = \"50ms\"", None),
             ("[cache]\nnamespace = \"x\"", None),
         ] {

@@ -11,9 +11,8 @@ use larder_store::Ledger;
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, Tiers};
 use tokio::sync::watch;
-use tracing::{Level, error, info, warn};
+use tracing::{error, info, warn};
 
-use super::access_log::{finish_access_log, open_access_log};
 use super::inherited::Inherited;
 use super::keeping::{keep, replica_name};
 use super::moments;
@@ -22,12 +21,13 @@ use super::reload::{self, Stop};
 use super::report;
 use super::source::Source;
 use super::succession::Handover;
+use crate::access_logs::AccessLogs;
 use crate::acme::Acme;
 use crate::active::{ActiveConfig, Process};
 use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::alerts::Alerts;
 use crate::cli;
-use crate::config::{self, Config, ListenKind, LogLevel, Report};
+use crate::config::{self, Config, ListenKind, Report};
 use crate::demo;
 use crate::disk::Disk;
 use crate::jobs::Jobs;
@@ -42,7 +42,7 @@ use crate::stats::History;
 use crate::telemetry::diagnostics;
 use crate::telemetry::observe::Observers;
 use crate::telemetry::render::open_metrics;
-use crate::traces::{self, Exporting};
+use crate::traces::Exporters;
 use crate::warm;
 
 /// Why the process ends with 1. What was to be said has been said.
@@ -116,19 +116,12 @@ fn failed(what: impl std::fmt::Display) -> Failed {
 
 /// The log of events, and the runtime.
 fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
-    let level = match config.log.level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
-    };
     let form = if std::io::stderr().is_terminal() || config.log.access != config::AccessLog::Json {
         diagnostics::Form::Human
     } else {
         diagnostics::Form::Json
     };
-    diagnostics::init(level, form).map_err(failed)?;
+    diagnostics::init(report::level(config.log.level), form).map_err(failed)?;
     // Both, should the dependencies ever bring a second provider: rustls would refuse to choose.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // On one core there is no other thread to share work with.
@@ -170,12 +163,9 @@ async fn run(
     let max_in_memory = if disk.is_some() { config.memory.largest_body() } else { u64::MAX };
     let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config).min(max_in_memory)).max_in_memory(max_in_memory);
     let cache = cache.clock(clock.clone()).ledger(ledger).tiers(tiers).build();
-    let (access_log, log_writer) =
-        open_access_log(&config.log).map_err(|error| failed(format!("the access log cannot be opened: {error}")))?;
     let (options, drain_delay, keeps_recent) = (config.server.options, config.server.drain_delay, config.server.request_id);
-    let exporting = config.traces.as_ref().map(|traces| traces::start(traces, &clock)).transpose();
-    let exporting = exporting.map_err(|error| failed(format!("[telemetry.traces]: {error}")))?;
-    let process = Process { cache: &cache, clock: &clock, redis: redis.as_ref() };
+    let (access_logs, exporters) = (AccessLogs::default(), Exporters::default());
+    let process = Process { cache: &cache, clock: &clock, redis: redis.as_ref(), access_logs: &access_logs, exporters: &exporters };
     let active = ActiveConfig::new(config, &process, None).map_err(failed)?;
     let active = ArcSwap::from_pointee(active);
     let observers = Arc::new(Observers::default());
@@ -188,7 +178,7 @@ async fn run(
         disk,
         redis,
         clock,
-        access_log,
+        access_logs,
         observers,
         history: History::new(monotonic()),
         alerts,
@@ -202,7 +192,7 @@ async fn run(
         http2_limits: server.http2_limits(),
         channel_counts: ChannelCounts::default(),
         reloads: Reloads::new(started_at),
-        tracer: exporting.as_ref().map(Exporting::tracer),
+        exporters,
         started: started_at,
     });
     if let Some(redis) = &gateway.redis {
@@ -237,7 +227,7 @@ async fn run(
     notify::tell("READY=1");
     started(&addresses, &admin_addresses);
 
-    let stop_by = signals.until_stop(&gateway, source, &handover, log_writer.as_ref()).await;
+    let stop_by = signals.until_stop(&gateway, source, &handover).await;
     readiness.set_draining();
     match stop_by {
         Stop::Requested => {
@@ -265,10 +255,8 @@ async fn run(
     }
     admin.abort();
     keeping.abort();
-    if let Some(exporting) = exporting {
-        exporting.finish().await;
-    }
-    finish_access_log(log_writer);
+    gateway.exporters.finish().await;
+    gateway.access_logs.finish();
     info!("stopped");
     Ok(())
 }

@@ -20,6 +20,7 @@ use super::request_id::RequestIds;
 use super::request_limit::{is_too_large, limited};
 use super::tracing::Tracing;
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
+use crate::access_logs::AccessLogs;
 use crate::acme::{Acme, ChallengeRequest};
 use crate::active::ActiveConfig;
 use crate::alerts::Alerts;
@@ -35,10 +36,10 @@ use crate::replicas::{self, ReplicasReport};
 use crate::routing::{RouteUpstream, WayBody, reads_content};
 use crate::server::{Handler, Handshakes, Http2Limits, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
-use crate::telemetry::access_log::{AccessLog, LoggedBody, ResponseRecord};
+use crate::telemetry::access_log::{LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
 use crate::telemetry::observe::Observers;
-use crate::telemetry::traces::Tracer;
+use crate::traces::Exporters;
 use crate::upstream::{ClientContext, TunnelClient};
 
 /// The handler of all requests on the public listeners.
@@ -48,7 +49,7 @@ pub(crate) struct Gateway {
     pub(crate) disk: Option<Disk>,
     pub(crate) redis: Option<Redis>,
     pub(crate) clock: Clock,
-    pub(crate) access_log: AccessLog,
+    pub(crate) access_logs: AccessLogs,
     pub(crate) observers: Arc<Observers>,
     pub(crate) request_ids: RequestIds,
     /// The name by which people know this replica.
@@ -63,8 +64,7 @@ pub(crate) struct Gateway {
     pub(crate) http2_limits: Http2Limits,
     pub(crate) channel_counts: ChannelCounts,
     pub(crate) reloads: Reloads,
-    /// Where there are traces.
-    pub(crate) tracer: Option<Arc<Tracer>>,
+    pub(crate) exporters: Exporters,
     /// When the process started.
     pub(crate) started: Timestamp,
 }
@@ -107,7 +107,7 @@ impl Gateway {
             response_edits = edits.apply(request.headers_mut(), client, active.trusted.contains(connection.peer));
         }
         let accepted = active.codings_of(service.route().index()).and_then(|codings| codings.ask_for_all(request));
-        let looked_up = self.tracer.as_ref().map(|_| monotonic());
+        let looked_up = active.tracer.as_ref().map(|_| monotonic());
         let plain = service.look_up_plain(request, &effective)?;
         if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
             return None;
@@ -259,12 +259,13 @@ struct Arrival<'a> {
 
 impl Gateway {
     /// Answers an authority that looks whether a host leads here. What is no challenge of ours may be one of the origin's.
-    async fn prove(self: &Arc<Self>, request: Request<Incoming>, peer: Peer, asked: ChallengeRequest) -> Answered {
+    async fn prove(self: &Arc<Self>, mut request: Request<Incoming>, peer: Peer, asked: ChallengeRequest) -> Answered {
         let started = monotonic();
         let Some(proof) = asked.answer().await else { return self.handle(request, peer).await };
         let active = self.active.load_full();
         let connection = peer.client_connection(request.version());
-        let arrival = Arrival { connection: &connection, client: peer.address().ip(), scheme: "http", started, request_id: None };
+        let request_id = self.request_id(&active, request.headers_mut(), &connection);
+        let arrival = Arrival { connection: &connection, client: peer.address().ip(), scheme: "http", started, request_id };
         let pending = self.begin(&active, &request, arrival);
         let mut response = Response::new(CacheBody::from_bytes(proof.into()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -279,11 +280,11 @@ impl Gateway {
         PendingAnswer {
             method: request.method().clone(),
             started,
-            entry: self.access_log.begin(request, Some(client), now),
+            entry: active.access_log.begin(request, Some(client), now),
             route: None,
             request_id,
             happening: self.observers.begin(request, scheme, client, now),
-            tracing: Tracing::begin(self, request, || active.trusted.contains(connection.peer), scheme, started),
+            tracing: Tracing::begin(active.tracer.as_ref(), request, || active.trusted.contains(connection.peer), scheme, (started, now)),
             exchange: None,
             tokens_saved: None,
             limited: UnderLimits::default(),
@@ -328,6 +329,14 @@ impl Handler for PublicHandler {
         self.0.active.load().trusted.tells_certificates(peer.address().ip())
     }
 
+    fn request_id(&self, fields: Option<&mut HeaderMap>, peer: IpAddr) -> Option<HeaderValue> {
+        let active = self.0.active.load();
+        active.config.server.request_id.then(|| match fields {
+            Some(fields) => self.0.request_ids.give(fields, active.trusted.contains(peer)),
+            None => self.0.request_ids.make(),
+        })
+    }
+
     /// The listener's own answers are logged and counted as all others are.
     fn on_local_reply<B>(&self, reply: &LocalReply<'_, B>) {
         let gateway = &*self.0;
@@ -336,9 +345,9 @@ impl Handler for PublicHandler {
             Some(request) => {
                 let connection = ClientConnection { peer: reply.peer, secure: reply.secure, version: request.version() };
                 let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
-                gateway.access_log.begin(request, Some(target.client), || gateway.clock.now())
+                active.access_log.begin(request, Some(target.client), || gateway.clock.now())
             }
-            None => gateway.access_log.begin_unread(Some(reply.peer), || gateway.clock.now()),
+            None => active.access_log.begin_unread(Some(reply.peer), reply.request_id, || gateway.clock.now()),
         };
         let method = reply.request.map(Request::method);
         let bytes = Some(reply.bytes as u64);
@@ -365,7 +374,7 @@ fn walk(
 /// Past the cache, on a connection of its own.
 async fn upgrade(
     active: &ActiveConfig,
-    pending: PendingAnswer,
+    mut pending: PendingAnswer,
     request: Request<Limited<Lingering>>,
     peer: &Peer,
 ) -> Response<LoggedBody<GatewayBody>> {
@@ -376,6 +385,7 @@ async fn upgrade(
         idle: peer.tunnel_idle(),
         first_byte_timeout: None,
         guard: Box::new(peer.clone()),
+        observer: pending.observer(),
     };
     match way.upgrade(request, client).await {
         Ok(response) => {

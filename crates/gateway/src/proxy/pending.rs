@@ -12,12 +12,11 @@ use larder_tower::clock::monotonic;
 use larder_tower::{CacheBody, CacheResult, FailedElsewhere, FetchError, Outcome, ServeFuture, Served, StoredAnswer};
 
 use super::gateway::{Answered, GatewayBody, Service};
-use super::request_id::X_REQUEST_ID;
 use super::tracing::{Exchange, Tracing};
 use crate::active::ActiveConfig;
 use crate::http1;
 use crate::limits::{Answers, LimitOutcome, MissTicket, NewTicket, Over, UnderLimits};
-use crate::problem::{LIMITED, Problem};
+use crate::problem::{LIMITED, Problem, X_REQUEST_ID};
 use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
 use crate::telemetry::metrics::{Recoded, RequestRecord, UsageOutcome};
@@ -201,12 +200,14 @@ impl PendingAnswer {
         };
         let response = response.map(CacheBody::from_bytes);
         let reached = !error.is_refusal();
-        let server = self.exchange.as_ref().and_then(|exchange| exchange.server());
+        let (server, connect, attempts) = self.exchange.as_ref().map(|exchange| exchange.facts()).unwrap_or_default();
         let time = reached.then(|| monotonic().saturating_duration_since(self.started));
         let answer = ResponseRecord {
             upstream: reached.then_some(upstream),
             upstream_server: server.as_deref(),
             upstream_time: time,
+            upstream_connect: connect,
+            upstream_attempts: attempts,
             problem: Some(problem),
             ..ResponseRecord::default()
         };
@@ -262,12 +263,14 @@ impl PendingAnswer {
         outcome: Option<&Outcome>,
     ) -> Response<LoggedBody<GatewayBody>> {
         let fetched = outcome.filter(|outcome| outcome.upstream.is_some());
-        let server = fetched.and(self.exchange.as_ref()).and_then(|exchange| exchange.server());
+        let (server, connect, attempts) = fetched.and(self.exchange.as_ref()).map(|exchange| exchange.facts()).unwrap_or_default();
         let answer = ResponseRecord {
             upstream: fetched.and_then(|_| active.upstream_name(self.route?)),
             upstream_server: server.as_deref(),
             upstream_status: fetched.and_then(|outcome| outcome.upstream_status),
             upstream_time: fetched.and_then(|outcome| outcome.upstream),
+            upstream_connect: connect,
+            upstream_attempts: attempts,
             stored: fetched.map(|outcome| outcome.stored),
             ..ResponseRecord::default()
         };

@@ -3,9 +3,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use crate::problem::X_REQUEST_ID;
 
 /// Bytes of an id that is taken over: the log keeps as much of one.
 const MAX_ID: usize = 128;
@@ -30,7 +30,8 @@ impl RequestIds {
         made
     }
 
-    fn make(&self) -> HeaderValue {
+    /// The id of a request that could not be read.
+    pub(super) fn make(&self) -> HeaderValue {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let [high, low] = [0, 1].map(|seed: usize| self.seeds[seed].hash_one(number));
         // Hexadecimal digits are always a value.

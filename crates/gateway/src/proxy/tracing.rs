@@ -1,16 +1,15 @@
 //! The trace of a request under way, and what its log line and its trace are to know of its exchange with the origin.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{Extensions, HeaderMap, Request, Response};
-use larder_semantics::Reason;
+use larder_semantics::{Reason, Timestamp};
 use larder_tower::clock::monotonic;
 use larder_tower::{CacheResult, ObservedSteps};
 
-use super::gateway::Gateway;
 use crate::telemetry::access_log::ResponseRecord;
-use crate::telemetry::traces::{Attribute, RequestSpan, RequestTrace, TraceId};
+use crate::telemetry::traces::{Attribute, RequestSpan, RequestTrace, TraceId, Tracer};
 use crate::upstream::{ExchangeObserver, ExchangeReport};
 
 /// What becomes of a request's trace.
@@ -28,15 +27,15 @@ pub(super) enum Tracing {
 impl Tracing {
     /// Of a request that began then. Whether its sender is `trusted` is asked only where there are traces.
     pub(super) fn begin<B>(
-        gateway: &Gateway,
+        tracer: Option<&Arc<Tracer>>,
         request: &Request<B>,
         trusted: impl FnOnce() -> bool,
         scheme: &'static str,
-        started: Instant,
+        (started, now): (Instant, impl FnOnce() -> Timestamp),
     ) -> Self {
-        let Some(tracer) = &gateway.tracer else { return Self::AsCame };
+        let Some(tracer) = tracer else { return Self::AsCame };
         let trusted = trusted();
-        match tracer.begin(request.headers(), trusted, started, || gateway.clock.now()) {
+        match tracer.begin(request.headers(), trusted, started, now) {
             Some(trace) => {
                 let method = request.method().as_str().to_owned();
                 let attributes = vec![
@@ -110,10 +109,35 @@ impl Tracing {
     }
 }
 
+/// What becomes known as the exchange goes on, which may take several attempts.
+#[derive(Debug, Default)]
+struct Known {
+    server: Option<Arc<str>>,
+    /// Whether that one has answered, and not only failed.
+    has_answered: bool,
+    /// The span of the attempt that is under way.
+    span: u64,
+    /// What connections took that were made for it.
+    connect: Option<Duration>,
+    attempts: u32,
+}
+
+impl Known {
+    fn add(&mut self, report: &ExchangeReport<'_>) {
+        // Where a later attempt fails, the client gets the answer of the one before.
+        if report.outcome.is_ok() || report.resends == 0 || !self.has_answered {
+            (self.server, self.has_answered) = (Some(Arc::clone(report.server)), report.outcome.is_ok());
+        }
+        self.attempts += 1;
+        let took = report.connect.map(|(began, ended)| ended.saturating_duration_since(began));
+        self.connect = took.map(|took| took + self.connect.unwrap_or_default()).or(self.connect);
+    }
+}
+
 /// What is known of the exchange of a request with the origin.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    server: Mutex<Option<Arc<str>>>,
+    known: Mutex<Known>,
     trace: Option<Arc<RequestTrace>>,
     is_believed: bool,
 }
@@ -122,28 +146,40 @@ impl Exchange {
     /// Of a request whose trace this is.
     pub(super) fn of(tracing: &Tracing) -> Arc<Self> {
         let is_believed = !matches!(tracing, Tracing::Unbelieved);
-        Arc::new(Self { server: Mutex::default(), trace: tracing.trace().cloned(), is_believed })
+        Arc::new(Self { known: Mutex::default(), trace: tracing.trace().cloned(), is_believed })
     }
 
-    /// The server that answered, or failed last.
-    pub(super) fn server(&self) -> Option<Arc<str>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The server that answered, or failed last; what connections took that were made for the request; and how often it was sent, if it was.
+    pub(super) fn facts(&self) -> (Option<Arc<str>>, Option<Duration>, Option<u32>) {
+        let known = self.known();
+        (known.server.clone(), known.connect, Some(known.attempts).filter(|attempts| *attempts > 0))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ExchangeObserver for Exchange {
     fn begins(&self, fields: &mut HeaderMap) {
         match &self.trace {
-            Some(trace) => trace.hand_on(fields),
+            Some(trace) => self.known().span = trace.hand_on(fields),
             None if self.is_believed => {}
             None => ["traceparent", "tracestate"].iter().for_each(|name| _ = fields.remove(*name)),
         }
     }
 
     fn ended(&self, report: &ExchangeReport<'_>) {
-        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(report.server));
+        let span = {
+            let mut known = self.known();
+            known.add(report);
+            known.span
+        };
         let Some(trace) = &self.trace else { return };
         let mut attributes: Vec<Attribute> = vec![("server.address", report.server.to_string().into())];
+        if report.resends > 0 {
+            attributes.push(("http.request.resend_count", i64::from(report.resends).into()));
+        }
         let error = match report.outcome {
             Ok(status) => {
                 attributes.push(("http.response.status_code", i64::from(status.as_u16()).into()));
@@ -154,6 +190,6 @@ impl ExchangeObserver for Exchange {
                 Some(word)
             }
         };
-        trace.exchanged(report.times, report.connect, attributes, error);
+        trace.exchanged(span, report.times, report.connect, attributes, error);
     }
 }

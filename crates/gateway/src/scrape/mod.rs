@@ -60,8 +60,11 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             client_connections: gateway.connections.count(),
             client_unsent_bytes: gateway.connections.unsent(),
             http2_limits: labelled(gateway.http2_limits.by_limit()),
-            access_log_dropped: gateway.access_log.dropped(),
-            traces: gateway.tracer.as_ref().map(|tracer| TraceSnapshot { exported: tracer.exported(), dropped: tracer.dropped() }),
+            access_log_dropped: gateway.access_logs.dropped(),
+            traces: active.tracer.as_ref().map(|tracer| {
+                let counts = tracer.counts();
+                TraceSnapshot { exported: counts.exported(), dropped: counts.dropped() }
+            }),
             system: system::figures(gateway.started),
         },
     }

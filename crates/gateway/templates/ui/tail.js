@@ -24,6 +24,17 @@ function cell(text, className) {
   return made;
 }
 
+/** A cell that leads to all that is known of the request, where requests have ids (`[server] request_id`). */
+function linked(text, id) {
+  if (!id) return cell(text, "keep");
+  const link = document.createElement("a");
+  link.href = `/?${new URLSearchParams({ view: "explain", id })}`;
+  link.textContent = text;
+  const made = cell("", "keep");
+  made.append(link);
+  return made;
+}
+
 function took(microseconds) {
   return microseconds < 1000 ? `${microseconds} µs` : `${(microseconds / 1000).toFixed(1)} ms`;
 }
@@ -32,7 +43,7 @@ function show(facts) {
   const row = document.createElement("tr");
   const bad = facts.status >= 500 ? "bad" : "";
   row.append(
-    cell((facts.timestamp ?? "").slice(11, 23), "keep"),
+    linked((facts.timestamp ?? "").slice(11, 23), facts.request_id),
     cell(facts.client, "keep"),
     cell(facts.method),
     cell(`${facts.scheme}://${facts.host}${facts.target}`),

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use larder_tower::BoxError;
 
@@ -45,7 +45,13 @@ pub trait Handler: Clone + Send + Sync + 'static {
         false
     }
 
-    /// The listener has answered by itself. Called after each local reply.
+    /// The id of a request that the listener is about to answer by itself, where requests have one. It is put into the request's `fields`, if it
+    /// could be read, and into the response.
+    fn request_id(&self, _fields: Option<&mut HeaderMap>, _peer: IpAddr) -> Option<HeaderValue> {
+        None
+    }
+
+    /// The listener has answered by itself. Called for each local reply.
     fn on_local_reply<B>(&self, _answer: &LocalReply<'_, B>) {}
 }
 
@@ -89,12 +95,17 @@ pub struct LocalReply<'a, B = ()> {
     pub bytes: usize,
     /// Why it was refused.
     pub problem: Option<Problem>,
+    /// The id of the request, where it has one.
+    pub request_id: Option<&'a HeaderValue>,
 }
 
-impl LocalReply<'_> {
-    /// For a client whose request could not be read.
-    pub(crate) fn unread(connection: ConnectionInfo, problem: Problem) -> Self {
-        let ConnectionInfo { remote, secure, .. } = connection;
-        Self { peer: remote.ip(), secure, request: None, status: problem.status(), bytes: problem.body().len(), problem: Some(problem) }
-    }
+/// Refuses a client whose request could not be read: the handler is told, and the answer returned as bytes of HTTP/1.1.
+pub(crate) fn refuse_unread<H: Handler>(handler: &H, connection: ConnectionInfo, problem: Problem) -> Vec<u8> {
+    let ConnectionInfo { remote, secure, .. } = connection;
+    let (peer, status, bytes) = (remote.ip(), problem.status(), problem.body().len());
+    let id = handler.request_id(None, peer);
+    let request_id = id.as_ref();
+    let reply: LocalReply<'_> = LocalReply { peer, secure, request: None, status, bytes, problem: Some(problem), request_id };
+    handler.on_local_reply(&reply);
+    problem.to_http1(request_id)
 }

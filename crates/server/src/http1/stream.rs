@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connection::handler::{Handler, LocalReply};
+use crate::connection::handler::{Handler, refuse_unread};
 use crate::connection::linger::drain_connection;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
@@ -138,9 +138,8 @@ impl<H: Handler> ClientStream<H> {
             && self.peer.activity().is_between_responses()
             && let Some(problem) = replacement_for(bytes)
         {
-            self.direct.queue(problem.to_http1());
+            self.direct.queue(refuse_unread(&self.handler, self.peer.info(), problem));
             self.refused = true;
-            self.handler.on_local_reply(&LocalReply::unread(self.peer.info(), problem));
         }
         self.refused
     }
@@ -334,6 +333,5 @@ pub(crate) fn reply_timeout<H: Handler>(socket: &mut Socket, first: &FirstBytes,
 
 /// Writes 408 if it fits at once: the client has had its time, so nothing waits for it.
 fn write_timeout_reply<H: Handler>(socket: &mut Socket, peer: &Peer, handler: &H) {
-    socket.write_without_waiting(&LATE.to_http1());
-    handler.on_local_reply(&LocalReply::unread(peer.info(), LATE));
+    socket.write_without_waiting(&refuse_unread(handler, peer.info(), LATE));
 }

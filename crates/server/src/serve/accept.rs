@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::{Semaphore, watch};
 
-use crate::connection::handler::{Handler, LocalReply};
+use crate::connection::handler::{Handler, refuse_unread};
 use crate::connection::linger::drain_connection;
 use crate::connection::open::{OpenConnections, Slot};
 use crate::listener::incoming::{Accepted, Listener};
@@ -67,12 +67,12 @@ impl<H: Handler> Acceptor<H> {
     /// the client has sent by then is read, or the system would reset the connection before the client has read the refusal. Under TLS a
     /// refusal that can be read would cost a handshake, so the connection is closed.
     fn refuse(&self, Accepted { transport, info }: Accepted) {
-        self.handler.on_local_reply(&LocalReply::unread(info, TOO_MANY_CONNECTIONS));
+        let answer = refuse_unread(&self.handler, info, TOO_MANY_CONNECTIONS);
         if self.protocols.speaks_tls() {
             return;
         }
         let mut socket = Socket::Plain(transport);
-        socket.write_without_waiting(&TOO_MANY_CONNECTIONS.to_http1());
+        socket.write_without_waiting(&answer);
         if let Ok(permit) = Arc::clone(&self.refused_slots).try_acquire_owned() {
             tokio::spawn(drain_connection(socket, permit));
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::connection::handler::{Handler, LocalReply};
+use crate::connection::handler::{Handler, refuse_unread};
 use crate::connection::handshakes::{HandshakeOutcome, Handshakes};
 use crate::connection::linger::drain_connection;
 use crate::connection::misuse::{Misuse, Misuses};
@@ -92,7 +92,6 @@ impl Opener<'_> {
 
 fn refuse_clear_text<H: Handler>(transport: Transport, info: ConnectionInfo, slot: Slot, handler: &H) {
     let mut socket = Socket::Plain(transport);
-    socket.write_without_waiting(&CLEAR_TEXT.to_http1());
-    handler.on_local_reply(&LocalReply::unread(info, CLEAR_TEXT));
+    socket.write_without_waiting(&refuse_unread(handler, info, CLEAR_TEXT));
     tokio::spawn(drain_connection(socket, slot));
 }

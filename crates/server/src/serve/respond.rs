@@ -21,7 +21,7 @@ use crate::connection::peer::Peer;
 use crate::request::client_certificate;
 use crate::request::cookies::join_cookies;
 use crate::request::guard::{HeadLimits, Verdict};
-use larder_message::problem::Problem;
+use larder_message::problem::{Problem, X_REQUEST_ID};
 
 type ResponseBody<B> = TimedBody<Either<B, Full<Bytes>>>;
 
@@ -87,14 +87,13 @@ fn begin<H: Handler>(mut request: Request<Incoming>, peer: &Peer, handler: &H, l
         }
         Verdict::Refuse(problem) => {
             peer.set_lingering();
-            let answer = problem.response(request.method());
-            report(handler, peer, &request, &answer, Some(problem));
+            let refusal = problem.response(request.method());
+            let answer = identified(handler, peer, &mut request, refusal, Some(problem));
             drop(lingering(request));
             Begun::Local(answer.map(Full::new))
         }
         Verdict::Answer(answer) => {
-            let answer = answer.map(Bytes::from);
-            report(handler, peer, &request, &answer, None);
+            let answer = identified(handler, peer, &mut request, answer.map(Bytes::from), None);
             Begun::Local(answer.map(Full::new))
         }
     }
@@ -106,10 +105,20 @@ async fn after_interim_responses<R>(response: R, peer: &Peer) -> R {
     response
 }
 
-/// Reports a local reply to the handler, which logs it.
-fn report<H: Handler>(handler: &H, peer: &Peer, request: &Request<Incoming>, answer: &Response<Bytes>, problem: Option<Problem>) {
+/// A local reply with the request's id, reported to the handler, which logs it.
+fn identified<H: Handler>(
+    handler: &H,
+    peer: &Peer,
+    request: &mut Request<Incoming>,
+    mut answer: Response<Bytes>,
+    problem: Option<Problem>,
+) -> Response<Bytes> {
     let (info, status, bytes) = (peer.info(), answer.status(), answer.body().len());
-    handler.on_local_reply(&LocalReply { peer: info.remote.ip(), secure: info.secure, request: Some(request), status, bytes, problem });
+    let id = handler.request_id(Some(request.headers_mut()), info.remote.ip());
+    let (peer, secure, request_id) = (info.remote.ip(), info.secure, id.as_ref());
+    handler.on_local_reply(&LocalReply { peer, secure, request: Some(request), status, bytes, problem, request_id });
+    answer.headers_mut().extend(id.map(|id| (X_REQUEST_ID, id)));
+    answer
 }
 
 /// RFC 9112 §9.6: "a server that sends a close connection option MUST initiate closure of the connection after it sends the final response".

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use larder_semantics::{Reason, Timestamp};
 use larder_tower::CacheResult;
 use smallvec::SmallVec;
@@ -100,20 +100,25 @@ impl Line {
         let (method, fields) = (request.method(), request.headers());
         let named = RequestLine { method, host: host(request.uri(), fields), target };
         line.first_part(layout, &RequestFacts { time, client, line: Some(named), fields: Some(fields) });
-        if let Some(id) = request_id(fields) {
-            line.text.extend_from_slice(id.as_bytes());
-            line.id = line.text.len();
-        }
+        line.put_id(request_id(fields));
         line.protocol = Some(protocol(request.version()));
         line.is_head = *method == Method::HEAD;
         line
     }
 
-    /// The line of a client whose request could not be read.
-    pub(super) fn unread(layout: &Layout, client: Option<IpAddr>, time: Timestamp) -> Box<Self> {
+    /// The line of a client whose request could not be read; with the id of the response, if it has one.
+    pub(super) fn unread(layout: &Layout, client: Option<IpAddr>, id: Option<&HeaderValue>, time: Timestamp) -> Box<Self> {
         let mut line = Self::empty();
         line.first_part(layout, &RequestFacts { time, client, line: None, fields: None });
+        line.put_id(id.and_then(as_id));
         line
+    }
+
+    fn put_id(&mut self, id: Option<&str>) {
+        if let Some(id) = id {
+            self.text.extend_from_slice(id.as_bytes());
+            self.id = self.text.len();
+        }
     }
 
     fn empty() -> Box<Self> {
@@ -231,7 +236,11 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
 fn request_id(headers: &HeaderMap) -> Option<&str> {
     // A request has so few fields that looking at each name is cheaper than hashing the one that is wanted.
     let (_, id) = headers.iter().find(|(name, _)| name.as_str() == "x-request-id")?;
-    id.to_str().ok().filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID)
+    as_id(id)
+}
+
+fn as_id(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok().filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID)
 }
 
 fn protocol(version: Version) -> &'static str {

@@ -27,7 +27,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use larder_config::Log;
 use larder_semantics::{PrimaryKey, Reason, Timestamp};
 use larder_tower::CacheResult;
@@ -82,6 +82,10 @@ pub struct ResponseRecord<'a> {
     pub upstream_time: Option<Duration>,
     /// The tokens that a stored answer of a model has saved.
     pub tokens_saved: Option<u64>,
+    /// The part of that time which went into connections that were made for it; `None` where none was.
+    pub upstream_connect: Option<Duration>,
+    /// How often it was sent to a server.
+    pub upstream_attempts: Option<u32>,
     /// The problem, where Larder itself wrote the response.
     pub problem: Option<Problem>,
     /// Its trace, where it has one.
@@ -117,14 +121,20 @@ impl AccessLog {
         Ok((Self(Some(sink)), writer))
     }
 
+    /// A log to the same output by the same writer, with lines as these settings have them. Lines that were begun before keep their form. `None`
+    /// where this log is off.
+    pub fn reshaped(&self, log: &Log) -> Option<Self> {
+        self.0.as_ref().map(|sink| Self(Some(sink.reshaped(log))))
+    }
+
     /// Begins the line of `request`, whose head has just been read. `clock` is asked only if the request may have one.
     pub fn begin<B>(&self, request: &Request<B>, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
         self.open(|layout| Line::begin(layout, request, client, clock()))
     }
 
-    /// Begins the line of a client whose request could not be read.
-    pub fn begin_unread(&self, client: Option<IpAddr>, clock: impl FnOnce() -> Timestamp) -> Entry {
-        self.open(|layout| Line::unread(layout, client, clock()))
+    /// Begins the line of a client whose request could not be read, with the id of the response, if it has one.
+    pub fn begin_unread(&self, client: Option<IpAddr>, id: Option<&HeaderValue>, clock: impl FnOnce() -> Timestamp) -> Entry {
+        self.open(|layout| Line::unread(layout, client, id, clock()))
     }
 
     fn open(&self, line: impl FnOnce(&Layout) -> Box<Line>) -> Entry {
@@ -132,7 +142,7 @@ impl AccessLog {
         Entry(sink.map(|sink| Open { sink: Arc::clone(sink), started: monotonic(), line: line(&sink.layout) }))
     }
 
-    /// Lines dropped so far, because a buffer was full or the output failed.
+    /// Lines dropped so far by its writer, because a buffer was full or the output failed.
     pub fn dropped(&self) -> u64 {
         self.0.as_ref().map_or(0, |sink| sink.dropped())
     }
@@ -347,11 +357,35 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_gets_another_form_loses_no_line_and_ends_with_its_last_user() {
+        let output = Output::default();
+        let json = Log { access: larder_config::AccessLog::Json, ..Log::default() };
+        let (log, writer) = AccessLog::start(&json, output.clone()).unwrap();
+        let under_way = log.begin(&request("/before"), None, now);
+        let short = Log { fields: Some(vec![larder_config::LogField::Target]), ..json };
+        let other = log.reshaped(&short).expect("it is on");
+        drop(log);
+        other.begin(&request("/after"), None, now).responded(StatusCode::OK, 0, &ResponseRecord::default());
+        drop(other);
+        assert!(!writer.has_ended(), "a request is under way");
+        under_way.responded(StatusCode::OK, 0, &ResponseRecord::default());
+        assert!(writer.stop(Duration::from_secs(10)));
+        let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let [after, before] = lines[..] else { panic!("{lines:?}") };
+        assert_eq!(after, r#"{"target":"/after"}"#);
+        assert!(
+            before.contains(r#""target":"/before""#) && before.contains(r#""status":200"#),
+            "it keeps the form that it was begun in: {before}"
+        );
+    }
+
+    #[test]
     fn a_log_that_is_off_notes_nothing() {
         let log = AccessLog::off();
         let entry = log.begin(&request("/"), None, || unreachable!("the clock is not asked"));
         assert!(!entry.is_on());
-        assert_eq!(log.dropped(), 0);
+        assert!(log.dropped() == 0 && log.reshaped(&Log::default()).is_none());
     }
 
     /// Drives a future that never waits.

@@ -38,6 +38,8 @@ pub(super) struct Sink {
 
 #[derive(Debug)]
 struct Shared {
+    /// Sinks that are left: the writer ends with the last one.
+    sinks: AtomicUsize,
     buffers: Box<[Buffer]>,
     dropped: AtomicU64,
     stopping: AtomicBool,
@@ -63,6 +65,16 @@ struct Lines {
 }
 
 impl Sink {
+    fn new(log: &Log, shared: Arc<Shared>) -> Arc<Self> {
+        shared.sinks.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { layout: Layout::of(log), selection: Selection::of(log), shared })
+    }
+
+    /// Another one, for the same writer, with the form and the choice of these settings.
+    pub(super) fn reshaped(&self, log: &Log) -> Arc<Self> {
+        Self::new(log, Arc::clone(&self.shared))
+    }
+
     /// Never waits for the output: a line that finds its buffer full is dropped and counted.
     pub(super) fn send(&self, line: &mut Line, ended: Instant) {
         let shared = &*self.shared;
@@ -91,9 +103,11 @@ impl Sink {
 }
 
 impl Drop for Sink {
-    /// There will be no more lines.
+    /// After the last one there will be no more lines.
     fn drop(&mut self) {
-        self.shared.stop();
+        if self.shared.sinks.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.stop();
+        }
     }
 }
 
@@ -154,6 +168,16 @@ impl LogWriter {
         self.shared.wake();
     }
 
+    /// Lines dropped so far, because a buffer was full or the output failed.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether the thread has ended: it does once all clones of all logs that it writes for are gone, and everything is written.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.ended.try_recv(), Err(mpsc::TryRecvError::Disconnected))
+    }
+
     /// Writes the lines that wait and ends the thread; later lines are dropped. Blocks for `timeout` at most, because the output may be a pipe
     /// without a reader. Returns whether everything was written.
     pub fn stop(self, timeout: Duration) -> bool {
@@ -169,6 +193,7 @@ pub(super) type Opener<W> = Box<dyn FnMut() -> io::Result<W> + Send>;
 pub(super) fn start<W: Write + Send + 'static>(log: &Log, output: W, open: Option<Opener<W>>) -> io::Result<(Arc<Sink>, LogWriter)> {
     let buffers = thread::available_parallelism().map_or(1, usize::from).min(MAX_BUFFERS);
     let shared = Arc::new(Shared {
+        sinks: AtomicUsize::new(0),
         buffers: (0..buffers).map(|_| Buffer::default()).collect(),
         dropped: AtomicU64::new(0),
         stopping: AtomicBool::new(false),
@@ -184,7 +209,7 @@ pub(super) fn start<W: Write + Send + 'static>(log: &Log, output: W, open: Optio
     })?;
     // Before there is a sink, so nobody has a line to wake it for.
     let _first = shared.writer.set(handle.thread().clone());
-    let sink = Arc::new(Sink { layout: Layout::of(log), selection: Selection::of(log), shared: Arc::clone(&shared) });
+    let sink = Sink::new(log, Arc::clone(&shared));
     // A writer that fell asleep before it could be woken looks again.
     shared.wake();
     Ok((sink, LogWriter { shared, ended }))

@@ -135,11 +135,13 @@ fn duration(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use larder_semantics::Timestamp;
+
     use super::*;
 
     pub(in super::super) fn happened() -> Happened {
         Happened {
-            timestamp: String::new(),
+            timestamp: Timestamp::default(),
             client: [127, 0, 0, 1].into(),
             method: "GET".into(),
             scheme: "http",
@@ -158,6 +160,8 @@ pub(super) mod tests {
             upstream_server: None,
             upstream_status: None,
             upstream_us: None,
+            connect_us: None,
+            attempts: None,
             request_id: None,
             trace_id: None,
             problem: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, Request, StatusCode, header};
 use larder_semantics::{Reason, Timestamp};
 use larder_tower::CacheResult;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::hot::HotRequest;
 use super::observers::Observers;
@@ -30,10 +30,12 @@ pub struct Happening {
     hot: Option<HotRequest>,
 }
 
-/// A request whose response's head was ready. The names are those of the access log.
+/// A request whose response's head was ready. The names are those of the access log, where that has the
+/// same.
 #[derive(Debug, Serialize)]
 pub struct Happened {
-    pub(super) timestamp: String,
+    #[serde(serialize_with = "as_rfc3339")]
+    pub(super) timestamp: Timestamp,
     pub(super) client: IpAddr,
     pub(super) method: Box<str>,
     pub(super) scheme: &'static str,
@@ -55,6 +57,10 @@ pub struct Happened {
     pub(super) upstream_server: Option<Box<str>>,
     pub(super) upstream_status: Option<u16>,
     pub(super) upstream_us: Option<u64>,
+    /// The part of that which went into new connections; not in the log.
+    pub(super) connect_us: Option<u64>,
+    /// How often it was sent to a server; not in the log.
+    pub(super) attempts: Option<u32>,
     pub(super) request_id: Option<Box<str>>,
     pub(super) trace_id: Option<Box<str>>,
     pub(super) problem: Option<&'static str>,
@@ -67,7 +73,7 @@ impl Happened {
         let host = uri.authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST.as_str())).unwrap_or_default();
         let target = redacted(clipped(uri.path_and_query().map_or("", |target| target.as_str())));
         Self {
-            timestamp: timestamp(now),
+            timestamp: now,
             client,
             method: request.method().as_str().into(),
             scheme,
@@ -86,6 +92,8 @@ impl Happened {
             upstream_server: None,
             upstream_status: None,
             upstream_us: None,
+            connect_us: None,
+            attempts: None,
             request_id: text("x-request-id").filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID).map(Into::into),
             trace_id: None,
             problem: None,
@@ -118,6 +126,8 @@ impl Happening {
             upstream_server: record.upstream_server.map(Into::into),
             upstream_status: record.upstream_status.map(|status| status.as_u16()),
             upstream_us: record.upstream_time.map(micros),
+            connect_us: record.upstream_connect.map(micros),
+            attempts: record.upstream_attempts,
             trace_id: record.trace.map(|trace| trace.to_string().into()),
             problem: record.problem.map(|problem| problem.detail()),
             ..happened
@@ -136,6 +146,10 @@ impl Happened {
     pub(super) fn host_and_path(&self) -> Cow<'_, str> {
         format!("{}{}", self.host, self.target.split('?').next().unwrap_or_default()).into()
     }
+}
+
+fn as_rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&timestamp(*time))
 }
 
 fn clipped(text: &str) -> &str {

@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -132,18 +133,21 @@ impl Observers {
 
     /// A request has happened.
     pub(super) fn see(&self, happened: Happened) {
-        let json: Arc<str> = happened.json().into();
+        // Made for the first who takes it: a filter that lets little through costs little.
+        let made = OnceCell::new();
+        let json = || -> Arc<str> { Arc::clone(made.get_or_init(|| happened.json().into())) };
         {
             let mut tails = lock(&self.tails);
             if !tails.is_empty() {
-                self.hand_out(&mut tails, &happened, &json);
+                self.hand_out(&mut tails, &happened, json);
             }
         }
         if self.counts.load(Ordering::Relaxed) {
             self.count(&happened);
         }
         if self.keeps_recent.load(Ordering::Relaxed) {
-            lock(&self.recent).keep(happened.request_id, json);
+            let json = json();
+            lock(&self.recent).keep(happened.request_id.clone(), json);
         }
     }
 
@@ -167,13 +171,13 @@ impl Observers {
         self.settle(&lock(&self.tails));
     }
 
-    fn hand_out(&self, tails: &mut Vec<Tail>, happened: &Happened, json: &Arc<str>) {
+    fn hand_out(&self, tails: &mut Vec<Tail>, happened: &Happened, json: impl Fn() -> Arc<str>) {
         let before = tails.len();
         tails.retain_mut(|tail| {
             if tail.lines.is_closed() {
                 return false;
             }
-            if tail.filter.takes(happened) && tail.lines.try_send(Arc::clone(json)).is_err() {
+            if tail.filter.takes(happened) && tail.lines.try_send(json()).is_err() {
                 tail.lost.fetch_add(1, Ordering::Relaxed);
             }
             true

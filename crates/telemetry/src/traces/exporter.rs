@@ -1,17 +1,15 @@
 //! Batches of spans on their way out.
 
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::encode::encode;
 use super::span::{Attribute, Span};
-use super::tracer::Counts;
+use super::tracer::{SpanCounts, StopExport};
 
 /// Spans in a batch, at most.
 const BATCH: usize = 512;
@@ -44,13 +42,13 @@ pub trait SendBatch: Send {
 #[derive(Debug)]
 pub struct Exporter {
     spans: mpsc::Receiver<Span>,
-    stop: Arc<Notify>,
-    counts: Arc<Counts>,
+    stop: StopExport,
+    counts: SpanCounts,
     resource: Vec<Attribute>,
 }
 
 impl Exporter {
-    pub(super) fn new(spans: mpsc::Receiver<Span>, stop: Arc<Notify>, counts: Arc<Counts>, resource: Vec<Attribute>) -> Self {
+    pub(super) fn new(spans: mpsc::Receiver<Span>, stop: StopExport, counts: SpanCounts, resource: Vec<Attribute>) -> Self {
         Self { spans, stop, counts, resource }
     }
 
@@ -60,17 +58,17 @@ impl Exporter {
         self.spans.try_recv().ok()
     }
 
-    /// Sends batches until the tracer is gone or stops it, and everything was sent or given up. While a batch is tried again, others wait in the queue, and what that
+    /// Sends batches until the last tracer is gone or one stops it, and everything was sent or given up. While a batch is tried again, others wait in the queue, and what that
     /// does not hold is dropped.
     pub async fn run(mut self, mut receiver: impl SendBatch) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.gather(&mut batch).await {
             let content = Bytes::from(encode(&batch, &self.resource));
-            let count = match deliver(content, &mut receiver).await {
-                Ok(()) => &self.counts.exported,
-                Err(_) => &self.counts.dropped,
-            };
-            count.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            let spans = batch.len() as u64;
+            match deliver(content, &mut receiver).await {
+                Ok(()) => self.counts.add_exported(spans),
+                Err(_) => self.counts.add_dropped(spans),
+            }
             batch.clear();
         }
     }
@@ -81,7 +79,7 @@ impl Exporter {
             biased;
             count = self.spans.recv_many(batch, BATCH) => if count == 0 { return false },
             // What is in the queue comes still; what is not there yet is dropped.
-            () = self.stop.notified() => {
+            () = self.stop.stopped() => {
                 self.spans.close();
                 return self.spans.recv_many(batch, BATCH).await > 0;
             }
@@ -92,7 +90,7 @@ impl Exporter {
             tokio::select! {
                 biased;
                 more = self.spans.recv_many(batch, room) => if more == 0 { break },
-                () = self.stop.notified() => self.spans.close(),
+                () = self.stop.stopped() => self.spans.close(),
                 () = patience.as_mut() => break,
             }
         }
@@ -115,7 +113,7 @@ async fn deliver(content: Bytes, receiver: &mut impl SendBatch) -> Result<(), Se
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use http::HeaderMap;
     use larder_semantics::Timestamp;
@@ -148,6 +146,10 @@ mod tests {
         Receiver { answers: Arc::new(Mutex::new(answers.iter().copied().collect())), ..Receiver::default() }
     }
 
+    fn tracer() -> (Arc<Tracer>, Exporter) {
+        Tracer::new(1.0, Vec::new(), SpanCounts::default())
+    }
+
     fn step(tracer: &Arc<Tracer>) {
         let trace = tracer.begin(&HeaderMap::new(), false, monotonic(), Timestamp::default).expect("all are traced");
         trace.step("lookup", monotonic(), Vec::new(), None);
@@ -159,14 +161,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn spans_that_come_together_are_sent_together() {
-        let (tracer, exporter) = Tracer::new(1.0, Vec::new());
+        let (tracer, exporter) = tracer();
         let receiver = receiver(&[]);
         (0..3).for_each(|_| step(&tracer));
-        let counts = Arc::clone(&tracer.counts);
+        let counts = tracer.counts().clone();
         drop(tracer);
         exporter.run(receiver.clone()).await;
         assert_eq!(receiver.taken.lock().unwrap().iter().map(spans).collect::<Vec<_>>(), [3]);
-        assert_eq!((counts.exported.load(Ordering::Relaxed), counts.dropped.load(Ordering::Relaxed)), (3, 0));
+        assert_eq!((counts.exported(), counts.dropped()), (3, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -176,34 +178,49 @@ mod tests {
             (&[Err(SendError::Later), Err(SendError::Later), Err(SendError::Later)], 0, 1, 3),
             (&[Err(SendError::Never)], 0, 1, 1),
         ] {
-            let (tracer, exporter) = Tracer::new(1.0, Vec::new());
+            let (tracer, exporter) = tracer();
             let receiver = receiver(answers);
             step(&tracer);
-            let counts = Arc::clone(&tracer.counts);
+            let counts = tracer.counts().clone();
             drop(tracer);
             exporter.run(receiver.clone()).await;
-            assert_eq!((counts.exported.load(Ordering::Relaxed), counts.dropped.load(Ordering::Relaxed)), (exported, dropped));
+            assert_eq!((counts.exported(), counts.dropped()), (exported, dropped));
             assert_eq!(*receiver.tries.lock().unwrap(), tries);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_exporter_that_is_stopped_sends_what_waits_and_ends() {
-        let (tracer, exporter) = Tracer::new(1.0, Vec::new());
+        let (tracer, exporter) = tracer();
         let receiver = receiver(&[]);
         (0..BATCH + 1).for_each(|_| step(&tracer));
-        tracer.stop();
+        tracer.stop().stop();
         exporter.run(receiver.clone()).await;
         assert_eq!(receiver.taken.lock().unwrap().iter().map(spans).collect::<Vec<_>>(), [BATCH, 1]);
         step(&tracer);
-        assert_eq!((tracer.exported(), tracer.dropped()), (BATCH as u64 + 1, 1));
+        assert_eq!((tracer.counts().exported(), tracer.counts().dropped()), (BATCH as u64 + 1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tracers_of_other_shares_have_the_same_exporter_which_ends_with_the_last() {
+        let (tracer, exporter) = tracer();
+        let (none, receiver) = (tracer.with_share(0.0), receiver(&[]));
+        step(&tracer);
+        drop(tracer);
+        assert!(none.begin(&HeaderMap::new(), false, monotonic(), Timestamp::default).is_none());
+        let all = none.with_share(1.0);
+        step(&all);
+        let counts = all.counts().clone();
+        drop((none, all));
+        exporter.run(receiver.clone()).await;
+        assert_eq!((receiver.taken.lock().unwrap().iter().map(spans).sum::<usize>(), counts.exported()), (2, 2));
     }
 
     #[test]
     fn spans_beyond_the_queue_are_dropped_and_counted() {
-        let (tracer, exporter) = Tracer::new(1.0, Vec::new());
+        let (tracer, exporter) = tracer();
         let room = exporter.spans.max_capacity();
         (0..room + 5).for_each(|_| step(&tracer));
-        assert_eq!((tracer.dropped(), tracer.exported()), (5, 0));
+        assert_eq!((tracer.counts().dropped(), tracer.counts().exported()), (5, 0));
     }
 }

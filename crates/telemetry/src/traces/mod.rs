@@ -23,4 +23,4 @@ pub use context::{TraceId, TraceParent};
 pub use exporter::{Exporter, SendBatch, SendError};
 pub use request::{RequestSpan, RequestTrace};
 pub use span::{Attribute, Link, Span, SpanKind, Value};
-pub use tracer::Tracer;
+pub use tracer::{SpanCounts, StopExport, Tracer};

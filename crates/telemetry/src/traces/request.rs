@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderName};
@@ -43,14 +44,16 @@ pub struct RequestTrace {
     parent: Option<u64>,
     /// That of the request.
     span: u64,
-    /// That of its exchange with the origin, which is named beforehand: the origin is told.
+    /// That of its first exchange with an origin, which is named beforehand: requests that wait for it are linked to that.
     exchange: u64,
+    /// Whether the first exchange has begun.
+    has_exchange: AtomicBool,
     anchor: Anchor,
 }
 
 impl RequestTrace {
     pub(super) fn new(tracer: Arc<Tracer>, trace: TraceId, parent: Option<u64>, anchor: Anchor) -> Self {
-        Self { tracer, trace, parent, span: new_span(), exchange: new_span(), anchor }
+        Self { tracer, trace, parent, span: new_span(), exchange: new_span(), has_exchange: AtomicBool::new(false), anchor }
     }
 
     /// The trace's name.
@@ -58,12 +61,15 @@ impl RequestTrace {
         self.trace
     }
 
-    /// Tells the origin of it. What other systems add stays only where it came with the trace that goes on here.
-    pub fn hand_on(&self, headers: &mut HeaderMap) {
+    /// Tells the origin of it, with the span of the exchange that begins, which is returned. What other systems add stays only where it came with the
+    /// trace that goes on here.
+    pub fn hand_on(&self, headers: &mut HeaderMap) -> u64 {
         if self.parent.is_none() {
             headers.remove(TRACESTATE);
         }
-        headers.insert(TRACEPARENT, TraceParent { trace: self.trace, span: self.exchange, sampled: true }.to_value());
+        let span = if self.has_exchange.swap(true, Ordering::Relaxed) { new_span() } else { self.exchange };
+        headers.insert(TRACEPARENT, TraceParent { trace: self.trace, span, sampled: true }.to_value());
+        span
     }
 
     /// A step that ends now.
@@ -71,9 +77,10 @@ impl RequestTrace {
         self.send(new_span(), Some(self.span), name.into(), SpanKind::Internal, (started, monotonic()), attributes, link, None);
     }
 
-    /// The exchange with the origin, with the time that its connection took, if that was new.
+    /// An exchange with an origin, whose span [`Self::hand_on`] has named, with the time that its connection took, if that was new. Each attempt is one.
     pub fn exchanged(
         &self,
+        span: u64,
         (started, ended): (Instant, Instant),
         connect: Option<(Instant, Instant)>,
         attributes: Vec<Attribute>,
@@ -81,11 +88,11 @@ impl RequestTrace {
     ) {
         let sent = connect.map_or(started, |(_, connected)| connected);
         let inner = |name: &'static str, times| {
-            self.send(new_span(), Some(self.exchange), name.into(), SpanKind::Internal, times, Vec::new(), None, None);
+            self.send(new_span(), Some(span), name.into(), SpanKind::Internal, times, Vec::new(), None, None);
         };
         connect.into_iter().for_each(|times| inner("connect", times));
         inner("first byte", (sent, ended));
-        self.send(self.exchange, Some(self.span), "origin".into(), SpanKind::Client, (started, ended), attributes, None, error);
+        self.send(span, Some(self.span), "origin".into(), SpanKind::Client, (started, ended), attributes, None, error);
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of a span")]
@@ -182,10 +189,11 @@ impl Drop for RequestSpan {
 mod tests {
     use std::time::Duration;
 
+    use super::super::SpanCounts;
     use super::*;
 
     fn trace(headers: &HeaderMap) -> (Arc<RequestTrace>, super::super::Exporter) {
-        let (tracer, exporter) = Tracer::new(1.0, Vec::new());
+        let (tracer, exporter) = Tracer::new(1.0, Vec::new(), SpanCounts::default());
         let trace = tracer.begin(headers, true, monotonic(), || Timestamp::from_millis(1_000)).expect("all are traced");
         (trace, exporter)
     }
@@ -196,7 +204,7 @@ mod tests {
         headers.insert("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("a value"));
         headers.insert("tracestate", "a=b".parse().expect("a value"));
         let (trace, mut exporter) = trace(&headers);
-        trace.hand_on(&mut headers);
+        let first = trace.hand_on(&mut headers);
         let told = TraceParent::of(&headers).expect("the origin is told");
         assert_eq!((told.trace, told.span, told.sampled), (trace.id(), trace.exchange, true));
         assert_eq!(headers["tracestate"], "a=b", "what others add goes on with its trace");
@@ -204,7 +212,7 @@ mod tests {
         let started = trace.anchor.at;
         let span = RequestSpan::new(Arc::clone(&trace), started, "GET a".to_owned(), Vec::new());
         let at = |millis| started + Duration::from_millis(millis);
-        trace.exchanged((at(1), at(9)), Some((at(2), at(5))), Vec::new(), Some("connection_refused"));
+        trace.exchanged(first, (at(1), at(9)), Some((at(2), at(5))), Vec::new(), Some("connection_refused"));
         StepObserver::ended(&*trace, Step::Tier { name: "redis", answered: false }, started);
         let leader = Some(SpanLink { trace: 1, span: 2 });
         StepObserver::ended(&*trace, Step::Wait { leader, ended: true }, started);
@@ -234,5 +242,21 @@ mod tests {
         let (trace, _exporter) = trace(&headers);
         trace.hand_on(&mut headers);
         assert!(headers.contains_key("traceparent") && !headers.contains_key("tracestate"));
+    }
+
+    #[test]
+    fn each_attempt_has_a_span_of_its_own_and_the_origin_is_told_of_that() {
+        let mut headers = HeaderMap::new();
+        let (trace, mut exporter) = trace(&headers);
+        let spans = [0, 1].map(|_| {
+            let span = trace.hand_on(&mut headers);
+            assert_eq!(TraceParent::of(&headers).map(|told| told.span), Some(span));
+            trace.exchanged(span, (trace.anchor.at, trace.anchor.at), None, Vec::new(), None);
+            span
+        });
+        assert_eq!(spans[0], trace.fetch().span, "requests that wait are linked to the first one");
+        let sent = std::iter::from_fn(|| exporter.next_now()).filter(|span| span.name == "origin");
+        assert_eq!(sent.map(|span| (span.id, span.parent)).collect::<Vec<_>>(), spans.map(|id| (id, Some(trace.span))));
+        assert_ne!(spans[0], spans[1]);
     }
 }

@@ -22,30 +22,79 @@ const QUEUE: usize = 8192;
 pub struct Tracer {
     share: Share,
     queue: mpsc::Sender<Span>,
-    stop: Arc<Notify>,
-    pub(super) counts: Arc<Counts>,
+    stop: StopExport,
+    counts: SpanCounts,
 }
 
-/// Spans since the start, by what became of them.
+/// Spans since the start, by what became of them. Clones share them, so that tracers may follow one another.
+#[derive(Clone, Debug, Default)]
+pub struct SpanCounts(Arc<Counts>);
+
 #[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) exported: AtomicU64,
-    pub(super) dropped: AtomicU64,
+struct Counts {
+    exported: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl SpanCounts {
+    /// Spans that were handed to the receiver.
+    pub fn exported(&self) -> u64 {
+        self.0.exported.load(Ordering::Relaxed)
+    }
+
+    /// Spans that were given up: the queue was full, or the receiver did not take them.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_exported(&self, spans: u64) {
+        self.0.exported.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_dropped(&self, spans: u64) {
+        self.0.dropped.fetch_add(spans, Ordering::Relaxed);
+    }
+}
+
+/// Ends an exporter before its tracers are gone.
+#[derive(Clone, Debug, Default)]
+pub struct StopExport(Arc<Notify>);
+
+impl StopExport {
+    /// Has the exporter send what waits, and end. Later spans are dropped.
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+
+    pub(super) async fn stopped(&self) {
+        self.0.notified().await;
+    }
 }
 
 impl Tracer {
     /// A tracer of this share of the requests that nobody else has decided about, and the exporter of their spans, which describes the process as
-    /// `resource` does.
-    pub fn new(share: f64, resource: Vec<Attribute>) -> (Arc<Self>, Exporter) {
+    /// `resource` does. What becomes of them is added to `counts`. The exporter ends once the last tracer of its spans is gone.
+    pub fn new(share: f64, resource: Vec<Attribute>, counts: SpanCounts) -> (Arc<Self>, Exporter) {
         let (queue, spans) = mpsc::channel(QUEUE);
-        let (counts, stop) = (Arc::<Counts>::default(), Arc::<Notify>::default());
-        let exporter = Exporter::new(spans, Arc::clone(&stop), Arc::clone(&counts), resource);
+        let stop = StopExport::default();
+        let exporter = Exporter::new(spans, stop.clone(), counts.clone(), resource);
         (Arc::new(Self { share: Share::new(share), queue, stop, counts }), exporter)
     }
 
-    /// Has the exporter send what waits, and end. Later spans are dropped.
-    pub fn stop(&self) {
-        self.stop.notify_one();
+    /// Another tracer with the same exporter, of this share of the requests.
+    pub fn with_share(&self, share: f64) -> Arc<Self> {
+        let Self { share: _, queue, stop, counts } = self;
+        Arc::new(Self { share: Share::new(share), queue: queue.clone(), stop: stop.clone(), counts: counts.clone() })
+    }
+
+    /// What ends its exporter.
+    pub fn stop(&self) -> &StopExport {
+        &self.stop
+    }
+
+    /// What became of its spans, and of those of tracers that share the counts.
+    pub fn counts(&self) -> &SpanCounts {
+        &self.counts
     }
 
     /// Begins the trace of a request, if it has one: as its caller has decided, where the sender of its fields is `trusted`; otherwise by chance.
@@ -69,18 +118,8 @@ impl Tracer {
     /// Never waits: a span that finds the queue full is dropped and counted.
     pub(super) fn send(&self, span: Span) {
         if self.queue.try_send(span).is_err() {
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            self.counts.add_dropped(1);
         }
-    }
-
-    /// Spans that were handed to the receiver, since the start.
-    pub fn exported(&self) -> u64 {
-        self.counts.exported.load(Ordering::Relaxed)
-    }
-
-    /// Spans that were given up, since the start: the queue was full, or the receiver did not take them.
-    pub fn dropped(&self) -> u64 {
-        self.counts.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -102,12 +141,16 @@ mod tests {
         tracer.begin(&headers, trusted, monotonic(), Timestamp::default)
     }
 
+    fn tracer(share: f64) -> (Arc<Tracer>, Exporter) {
+        Tracer::new(share, Vec::new(), SpanCounts::default())
+    }
+
     const ON: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     const OFF: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
     #[test]
     fn a_caller_that_is_believed_decides_and_chance_otherwise() {
-        let ((none, _), (all, _)) = (Tracer::new(0.0, Vec::new()), Tracer::new(1.0, Vec::new()));
+        let ((none, _), (all, _)) = (tracer(0.0), tracer(1.0));
         let traced = begin(&none, Some(ON), true).expect("its caller traces it");
         assert_eq!(traced.id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(begin(&none, Some(ON), false).is_none(), "a client cannot have its requests traced");

@@ -1,15 +1,19 @@
-//! Sends a request once more for as long as its failure asks for that, and as it may.
+//! Sends a request once more for as long as its failure asks for that, and as it may; and has each time observed.
 
 use std::sync::Arc;
 
+use http::Response;
 use larder_config::Retry;
 use larder_tower::clock::monotonic;
 use smallvec::{SmallVec, smallvec};
 
 use super::spare::{Spare, Wish};
 use crate::balance::server::Server;
+use crate::connect::with_connect_times;
+use crate::error::UpstreamError;
 use crate::exchange::body::Held;
 use crate::exchange::deadline::HeadTimeout;
+use crate::observe::{ExchangeObserver, ExchangeReport};
 use crate::request::interim::InterimSink;
 use crate::upstream::{Answer, Upstream};
 
@@ -22,31 +26,50 @@ struct Tries {
     repeated: u32,
 }
 
-/// Where the first try, with `server`, has come to nothing: the answer of another, or else of the last one; and whose it is.
+/// The answer of the first try, with `server`; or of another, where that has come to nothing.
 pub(crate) async fn again(
     upstream: &Upstream,
     (retry, mut spare): (&Retry, Spare),
     (server, mut answer): (Arc<Server>, Answer),
     held: &mut Held,
     (interim, timeout): (&InterimSink, HeadTimeout),
-) -> (Arc<Server>, Answer) {
-    let mut tries = Tries { servers: smallvec![Arc::clone(&server)], moved: 0, repeated: 0 };
-    let mut answered_by = server;
+    observer: Option<&dyn ExchangeObserver>,
+) -> Answer {
+    let mut tries = Tries { servers: smallvec![server], moved: 0, repeated: 0 };
     while tries.may_go_on(spare.wish(retry, &answer), retry, upstream) {
         let server = upstream.pick(&spare.parts, spare.client.as_ref(), &tries.servers);
+        if let Some(observer) = observer {
+            observer.begins(&mut spare.parts.headers);
+        }
         let Some((outgoing, progress)) = spare.outgoing(&server) else { break };
         upstream.stats.retried();
         held.is_with(&server.standing.stats);
-        let next = upstream.ask(&server, outgoing, (interim, progress), timeout).await;
+        let asking = upstream.ask(&server, outgoing, (interim, progress), timeout);
+        let next = match observer {
+            None => asking.await,
+            Some(observer) => observed(observer, (&server, tries.moved + tries.repeated), asking).await,
+        };
         // A server's own words are better than none.
         if next.is_err() && answer.is_ok() {
             break;
         }
         answer = next;
-        answered_by = Arc::clone(&server);
         tries.servers.push(server);
     }
-    (answered_by, answer)
+    answer
+}
+
+/// Has one try of a request observed, up to the head of its response.
+pub(crate) async fn observed(
+    observer: &dyn ExchangeObserver,
+    (server, resends): (&Server, u32),
+    asking: impl Future<Output = Answer>,
+) -> Answer {
+    let began = monotonic();
+    let (answer, connect) = with_connect_times(asking).await;
+    let outcome = answer.as_ref().map(Response::status).map_err(UpstreamError::token);
+    observer.ended(&ExchangeReport { server: &server.standing.label, resends, times: (began, monotonic()), connect, outcome });
+    answer
 }
 
 impl Tries {

@@ -26,7 +26,10 @@ async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: P
     let connection = peer.client_connection(request.version());
     let result = if is_upgrade(request.version(), request.headers()) {
         upstream
-            .upgrade(request, TunnelClient { connection, idle: peer.tunnel_idle(), first_byte_timeout: None, guard: Box::new(peer) })
+            .upgrade(
+                request,
+                TunnelClient { connection, idle: peer.tunnel_idle(), first_byte_timeout: None, guard: Box::new(peer), observer: None },
+            )
             .await
     } else {
         let (mut parts, body) = request.into_parts();

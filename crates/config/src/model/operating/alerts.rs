@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Uri;
+use larder_tls::Authorities;
+
+use crate::model::ReadFile;
 
 /// `[alerts]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,10 @@ pub struct Webhook {
     pub url: Uri,
     /// The key of signatures; `None`: they are not signed.
     pub secret: Option<Arc<[u8]>>,
+    /// Who issues its certificate; `None`: one that the system knows.
+    pub authorities: Option<Authorities>,
+    /// The files that it was read from.
+    pub files: Vec<ReadFile>,
 }
 
 /// What an alert is about.

@@ -6,4 +6,4 @@ mod traces;
 
 pub use alerts::{AlertKind, Alerts, Webhook};
 pub use log::{AccessLog, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample};
-pub use traces::Traces;
+pub use traces::{TraceLink, Traces};

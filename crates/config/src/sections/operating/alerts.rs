@@ -1,10 +1,13 @@
 //! `[alerts]`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::Uri;
+use larder_tls::Authorities;
+use toml::Spanned;
 
-use crate::model::{AlertKind, Alerts, Purge, Webhook};
+use crate::model::{AlertKind, Alerts, Purge, ReadFile, Webhook};
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::{Table, choose};
 use crate::sections::cache::items;
@@ -12,6 +15,7 @@ use crate::sections::purging::purge::channel;
 use crate::sections::secret::read as read_secret;
 
 const SECRET_FORM: &str = "where the secret is, in quotes: \"env:LARDER_ALERT_SECRET\" or \"file:/run/secrets/alerts\"";
+const PATH_FORM: &str = "the path of a PEM file in quotes";
 const URL_FORM: &str = "a URL in quotes, like \"https://hooks.example.com/larder\"";
 
 /// Shorter ones can be guessed.
@@ -35,7 +39,8 @@ pub(crate) fn read(root: &mut Table<'_>, purge: &Purge) -> Alerts {
             Mistake::new("`secret` signs what goes to `webhook`, and there is none").hint("add webhook, or leave it out"),
         );
     }
-    alerts.webhook = url.map(|url| Webhook { url: url.into_inner(), secret: secret.map(toml::Spanned::into_inner) });
+    let (authorities, files) = authorities(&mut table, url.as_ref().map(Spanned::get_ref));
+    alerts.webhook = url.map(|url| Webhook { url: url.into_inner(), secret: secret.map(Spanned::into_inner), authorities, files });
     if let Some(name) = table.parse("channel", "a name in quotes, like \"system:health_check\"", channel) {
         if name.get_ref().is_some() && *name.get_ref() == purge.channel {
             let mistake = Mistake::new("alerts on the channel of [purge] would be read as purges");
@@ -45,6 +50,27 @@ pub(crate) fn read(root: &mut Table<'_>, purge: &Purge) -> Alerts {
     }
     table.finish();
     alerts
+}
+
+/// `ca_file`: who issues the certificate of the receiver.
+fn authorities(table: &mut Table<'_>, url: Option<&Uri>) -> (Option<Authorities>, Vec<ReadFile>) {
+    let Some(file) = table.parse("ca_file", PATH_FORM, |text| Ok(PathBuf::from(text))) else { return (None, Vec::new()) };
+    let mistakes = table.mistakes();
+    if url.is_none() && !table.has("webhook") {
+        mistakes.error(file.span(), Mistake::new("`ca_file` is for `webhook`, and there is none").hint("add webhook, or leave it out"));
+    }
+    if url.is_some_and(|url| url.scheme_str() != Some("https")) {
+        let mistake = Mistake::new("`ca_file` has no effect: the URL of `webhook` is not https");
+        mistakes.warning(file.span(), mistake.hint("leave it out, or begin the URL with https://"));
+    }
+    let files = vec![ReadFile::now(file.get_ref())];
+    match Authorities::load(file.get_ref()) {
+        Ok(authorities) => (Some(authorities), files),
+        Err(error) => {
+            mistakes.error(file.span(), Mistake::new(error.to_string()).hint("a PEM file with the authorities that issue its certificate"));
+            (None, files)
+        }
+    }
 }
 
 fn webhook(text: &str) -> Result<Uri, Mistake> {

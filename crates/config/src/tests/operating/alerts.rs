@@ -27,6 +27,26 @@ fn a_secret_is_where_no_one_reads_it() {
 }
 
 #[test]
+fn a_receiver_may_have_a_certificate_of_an_authority_of_its_own() {
+    let folder = std::env::temp_dir().join(format!("larder-alerts-ca-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (good, bad) = (folder.join("ca.pem"), folder.join("bad.pem"));
+    let authority = rcgen::generate_simple_self_signed(vec!["ca.example".to_owned()]).expect("a certificate");
+    std::fs::write(&good, authority.cert.pem()).expect("a file");
+    std::fs::write(&bad, "nonsense").expect("a file");
+    let said = |url: &str, file: &std::path::Path| format!("[alerts]\nwebhook = \"{url}\"\nca_file = {file:?}");
+    let read = config(&said("https://hooks.example/", &good));
+    assert!(read.files().any(|file| file.path() == good), "a changed file is read again");
+    assert!(read.alerts.webhook.is_some_and(|webhook| webhook.authorities.is_some()));
+    let first = |text: &str| complaints(text).into_iter().next().unwrap_or_default();
+    assert!(first(&said("https://hooks.example/", &bad)).contains("there is no certificate in"));
+    assert!(first(&said("https://hooks.example/", &folder.join("none.pem"))).contains("cannot read"));
+    assert!(first(&said("http://hooks.example/", &good)).contains("warning: `ca_file` has no effect: the URL of `webhook` is not https"));
+    assert!(first(&format!("[alerts]\nca_file = {good:?}")).contains("`ca_file` is for `webhook`, and there is none"));
+    std::fs::remove_dir_all(&folder).expect("the folder");
+}
+
+#[test]
 fn mistakes_say_what_is_meant_and_no_secret() {
     assert_complaint("[alerts]\non = [\"breakers\"]", "2:7: error: `breakers` is not a value of `on` (hint: did you mean \"breaker\"?)");
     assert_complaint(

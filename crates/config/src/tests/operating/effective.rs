@@ -92,7 +92,7 @@ fn no_secret_of_the_file_is_shown() {
     let several = config("[store.redis]\nurl = [\"redis://127.0.0.1:7\", \"redis://127.0.0.1:8\"]").effective();
     assert_eq!(find(&several, "[store.redis]", "url").value, "[\"redis://127.0.0.1:7\", \"redis://127.0.0.1:8\"]");
     let with_user = config("[store.redis]\nurl = [\"redis://a:hush@127.0.0.1:7\", \"redis://a:hush@127.0.0.1:8\"]").effective();
-    assert_eq!(find(&with_user, "[store.redis]", "url").value, "[\"redis://******@127.0.0.1:7\", \"redis://******@127.0.0.1:8\"]");
+    assert_eq!(find(&with_user, "[store.redis]", "url").value, "[\"redis://***@127.0.0.1:7\", \"redis://***@127.0.0.1:8\"]");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::page::{Frame, html};
 use super::sign_in;
 use super::viewer::{Form, sender};
 use crate::cli::explanation_text;
-use crate::explain::{explain, question};
+use crate::explain::{explain, explain_happened, question};
 use crate::purge::Refused;
 
 /// Bytes of a form: a URL and some fields.
@@ -27,14 +27,17 @@ struct Page {
     fields: String,
     /// The explanation; empty before anything was asked.
     text: String,
+    /// The page of the request's trace; empty where there is none.
+    trace_link: String,
     problem: String,
 }
 
-/// The form, and where a URL is given what is said of a GET without fields.
-pub(super) async fn view(shared: &Shared, frame: Frame, url: &str) -> Response<Body> {
-    let mut page =
-        Page { frame, url: url.to_owned(), method: "GET".to_owned(), fields: String::new(), text: String::new(), problem: String::new() };
-    if !url.is_empty() {
+/// The form, and what is said of a request that has happened, where its `id` is given, or else of a GET without fields, where a URL is.
+pub(super) async fn view(shared: &Shared, frame: Frame, url: &str, id: &str) -> Response<Body> {
+    let mut page = Page::new(frame, url, "GET", "");
+    if !id.is_empty() {
+        page.show_happened(shared, id).await;
+    } else if !url.is_empty() {
         page.ask(shared, false).await;
     }
     html(StatusCode::OK, &page)
@@ -58,12 +61,28 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
     let [url, method, fields] = ["url", "method", "fields"].map(|name| form.field(name).to_owned());
     let frame = Frame::new(shared, "explain", form.viewer);
     let frame = frame.ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, "There is no such view."))?;
-    let mut page = Page { frame, url, method, fields, text: String::new(), problem: String::new() };
+    let mut page = Page::new(frame, &url, &method, &fields);
     page.ask(shared, fetch).await;
     Ok(html(StatusCode::OK, &page))
 }
 
 impl Page {
+    fn new(frame: Frame, url: &str, method: &str, fields: &str) -> Self {
+        let (text, trace_link, problem) = Default::default();
+        Self { frame, url: url.to_owned(), method: method.to_owned(), fields: fields.to_owned(), text, trace_link, problem }
+    }
+
+    async fn show_happened(&mut self, shared: &Shared, id: &str) {
+        match explain_happened(&shared.gateway, Some(id)).await {
+            Ok(said) => {
+                self.text = explanation_text(&said);
+                (self.url, self.method) = (said.url, said.method);
+                self.trace_link = said.happened.and_then(|happened| happened.trace_link).unwrap_or_default();
+            }
+            Err(refused) => self.problem = refused.detail,
+        }
+    }
+
     async fn ask(&mut self, shared: &Shared, fetch: bool) {
         match self.explained(shared, fetch).await {
             Ok(text) => self.text = text,

@@ -30,6 +30,7 @@ use axum::middleware::map_response;
 use axum::routing::{get, post};
 
 use super::endpoints::Shared;
+use super::plane::limited;
 
 /// Nothing but what this listener itself serves, and no script or style in a page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
@@ -48,10 +49,10 @@ const FIELDS: [(HeaderName, &str); 6] = [
 pub(super) fn router(shared: &Shared) -> Router {
     Router::new()
         .route("/", get(page::page))
-        .route("/ui/explain", post(explain::submitted))
-        .route("/ui/purge", post(purge::submitted))
-        .route("/ui/sign-in", post(sign_in::sign_in))
-        .route("/ui/sign-out", post(sign_in::sign_out))
+        .route("/ui/explain", limited(post(explain::submitted)))
+        .route("/ui/purge", limited(post(purge::submitted)))
+        .route("/ui/sign-in", limited(post(sign_in::sign_in)))
+        .route("/ui/sign-out", limited(post(sign_in::sign_out)))
         .route("/ui/live", get(live::live))
         .route("/ui/{file}", get(assets::asset))
         .layer(map_response(guarded))

@@ -79,7 +79,7 @@ async fn view(shared: &Shared, query: Option<&str>, viewer: Viewer) -> Result<Re
     let frame = frame.ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, "There is no such view."))?;
     let blocks = match frame.view {
         "overview" => return Ok(overview::view(shared, frame)),
-        "explain" => return Ok(explain::view(shared, frame, value("url")).await),
+        "explain" => return Ok(explain::view(shared, frame, value("url"), value("id")).await),
         "purge" => return Ok(purge::view(shared, frame, value("url"))),
         "tail" => return Ok(html(StatusCode::OK, &Tail { frame })),
         "routes" => traffic::routes(shared),

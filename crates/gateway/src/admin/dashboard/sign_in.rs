@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{Response, StatusCode, header};
 use axum::response::IntoResponse;
 use larder_tower::clock::monotonic;
@@ -12,6 +13,8 @@ use super::super::purge::read;
 use super::super::refused::parameters;
 use super::page::html;
 use super::viewer::sender;
+use crate::active::ActiveConfig;
+use crate::client::{ClientConnection, effective_target};
 use crate::purge::Refused;
 
 /// Bytes of a form with a token.
@@ -46,18 +49,25 @@ fn answer(shared: &Shared, status: StatusCode, problem: &str, asks: bool) -> Res
 
 /// Opens a session. Pages of other origins cannot send it: the plane refuses them all.
 pub(super) async fn sign_in(State(shared): State<Shared>, request: Request) -> Result<Response<Body>, Refused> {
-    let body = read(request.into_body(), MAX_FORM).await?;
+    let (parts, body) = request.into_parts();
+    let body = read(body, MAX_FORM).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "The form is not UTF-8."))?;
     let fields = parameters(Some(text))?;
     let token = fields.iter().find(|(name, _)| name == "token").map(|(_, token)| token.trim()).unwrap_or_default();
     let active = shared.gateway.active.load_full();
-    match shared.sessions.open(token, &active.config.admin.tokens, monotonic()) {
+    match shared.sessions.open(token, &active.config.admin.tokens, is_secure(&active, &parts), monotonic()) {
         Some(cookie) => Ok((StatusCode::SEE_OTHER, [(header::LOCATION, "/"), (header::SET_COOKIE, cookie.as_str())]).into_response()),
         None => {
             let problem = "This token is not known, or its scopes do not include \"read\".";
             Ok(answer(&shared, StatusCode::UNAUTHORIZED, problem, true))
         }
     }
+}
+
+/// Whether the browser's own connection is over TLS: up to a proxy of `trusted_proxies`, which says so, since the admin listener speaks clear text.
+fn is_secure(active: &ActiveConfig, parts: &Parts) -> bool {
+    let connection = parts.extensions.get::<ClientConnection>();
+    connection.is_some_and(|connection| effective_target(&parts.uri, &parts.headers, connection, &active.trusted).scheme == "https")
 }
 
 /// Ends the session.
@@ -67,7 +77,7 @@ pub(super) async fn sign_out(State(shared): State<Shared>, request: Request) -> 
     sender(&shared, &parts.uri, &parts.headers, &body)?;
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response();
     if let Some(session) = shared.session(&parts.headers)
-        && let Ok(cookie) = shared.sessions.close(&session).parse()
+        && let Ok(cookie) = shared.sessions.close(&session, is_secure(&shared.gateway.active.load(), &parts)).parse()
     {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -129,7 +129,13 @@ async fn rfc9110_7_8_an_upgrade_goes_to_a_server_that_can_be_reached() {
         let request = request.header("connection", "upgrade").body(RequestBody::empty()).expect("request");
         let connection =
             larder_message::client::ClientConnection { peer: [127, 0, 0, 1].into(), secure: false, version: http::Version::HTTP_11 };
-        let client = crate::TunnelClient { connection, idle: Duration::from_secs(60), first_byte_timeout: None, guard: Box::new(()) };
+        let client = crate::TunnelClient {
+            connection,
+            idle: Duration::from_secs(60),
+            first_byte_timeout: None,
+            guard: Box::new(()),
+            observer: None,
+        };
         let response = service.upgrade(request, client).await.expect("response");
         assert_eq!(response.status(), 200);
     }
