@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
+use larder_semantics::GuardMode;
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheResult, CacheService, EffectiveTarget, MayBypass, RequestBody, RouteRules};
 use tower_service::Service;
@@ -37,8 +38,18 @@ impl Service<Request<RequestBody>> for Origin {
 
 /// A cache of 1 GiB before [`Origin`], with the rules of a route that says nothing.
 pub fn service() -> CacheService<Origin> {
+    with_guard(GuardMode::Off)
+}
+
+/// The same with a guard that refuses.
+pub fn guarded() -> CacheService<Origin> {
+    with_guard(GuardMode::Refuse)
+}
+
+fn with_guard(mode: GuardMode) -> CacheService<Origin> {
     let route = RouteRules::builder()
         .name("bench")
+        .guard(mode)
         .sort_query(true)
         .drop_parameters(["utm_*"])
         .bypass_parameter("no_cache", MayBypass::anyone())

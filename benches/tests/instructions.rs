@@ -72,3 +72,11 @@ fn a_hit_costs_nothing_more_when_nobody_looks_and_little_when_somebody_does() {
     holds("a request that a filter keeps back", watched("filtered"), FILTERED);
     holds("a request that somebody sees", watched("all"), SEEN);
 }
+
+/// A guard looks for what a client sent in each answer that is about to be stored.
+#[test]
+fn a_guarded_miss_takes_at_most_a_tenth_more() {
+    let program = env!("CARGO_BIN_EXE_misses");
+    let (plain, guarded) = (cost(program, Some("plain")), cost(program, Some("guarded")));
+    assert!(guarded <= plain + plain / 10, "a guarded miss takes {guarded} instructions, and one without a guard {plain}");
+}

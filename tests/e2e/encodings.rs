@@ -19,7 +19,7 @@ fn json(fields: &[(&str, &str)]) -> Answer {
     fields.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value)).body(text())
 }
 
-async fn coded(body: Vec<u8>, coding: Coding, packs: bool) -> Vec<u8> {
+pub(crate) async fn coded(body: Vec<u8>, coding: Coding, packs: bool) -> Vec<u8> {
     let body = Full::new(body.into());
     let coded = if packs { Coded::packed(body, coding) } else { Coded::unpacked(body, coding) };
     coded.collect().await.expect("a whole stream").to_bytes().to_vec()

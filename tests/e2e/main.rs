@@ -18,6 +18,7 @@ mod encodings;
 mod explain;
 mod forwarding;
 mod graphql_and_rpc;
+mod guards;
 mod history;
 mod hits;
 mod import;

@@ -18,4 +18,4 @@ mod unpacking;
 pub use body::{Coded, CodingError};
 pub use head::add_vary;
 pub use packing::{Packing, PackingRequest};
-pub use unpacking::{coding_of, decoded, may_unpack, unpacked_fields, weaken_for};
+pub use unpacking::{beginning_decoded, coding_of, decoded, may_unpack, unpacked_fields, weaken_for};

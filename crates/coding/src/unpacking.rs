@@ -41,6 +41,28 @@ pub fn decoded(headers: &HeaderMap, content: &Bytes, max_length: usize) -> Optio
     }
 }
 
+/// At most `max_length` bytes of what the beginning of a content with these fields is without its coding; `None` where that is none that can be unpacked,
+/// or the content is damaged.
+pub fn beginning_decoded(headers: &HeaderMap, beginning: &Bytes, max_length: usize) -> Option<Vec<u8>> {
+    let mut codec = Codec::unpacking(coding_of(headers)?);
+    let (mut input, mut room, mut decoded) = (beginning.clone(), vec![0; STEP].into_boxed_slice(), Vec::new());
+    while decoded.len() < max_length {
+        let mut output = WriteBuffer::new_initialized(&mut room);
+        let is_all = if input.is_empty() {
+            codec.flush(&mut output).ok()?
+        } else {
+            codec.run(&mut input, &mut output).ok()?;
+            false
+        };
+        decoded.extend_from_slice(output.written());
+        if is_all {
+            break;
+        }
+    }
+    decoded.truncate(max_length);
+    Some(decoded)
+}
+
 /// Whether an answer to a request with these fields may be unpacked: the client allows it (RFC 9111 §5.2.1.6), it is whole, and "a proxy MUST NOT transform the content of a response message that contains a no-transform cache
 /// directive" (RFC 9110 §7.7).
 pub fn may_unpack(request: &HeaderMap, status: StatusCode, headers: &HeaderMap) -> bool {
@@ -123,6 +145,21 @@ mod tests {
             assert_eq!(undone(coding, &Bytes::from_static(b"{\"a\":1}"), text.len()), None, "{coding:?}: not coded");
         }
         assert_eq!(decoded(&HeaderMap::new(), &Bytes::from_static(b"{}"), 10), None, "no coding is named");
+    }
+
+    #[test]
+    fn the_beginning_of_a_content_is_decoded_as_far_as_it_goes() {
+        // Longer than a block of zstd, which is decoded as a whole.
+        let text: String = (0..60_000).map(|number| format!("{{\"a\":{number}}}")).collect();
+        for coding in Coding::ALL {
+            let headers = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(coding.name()))]);
+            let content = packed(coding, text.as_bytes());
+            let whole = beginning_decoded(&headers, &content, 1 << 20);
+            assert_eq!(whole.as_deref(), Some(text.as_bytes()), "{coding:?}");
+            let part = beginning_decoded(&headers, &content.slice(..content.len() / 2), 1000).expect("a beginning");
+            assert_eq!(part, &text.as_bytes()[..1000], "{coding:?}");
+            assert_eq!(beginning_decoded(&headers, &Bytes::from_static(b"{\"a\":1}"), 10), None, "{coding:?}: not coded");
+        }
     }
 
     #[test]

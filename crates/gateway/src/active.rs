@@ -13,6 +13,7 @@ use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRu
 use crate::access_logs::AccessLogs;
 use crate::client::TrustedProxies;
 use crate::config::{ClientControls, Config, NAME_TAG, OddPaths, Route, RouteSettings, Upstream};
+use crate::guards::RouteGuard;
 use crate::hints::Hints;
 use crate::limits::{Limits, RouteLimits};
 use crate::redis::Redis;
@@ -113,8 +114,9 @@ impl ActiveConfig {
         let key_names = KeyNames::of(&config)?;
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
             let pressure = upstreams[route.upstream].pressure().clone();
+            let guard = Arc::new(RouteGuard::new(index, &route.name, &metrics));
             let tags = RouteTags::new(&route.path, &route.tags, &config.tags, key_names.clone())?;
-            let rules = Arc::new(rules(index, route, tags, &rules_of_writes, pressure));
+            let rules = Arc::new(rules(index, route, tags, &rules_of_writes, (pressure, guard)));
             Ok(CacheService::new(ways[index].clone(), Arc::clone(cache), rules))
         };
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
@@ -225,7 +227,13 @@ impl ActiveConfig {
     }
 }
 
-fn rules(index: usize, route: &Route, tags: RouteTags, writes: &Arc<dyn WriteRules>, pressure: Pressure) -> RouteRules {
+fn rules(
+    index: usize,
+    route: &Route,
+    tags: RouteTags,
+    writes: &Arc<dyn WriteRules>,
+    (pressure, guard): (Pressure, Arc<RouteGuard>),
+) -> RouteRules {
     let settings = &route.settings;
     let bypass = settings.clone();
     let rules = RouteRules::builder()
@@ -244,7 +252,9 @@ fn rules(index: usize, route: &Route, tags: RouteTags, writes: &Arc<dyn WriteRul
         .bypass_rate(settings.bypass_rate.map(|rate| BypassRate::new(rate.count, rate.seconds)))
         .tags(tags)
         .shared_writes(Arc::clone(writes))
-        .pressure(pressure);
+        .pressure(pressure)
+        .guard(settings.guard)
+        .guard_observer(guard);
     let rules = route.class.iter().cloned().fold(rules, RouteRulesBuilder::class);
     settings.tiers.iter().fold(rules, |rules, tiers| rules.tiers(tiers.iter().map(|tier| tier.as_str()))).build()
 }

@@ -18,6 +18,7 @@ mod disk;
 mod doctor;
 mod explain;
 mod figures;
+mod guards;
 mod hints;
 mod inspect;
 mod jobs;

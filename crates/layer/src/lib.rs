@@ -63,8 +63,8 @@ pub use outcome::{CacheResult, Outcome, Served};
 #[cfg(feature = "json")]
 pub use rules::BodyInvalidation;
 pub use rules::{
-    BypassRate, CACHE_NAMESPACE, CACHE_TTL, Cascade, ContentDecoder, HeaderTags, Invalidates, MayBypass, NoTags, NoWrites, Operations,
-    Refetch, RouteRules, RouteRulesBuilder, TagSource, WriteRules,
+    BypassRate, CACHE_NAMESPACE, CACHE_TTL, Cascade, ContentDecoder, Finding, GuardObserver, HeaderTags, Invalidates, MayBypass, NoTags,
+    NoWrites, Operations, Refetch, RouteRules, RouteRulesBuilder, TagSource, WriteRules,
 };
 pub use service::CacheService;
 pub use steps::{ObservedSteps, SpanLink, Step, StepObserver};

@@ -19,6 +19,7 @@ pub mod cache_status;
 pub mod coding;
 pub mod content;
 pub mod directives;
+pub mod guard;
 pub mod head;
 pub mod invalidation;
 pub mod key;
@@ -38,6 +39,7 @@ pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use coding::Coding;
+pub use guard::GuardMode;
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl, Shape, StoredFields, StoredHead, entity_tag, fields};
 pub use key::{CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target};
 pub use pattern::matches_pattern;

@@ -216,6 +216,7 @@ impl Scenario {
     pub(super) fn is_about_growth(self) -> bool {
         let policy = matches!(self, Self::Identity | Self::Vary | Self::Range | Self::LogText | Self::LogJson | Self::Routes);
         policy
+            || self.tail().is_some()
             || matches!(
                 self,
                 Self::LimitedMisses
@@ -225,7 +226,6 @@ impl Scenario {
                     | Self::MillionKeys
                     | Self::TwoCores
             )
-        policy || self.tail().is_some() || matches!(self, Self::FewConnections | Self::ManyConnections | Self::MillionKeys | Self::TwoCores)
     }
 
     /// The target on the admin listener that somebody looks at meanwhile.

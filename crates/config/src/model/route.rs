@@ -9,7 +9,7 @@ use larder_message::PathRewrite;
 use larder_message::edit::FieldEdits;
 use larder_semantics::content::ContentRules;
 use larder_semantics::matches_pattern;
-use larder_semantics::{Coding, CookieRules, KeyRules, Policy};
+use larder_semantics::{Coding, CookieRules, GuardMode, KeyRules, Policy};
 
 use super::{KeyNameTemplate, PathTemplate, TagTemplate};
 
@@ -117,6 +117,8 @@ pub struct RouteSettings {
     pub odd_paths: OddPaths,
     /// Whether paths pass by the cache that a lenient origin could take for those of a route whose responses are kept apart.
     pub near_private: bool,
+    /// What becomes of answers that give back what one client sent, that name the client, or that their URL lies about.
+    pub guard: GuardMode,
 }
 
 /// `compress`
@@ -225,6 +227,7 @@ impl Default for RouteSettings {
             cache_status_key: false,
             odd_paths: OddPaths::default(),
             near_private: true,
+            guard: GuardMode::Report,
         }
     }
 }

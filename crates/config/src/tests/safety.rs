@@ -1,8 +1,8 @@
 //! The settings that keep one client's answers from others, and what an operator is told about giving them up.
 
-use larder_semantics::{CookiePolicy, PathCase};
+use larder_semantics::{CookiePolicy, GuardMode, PathCase};
 
-use super::{complaints, config};
+use super::{assert_complaint, complaints, config};
 use crate::Rate;
 
 #[track_caller]
@@ -79,6 +79,9 @@ fn a_rate_of_bypasses_is_a_number_and_a_unit() {
 fn paths_near_to_private_ones_pass_by_unless_that_is_turned_off() {
     assert!(config("").fallback.unwrap().settings.near_private);
     assert!(!config("[cache]\nnear_private = false").fallback.unwrap().settings.near_private);
+    let guard = |text: &str| config(text).fallback.unwrap().settings.guard;
+    assert_eq!((guard(""), guard("[cache]\nguard = \"refuse\"")), (GuardMode::Report, GuardMode::Refuse));
+    assert_complaint("[cache]\nguard = \"refused\"", "2:9: error: `refused` is not a value of `guard` (hint: did you mean \"refuse\"?)");
 }
 
 fn warned(text: &str) -> Vec<String> {

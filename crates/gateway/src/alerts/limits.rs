@@ -1,7 +1,9 @@
-//! Limits and budgets that refuse requests.
+//! Limits and budgets that refuse requests, and guards that find answers which are not for everyone.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use larder_semantics::Reason;
 
 use super::alert::Alert;
 use crate::config::AlertKind;
@@ -12,6 +14,8 @@ const QUIET: Duration = Duration::from_secs(300);
 
 const QUEUE: &str = "the backend has as many requests as `max_requests` and `queue` allow: is it slow, or are they too tight?";
 const BUDGET: &str = "so much fails that `retry` may not send more of it again; the log says what fails";
+const GUARD: &str = "the log names the field of the request that they hold; put it into the key, or keep it from the backend";
+const MISLEADING: &str = Reason::MisleadingPath.as_str();
 const BYPASS: &str = "a network sends the bypass parameter more often than `bypass.rate` allows; `bypass.from` says who may at all";
 
 const CLIENTS: &str = "clients ask for more than [[limits]] gives them; the log has them with the reason rate-limited";
@@ -23,7 +27,7 @@ pub(super) struct Limits(BTreeMap<String, (u64, Option<Instant>)>);
 impl Limits {
     pub(super) fn look(&mut self, snapshot: &Snapshot, now: Instant) -> Vec<Alert> {
         let mut alerts = Vec::new();
-        for (subject, count, remedy) in counts(snapshot) {
+        for Counted { subject, count, what, remedy } in counts(snapshot) {
             // Of what is seen first nothing is known: a process begins at nothing.
             let (before, grew) = self.0.entry(subject.clone()).or_default();
             let more = count.saturating_sub(*before);
@@ -31,13 +35,13 @@ impl Limits {
             match (*grew, more) {
                 (None, 1..) => {
                     *grew = Some(now);
-                    let message = format!("{subject} has refused {more} requests in the last seconds");
+                    let message = format!("{subject} has {what}: {more} in the last seconds");
                     alerts.push(Alert::firing(AlertKind::Limit, subject, message, remedy));
                 }
                 (Some(_), 1..) => *grew = Some(now),
                 (Some(last), 0) if now.saturating_duration_since(last) >= QUIET => {
                     *grew = None;
-                    let message = format!("{subject} has refused nothing for five minutes");
+                    let message = format!("{subject} has {what} no more for five minutes");
                     alerts.push(Alert::resolved(AlertKind::Limit, subject, message));
                 }
                 _ => {}
@@ -47,20 +51,37 @@ impl Limits {
     }
 }
 
-fn counts(snapshot: &Snapshot) -> Vec<(String, u64, &'static str)> {
+/// What is watched.
+struct Counted {
+    subject: String,
+    count: u64,
+    /// What it does each time.
+    what: &'static str,
+    remedy: &'static str,
+}
+
+fn counts(snapshot: &Snapshot) -> Vec<Counted> {
+    let refusing = |subject: String, count, remedy| Counted { subject, count, what: "refused requests", remedy };
     let upstreams = snapshot.upstreams.iter().filter_map(|upstream| Some((&upstream.name, upstream.state.as_ref()?)));
     let mut counts: Vec<_> = upstreams
         .flat_map(|(name, state)| {
             [
-                (format!("the queue of upstream {name}"), state.refused, QUEUE),
-                (format!("the retry budget of upstream {name}"), state.retries_refused, BUDGET),
+                refusing(format!("the queue of upstream {name}"), state.refused, QUEUE),
+                refusing(format!("the retry budget of upstream {name}"), state.retries_refused, BUDGET),
             ]
         })
         .collect();
     let refused =
         |limit: &LimitSnapshot| limit.requests.iter().find(|counted| counted.label == "refused").map_or(0, |counted| counted.count);
-    counts.extend(snapshot.limits.iter().map(|limit| (format!("limit {}", limit.limit), refused(limit), CLIENTS)));
-    counts.push(("the rate of bypasses".to_owned(), snapshot.store.bypasses_refused, BYPASS));
+    counts.extend(snapshot.limits.iter().map(|limit| refusing(format!("limit {}", limit.limit), refused(limit), CLIENTS)));
+    counts.push(refusing("the rate of bypasses".to_owned(), snapshot.store.bypasses_refused, BYPASS));
+    counts.extend(snapshot.routes.iter().map(|route| Counted {
+        subject: format!("the guard of route {}", route.name),
+        // A path that lies can be made up by anybody, and its answer is never stored.
+        count: route.guarded.iter().filter(|found| found.reason != MISLEADING).map(|found| found.reported + found.refused).sum(),
+        what: "found answers that are not for everyone",
+        remedy: GUARD,
+    }));
     counts
 }
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use larder_coding::{Coded, coding_of, decoded, may_unpack, unpacked_fields, weaken_for};
+use larder_coding::{Coded, beginning_decoded, coding_of, decoded, may_unpack, unpacked_fields, weaken_for};
 use larder_semantics::Coding;
 use larder_semantics::coding::refuses_identity;
 use larder_tower::{CacheBody, ContentDecoder, Plain, RouteRules};
@@ -141,6 +141,10 @@ pub(crate) struct RequestDecoder;
 impl ContentDecoder for RequestDecoder {
     fn decode(&self, fields: &HeaderMap, content: &Bytes, max_length: usize) -> Option<Vec<u8>> {
         decoded(fields, content, max_length)
+    }
+
+    fn decode_beginning(&self, fields: &HeaderMap, beginning: &Bytes, max_length: usize) -> Option<Vec<u8>> {
+        beginning_decoded(fields, beginning, max_length)
     }
 }
 

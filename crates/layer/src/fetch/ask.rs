@@ -9,13 +9,14 @@ use larder_semantics::entity_tag::is_strong;
 use larder_semantics::reuse::ahead::spread;
 use larder_semantics::storage::worth_remembering;
 use larder_semantics::validation::upstream_fields;
-use larder_semantics::{Disposition, Exchange, Policy, Reason, StoredHead, Timestamp, on_response, worth_storing};
+use larder_semantics::{Disposition, Exchange, Policy, Reason, StoredHead, Timestamp, VarySpec, on_response, worth_storing};
 
 use super::state::Fetch;
 use crate::body::request::RequestBody;
 use crate::cache::random_of;
 use crate::lookup::plan::UpstreamMode;
 use crate::lookup::request::ForTheStore;
+use crate::rules::Guarded;
 use crate::service::CacheService;
 use crate::upstream::{InBackground, Upstream};
 
@@ -95,6 +96,9 @@ impl Fetch {
             Disposition::Store { .. } if let Some(reason) = self.objection_to_storing(service, exchange) => {
                 Disposition::Pass { reason, remember: worth_remembering(reason, exchange.status) }
             }
+            Disposition::Store { ref vary, .. } if let Some(reason) = self.guarded_head(service, exchange, vary.as_ref()) => {
+                Disposition::Pass { reason, remember: worth_remembering(reason, exchange.status) }
+            }
             // It says that something failed, whatever lifetime it is given.
             Disposition::Store { .. } if self.is_unfit(exchange.status, exchange.headers) => {
                 Disposition::Pass { reason: Reason::UnfitAnswer, remember: false }
@@ -111,6 +115,21 @@ impl Fetch {
             }
             _ => disposition,
         }
+    }
+
+    /// Why an answer that may be stored is not for everyone, as far as its head tells.
+    pub(super) fn guarded_head<S: Upstream>(
+        &self,
+        service: &CacheService<S>,
+        exchange: &Exchange<'_>,
+        vary: Option<&VarySpec>,
+    ) -> Option<Reason> {
+        service.route.guarded_head(self.guarded(vary), exchange.status, exchange.headers)
+    }
+
+    /// The request, for guards.
+    pub(super) fn guarded<'a>(&'a self, vary: Option<&'a VarySpec>) -> Guarded<'a> {
+        Guarded { parts: &self.request.parts, key: &self.request.key, vary, is_trial: self.is_trial }
     }
 
     /// Gives what is stored or confirmed together lifetimes that do not end together, where the route says so.

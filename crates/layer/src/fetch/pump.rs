@@ -317,6 +317,14 @@ impl<S: Upstream> Pump<S> {
         let frames = self.writer.frames();
         frames.iter().chain(last).for_each(|frame| builder.push(frame));
         let lease = self.fetch.lease.take();
+        if let Kept::Whole(pending) = &self.kept {
+            let vary = pending.variant.as_ref().map(|variant| &variant.spec);
+            let guarded = self.fetch.guarded(vary);
+            if self.service.route.guarded_body(guarded, &pending.head, frames.iter().chain(last)).is_some() {
+                lease.into_iter().for_each(Lease::not_shared);
+                return None;
+            }
+        }
         if let Kept::Whole(pending) = &self.kept
             && pending.more_tags
         {

@@ -233,7 +233,10 @@ impl<S: Upstream> Exchange<S> {
                 let disposition = fetch.judge(service, &exchange, announced);
                 self.classify_whole(response, disposition)
             }
-            Partly::Store { missing: None, .. } if let Some(reason) = fetch.objection_to_storing(service, &exchange) => {
+            Partly::Store { missing: None, .. }
+                if let Some(reason) =
+                    fetch.objection_to_storing(service, &exchange).or_else(|| fetch.guarded_head(service, &exchange, None)) =>
+            {
                 Step::Act(Action::Pass { response, reason, remember: false })
             }
             partly => self.classify_part(response, partly),

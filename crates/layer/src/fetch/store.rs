@@ -60,6 +60,7 @@ impl Fetch {
     ) -> impl Future<Output = ()> + Send {
         let length = announced_length(&response);
         let variant = vary.map(|spec| Variant::of(spec, &self.request.parts.headers));
+        let guarded_vary = variant.as_ref().filter(|_| service.route.is_guarded()).map(|variant| variant.spec.clone());
         let more_tags = service.route.tags_in(response.headers()) != TagsInBody::None;
         let (tags, position) = (self.tags.clone(), self.position);
         let pending = move |head, body| Arc::new(PendingResponse { head, variant, body, length, tags, more_tags, position });
@@ -75,7 +76,12 @@ impl Fetch {
             };
             let begun = match begun {
                 Begun::Whole(body) => {
-                    let fitness = self.judge_body(&service.route, &head, body.segments().iter());
+                    let guarded = self.guarded(guarded_vary.as_ref());
+                    let guarded = service.route.guarded_body(guarded, &head, body.segments().iter());
+                    let fitness = match guarded {
+                        None => self.judge_body(&service.route, &head, body.segments().iter()),
+                        Some(_) => Fitness::Unfit,
+                    };
                     let head = service.route.completed(&head, &body, &fitness).map_or(head, Arc::new);
                     let pending = pending(head, PendingBody::Whole(body.clone()));
                     let mut is_stored = false;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::HeaderName;
 use larder_semantics::content::ContentRules;
 use larder_semantics::reuse::told::tells_its_own;
-use larder_semantics::{ClientTtl, CookiePolicy, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
+use larder_semantics::{ClientTtl, CookiePolicy, GuardMode, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
 
 use super::content::Turns;
-use super::{BypassRate, ContentDecoder, MayBypass, RouteRules, TagSource, TierChoice, WriteRules};
+use super::{BypassRate, ContentDecoder, GuardObserver, MayBypass, RouteRules, TagSource, TierChoice, WriteRules};
 use crate::task::pressure::Pressure;
 
 /// In a request under [`RouteRulesBuilder::client_controls`]: so many seconds its answer is kept.
@@ -289,6 +289,16 @@ impl RouteRulesBuilder {
     /// As [`Self::writes`], of rules that several routes have in common.
     pub fn shared_writes(self, writes: Arc<dyn WriteRules>) -> Self {
         self.set(|rules| rules.writes = writes)
+    }
+
+    /// What becomes of answers that give back what one client sent, that name the client, or that their URL lies about. Default: no guard looks.
+    pub fn guard(self, mode: GuardMode) -> Self {
+        self.set(|rules| rules.guard.mode = mode)
+    }
+
+    /// Is told of them.
+    pub fn guard_observer(self, observer: Arc<dyn GuardObserver>) -> Self {
+        self.set(|rules| rules.guard.observer = Some(observer))
     }
 
     /// Where an inner service that bounds its requests says that some wait for a place.

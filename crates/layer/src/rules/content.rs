@@ -18,6 +18,12 @@ pub trait ContentDecoder: Debug + Send + Sync {
     /// The whole content of a request with these fields without its coding; `None` where that is unknown or damaged, or the content is longer than
     /// `max_length` bytes.
     fn decode(&self, fields: &HeaderMap, content: &Bytes, max_length: usize) -> Option<Vec<u8>>;
+
+    /// At most so many bytes of what the beginning of a content is without its coding; `None` where that is unknown or damaged. Guards search answers in
+    /// it; by default none that has a coding is searched.
+    fn decode_beginning(&self, _fields: &HeaderMap, _beginning: &Bytes, _max_length: usize) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// The operations that a request is to carry out, in its extensions where its content names them: the operation of GraphQL and its root fields, or methods of

@@ -14,6 +14,7 @@ use larder_store::{InvalidationTarget, StoredBody, Tag, Tags};
 use smallvec::SmallVec;
 
 use super::content::Turns;
+use super::guard::Guard;
 use super::{BypassRate, ContentDecoder, MayBypass, NoTags, NoWrites, RouteRulesBuilder, TagSource, TierChoice, WriteRules};
 use crate::effective_target::EffectiveTarget;
 use crate::task::pressure::Pressure;
@@ -68,6 +69,7 @@ pub struct RouteRules {
     pub(crate) writes: Arc<dyn WriteRules>,
     /// Where the inner service says that requests wait for a place.
     pub(crate) pressure: Pressure,
+    pub(crate) guard: Guard,
 }
 
 impl Default for RouteRules {
@@ -94,6 +96,7 @@ impl Default for RouteRules {
             common_tags: Tags::default(),
             writes: Arc::new(NoWrites),
             pressure: Pressure::default(),
+            guard: Guard::default(),
         };
         rules.common_tags = rules.make_common_tags();
         rules

@@ -52,6 +52,17 @@ fn claim<'c>(members: &'c [(Cow<'_, str>, Value<'_>)], name: &str) -> Option<(ch
     }
 }
 
+/// The claims of these names that are texts.
+pub(crate) fn texts(headers: &HeaderMap, names: &[&'static str]) -> Vec<(&'static str, String)> {
+    let Some(payload) = payload(headers) else { return Vec::new() };
+    let Some(Value::Object(members)) = Value::parse(&payload) else { return Vec::new() };
+    let text = |name: &&'static str| match members.iter().find(|(own, _)| own == name) {
+        Some((_, Value::String(value))) => Some((*name, value.clone().into_owned())),
+        _ => None,
+    };
+    names.iter().filter_map(text).collect()
+}
+
 /// The payload of the one token in `Authorization: Bearer HEADER.PAYLOAD.SIGNATURE`.
 fn payload(headers: &HeaderMap) -> Option<Vec<u8>> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();

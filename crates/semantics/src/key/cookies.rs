@@ -69,6 +69,11 @@ pub enum CookieFate {
 }
 
 impl KeyRules {
+    /// Whether a cookie of this name is part of the key, or of the identity in it.
+    pub(crate) fn keeps_cookie(&self, name: &[u8]) -> bool {
+        self.is_kept(name)
+    }
+
     /// Whether a request has cookies that are neither part of the key nor ignored, so that its answer may be for one client only.
     pub fn has_private_cookies(&self, headers: &HeaderMap) -> bool {
         pairs(headers).any(|pair| !self.is_kept(name_of(pair)) && !self.is_ignored(name_of(pair)))

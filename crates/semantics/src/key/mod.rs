@@ -14,7 +14,7 @@
 //! A raw space cannot stand in a URI, so everything that would blur a border (a space itself, `/?#` in an authority, `?#` in a path, `:` in
 //! a namespace) is written as a space and two hexadecimal digits, and ` #identity=` cannot be imitated.
 
-mod claims;
+pub(crate) mod claims;
 mod cookies;
 mod fields;
 mod identity;

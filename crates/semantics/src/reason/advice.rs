@@ -73,6 +73,14 @@ impl Reason {
                 "Ask without dot segments, double slashes and encoded slashes, or set `odd_paths` where the backend reads paths as they are."
             }
             Self::UnkeyedField => "Let what is before Larder remove the field, or put it into the key if answers depend on it.",
+            Self::Reflected => {
+                "Put the field or cookie that the log names into the key (`key.headers`, `key.cookies`), let the backend name it in `Vary`, or keep it \
+                 from the backend (`request = { remove }`)."
+            }
+            Self::NamesClient => "Set `scope = \"identity\"` on the route, so that each client has answers of its own.",
+            Self::MisleadingPath => {
+                "Let the backend answer with 404 where there is no such file. `guard = \"off\"` is for routes whose pages end like that."
+            }
             Self::Method => {
                 "GET and HEAD are answered from the store; a POST that only reads is with `read = true` and `key.body`, a QUERY with `key.body`."
             }

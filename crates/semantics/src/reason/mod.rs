@@ -109,6 +109,13 @@ reasons! {
     NearPrivate = "near-private",
     /// The request has fields by which an origin may answer for another resource, or refuse, and of which the key knows nothing.
     UnkeyedField = "unkeyed-field",
+    /// The answer gives back a value of the request that is part of neither the key nor the variant: others would get what this client sent (`guard`).
+    Reflected = "reflected",
+    /// The answer holds a claim of the client's own token, and would be stored for everyone (`guard`).
+    NamesClient = "names-client",
+    /// The path ends like that of a style sheet, a script or an image, and the answer is a page or data: perhaps one client's, who was led there
+    /// (`guard`).
+    MisleadingPath = "misleading-path",
     /// The method has to reach the origin (RFC 9110 §9.2).
     Method = "method",
     /// A GET or HEAD with content: its meaning is the origin's to know (RFC 9110 §9.3.1).

@@ -147,6 +147,7 @@ pub fn worth_remembering(reason: Reason, status: StatusCode) -> bool {
             | Reason::MustUnderstand
             | Reason::Status
             | Reason::QuickOrigin
+            | Reason::MisleadingPath
     );
     about_the_resource && !status.is_server_error() && !refuses_the_request(status)
 }
@@ -164,6 +165,8 @@ pub fn supersedes(request: &RequestContext, reason: Reason, status: StatusCode) 
                 | Reason::Authorization
                 | Reason::Cookie
                 | Reason::UnkeyedField
+                | Reason::Reflected
+                | Reason::NamesClient
                 | Reason::UpstreamError
         );
     !about_the_request && !status.is_server_error() && !refuses_the_request(status) && status != StatusCode::PARTIAL_CONTENT

@@ -105,6 +105,11 @@ impl Metrics {
         route.and_then(|index| self.routes.get(index)).unwrap_or(&self.unrouted).exemplar(result, elapsed, trace);
     }
 
+    /// Counts an answer of `routes[route]` that a guard has found.
+    pub fn guarded(&self, route: usize, reason: Reason, refused: bool) {
+        self.routes.get(route).unwrap_or(&self.unrouted).guarded(reason, refused);
+    }
+
     /// Counts the bytes of a response's body whose length was not known beforehand.
     pub fn bytes(&self, route: Option<usize>, result: CacheResult, bytes: u64) {
         route.and_then(|index| self.routes.get(index)).unwrap_or(&self.unrouted).count_bytes(result, bytes);

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use larder_semantics::Reason;
+
 use super::histogram::{self, Histogram};
 use super::labels::{Labels, result_word};
 use super::sharded::Sharded;
 use super::tally::Tally;
 use super::{CacheResult, Named};
-use crate::snapshot::{Exemplar, ResultLatency, RouteSnapshot};
+use crate::snapshot::{Exemplar, GuardFindings, ResultLatency, RouteSnapshot};
 use crate::traces::TraceId;
 
 /// The cells of one route.
@@ -20,7 +22,12 @@ pub(super) struct RouteMetrics {
     cells: Sharded<Cells>,
     /// The last traced request by result and bucket. Only such requests take the lock.
     exemplars: Mutex<BTreeMap<(usize, usize), (TraceId, Duration)>>,
+    /// Answers that guards found, by reason and whether they were kept from being stored. They are rare, so threads share the cells.
+    guarded: [[AtomicU64; 2]; GUARDS.len()],
 }
+
+/// What guards find.
+const GUARDS: [Reason; 3] = [Reason::Reflected, Reason::NamesClient, Reason::MisleadingPath];
 
 #[derive(Debug, Default)]
 struct Cells {
@@ -35,7 +42,7 @@ const RESULTS: [CacheResult; 4] = [CacheResult::Hit, CacheResult::Revalidated, C
 
 impl Named for RouteMetrics {
     fn named(name: &str) -> Self {
-        Self { name: name.into(), cells: Sharded::new(), exemplars: Mutex::default() }
+        Self { name: name.into(), cells: Sharded::new(), exemplars: Mutex::default(), guarded: Default::default() }
     }
 
     fn name(&self) -> &str {
@@ -55,6 +62,20 @@ impl RouteMetrics {
 
     pub(super) fn count_bytes(&self, result: CacheResult, bytes: u64) {
         self.cells.of_this_thread().bytes[result as usize].fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn guarded(&self, reason: Reason, refused: bool) {
+        if let Some(place) = GUARDS.iter().position(|own| *own == reason) {
+            self.guarded[place][usize::from(refused)].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn findings(&self) -> Vec<GuardFindings> {
+        let of_reason = |(reason, counts): (&Reason, &[AtomicU64; 2])| {
+            let [reported, refused] = counts.each_ref().map(|count| count.load(Ordering::Relaxed));
+            GuardFindings { reason: reason.as_str(), reported, refused }
+        };
+        GUARDS.iter().zip(&self.guarded).map(of_reason).filter(|found| found.reported + found.refused > 0).collect()
     }
 
     /// Keeps a traced request as an example of those that took as long.
@@ -87,7 +108,13 @@ impl RouteMetrics {
             let exemplars = self.exemplars_of(result);
             (latency.count > 0).then(|| ResultLatency { result: result_word(result), latency, bytes, exemplars })
         });
-        RouteSnapshot { name: self.name.to_string(), requests, latencies: latencies.collect(), ..RouteSnapshot::default() }
+        RouteSnapshot {
+            name: self.name.to_string(),
+            requests,
+            latencies: latencies.collect(),
+            guarded: self.findings(),
+            ..RouteSnapshot::default()
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub use limits::LimitSnapshot;
 pub use operation::OperationSnapshot;
 pub use process::{BuildSnapshot, ConfigSnapshot, ProcessSnapshot, SystemSnapshot, TraceSnapshot};
 pub use redis::{LogSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
-pub use route::{Exemplar, RequestCount, ResultLatency, RoutePlace, RouteSnapshot};
+pub use route::{Exemplar, GuardFindings, RequestCount, ResultLatency, RoutePlace, RouteSnapshot};
 pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot, TierSnapshot};
 pub use tls::{AcmeDomain, AcmeSnapshot, CertificateSnapshot, RevocationSnapshot, TlsSnapshot};
 pub use upstream::{Breaker, ServerSnapshot, UpstreamSnapshot, UpstreamState};

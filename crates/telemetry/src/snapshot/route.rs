@@ -15,8 +15,21 @@ pub struct RouteSnapshot {
     pub latencies: Vec<ResultLatency>,
     /// What its origin would have taken for the hits, going by what it took for the others, less what the hits took; since the start.
     pub saved_seconds: f64,
+    /// Answers that guards found not to be for everyone. What was never found is left out.
+    pub guarded: Vec<GuardFindings>,
     /// Its place in the running configuration; `None` once that has it no more.
     pub place: Option<RoutePlace>,
+}
+
+/// Answers that a guard found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct GuardFindings {
+    /// Why they are not for everyone.
+    pub reason: &'static str,
+    /// Those that were stored all the same, since the start.
+    pub reported: u64,
+    /// Those that were kept from being stored.
+    pub refused: u64,
 }
 
 /// The place of a route in the running configuration.

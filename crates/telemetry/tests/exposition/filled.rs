@@ -40,6 +40,7 @@ pub(crate) fn metrics() -> Metrics {
     after.request(None, &record(None, 400, None, None, 0));
     after.origin(0, OriginOutcome::Answered(StatusCode::NOT_FOUND), Duration::from_millis(7));
     after.origin(1, OriginOutcome::Failed("made up"), Duration::from_millis(8));
+    [false, true, true].iter().for_each(|refused| after.guarded(1, Reason::Reflected, *refused));
     after
 }
 

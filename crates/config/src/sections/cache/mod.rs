@@ -19,7 +19,7 @@ use http::header::{CACHE_CONTROL, EXPIRES};
 use ipnet::IpNet;
 use larder_message::PathRewrite;
 use larder_semantics::key::IdentityPart;
-use larder_semantics::{ClientDirectives, CookiePolicy, Scope, TtlMode};
+use larder_semantics::{ClientDirectives, CookiePolicy, GuardMode, Scope, TtlMode};
 use toml::Spanned;
 
 use crate::model::{FarTier, OddPaths, Rate, RouteSettings};
@@ -64,6 +64,7 @@ pub(crate) struct Layer {
     cache_status_key: Option<bool>,
     odd_paths: Option<Spanned<OddPaths>>,
     near_private: Option<bool>,
+    guard: Option<GuardMode>,
     bypass_query: Option<Option<String>>,
     bypass_from: Option<Vec<IpNet>>,
     bypass_rate: Option<Option<Rate>>,
@@ -104,6 +105,9 @@ impl Layer {
             targeted: targeted(table),
             odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
             near_private: table.boolean("near_private"),
+            guard: table
+                .one_of("guard", &[("report", GuardMode::Report), ("refuse", GuardMode::Refuse), ("off", GuardMode::Off)])
+                .map(Spanned::into_inner),
             key: KeyLayer::read(table),
             content: ContentLayer::read(table),
             models: ModelLayer::read(table),
@@ -189,6 +193,7 @@ impl Layer {
         set(&mut base.cache_status_key, &self.cache_status_key);
         set(&mut base.odd_paths, &spanned(&self.odd_paths));
         set(&mut base.near_private, &self.near_private);
+        set(&mut base.guard, &self.guard);
         set(&mut base.max_object, &spanned(&self.max_object));
         set(&mut base.tiers, &self.tiers.clone().map(|tiers| Some(items(tiers))));
         set(&mut base.max_request_body, &self.max_request_body);

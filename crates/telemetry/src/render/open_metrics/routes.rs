@@ -29,6 +29,14 @@ pub(super) fn encode(routes: &[RouteSnapshot], families: &mut Families<'_, '_>) 
         route.latencies.iter().map(|by_result| ([("route", route.name.as_str()), ("result", by_result.result)], by_result.bytes))
     });
     families.counters("response_body_bytes", "Bytes of responses' bodies, by what the cache did.", bytes)?;
+    let findings = routes.iter().flat_map(|route| {
+        route.guarded.iter().flat_map(|found| {
+            let of = |outcome| [("route", route.name.as_str()), ("reason", found.reason), ("outcome", outcome)];
+            [(of("reported"), found.reported), (of("refused"), found.refused)]
+        })
+    });
+    let help = "Answers that guards found not to be for everyone, by why, and whether they were kept from being stored.";
+    families.counters("guard_findings", help, findings)?;
     let saved = routes.iter().map(|route| ([("route", route.name.as_str())], route.saved_seconds));
     let help =
         "Time that origins would have taken for the hits since the start, going by what they took for the other requests of the route.";

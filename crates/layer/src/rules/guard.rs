@@ -1,0 +1,160 @@
+//! Guards at the moment of storing: an answer that gives back what one client sent, or that its URL lies about, is not for everyone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use larder_semantics::guard::{SEARCHED, Suspects, is_misleading};
+use larder_semantics::{GuardMode, PrimaryKey, Reason, StoredHead, VarySpec};
+
+use super::RouteRules;
+
+/// Is told of answers that a guard has found.
+pub trait GuardObserver: fmt::Debug + Send + Sync {
+    /// Called on the way of the answer: it must not wait.
+    fn found(&self, finding: &Finding<'_>);
+}
+
+/// An answer that may not be for everyone.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Finding<'a> {
+    /// What is wrong with it.
+    pub reason: Reason,
+    /// Where the value is from that it holds: a field, `cookie NAME` or `claim NAME`; `None` where it is not about a value.
+    pub from: Option<&'a str>,
+    /// Whether it was kept from being stored.
+    pub refused: bool,
+}
+
+/// The guard of a route.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Guard {
+    pub(crate) mode: GuardMode,
+    pub(crate) observer: Option<Arc<dyn GuardObserver>>,
+}
+
+/// The request whose answer is about to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guarded<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) key: &'a PrimaryKey,
+    /// The fields that select the variant.
+    pub(crate) vary: Option<&'a VarySpec>,
+    /// It is only tried out, so nobody is told.
+    pub(crate) is_trial: bool,
+}
+
+/// Bytes of a body with a coding that are decoded at most, until enough is there to be searched: a block of zstd has up to 128 KiB, and is decoded as
+/// a whole (RFC 8878 §3.1.1.2.3).
+const CODED: usize = 192 * 1024;
+
+/// Types of content that no client is named in, nor a script runs in.
+const OPAQUE: [&[u8]; 4] = [b"image/", b"audio/", b"video/", b"font/"];
+
+impl RouteRules {
+    /// Whether a guard looks.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guard.mode != GuardMode::Off
+    }
+
+    /// Why an answer is not stored, as far as its head tells.
+    pub(crate) fn guarded_head(&self, request: Guarded<'_>, status: StatusCode, fields: &HeaderMap) -> Option<Reason> {
+        if !self.is_guarded() {
+            return None;
+        }
+        let content_type = fields.get(CONTENT_TYPE).map(|value| value.as_bytes());
+        if is_misleading(request.parts.uri.path(), status, content_type) {
+            return self.guard.found(Reason::MisleadingPath, None, request);
+        }
+        let suspects = self.suspects(request);
+        let suspect = suspects.in_fields(fields)?;
+        self.guard.found(suspect.reason, Some(&suspect.from), request)
+    }
+
+    /// Why an answer is not stored, as far as its body tells.
+    pub(crate) fn guarded_body<'b>(
+        &self,
+        request: Guarded<'_>,
+        head: &StoredHead,
+        frames: impl Iterator<Item = &'b Bytes>,
+    ) -> Option<Reason> {
+        let is_searched = || !head.headers.get(&CONTENT_TYPE).is_some_and(|value| is_opaque(value.as_bytes()));
+        if !self.is_guarded() || !is_searched() {
+            return None;
+        }
+        let suspects = self.suspects(request);
+        if suspects.is_empty() {
+            return None;
+        }
+        let coding = head.headers.get(&CONTENT_ENCODING);
+        let mut beginning = beginning(frames, if coding.is_some() { CODED } else { SEARCHED });
+        if let Some(coding) = coding {
+            // What cannot be decoded cannot be searched.
+            let fields = HeaderMap::from_iter([(CONTENT_ENCODING, coding)]);
+            beginning = self.content_decoder.as_ref()?.decode_beginning(&fields, &beginning, SEARCHED)?.into();
+        }
+        let suspect = suspects.in_body(&beginning)?;
+        self.guard.found(suspect.reason, Some(&suspect.from), request)
+    }
+
+    fn suspects<'r>(&self, Guarded { parts, key, vary, .. }: Guarded<'r>) -> Suspects<'r> {
+        Suspects::of(&self.key, key.text(), vary, &parts.headers)
+    }
+}
+
+impl Guard {
+    /// Tells of a finding, and says why the answer is not stored, where it is not.
+    fn found(&self, reason: Reason, from: Option<&str>, request: Guarded<'_>) -> Option<Reason> {
+        let refused = self.mode == GuardMode::Refuse || reason == Reason::MisleadingPath;
+        if !request.is_trial {
+            self.observer.iter().for_each(|observer| observer.found(&Finding { reason, from, refused }));
+        }
+        refused.then_some(reason)
+    }
+}
+
+fn is_opaque(content_type: &[u8]) -> bool {
+    // A drawing is text, with scripts in it.
+    !content_type.starts_with(b"image/svg") && OPAQUE.iter().any(|kind| content_type.starts_with(kind))
+}
+
+/// The beginning of a body in one piece, which it is already where the first frame is long enough, or the only one.
+fn beginning<'b>(frames: impl Iterator<Item = &'b Bytes>, max: usize) -> Bytes {
+    let mut frames = frames.peekable();
+    let Some(first) = frames.next() else { return Bytes::new() };
+    if first.len() >= max || frames.peek().is_none() {
+        return first.slice(..first.len().min(max));
+    }
+    let mut whole = Vec::new();
+    for frame in std::iter::once(first).chain(frames) {
+        let room = max - whole.len();
+        whole.extend_from_slice(&frame[..frame.len().min(room)]);
+        if whole.len() == max {
+            break;
+        }
+    }
+    whole.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_is_what_the_first_frames_have_together() {
+        let frames = |lengths: &[usize]| -> Vec<Bytes> { lengths.iter().map(|length| Bytes::from(vec![b'x'; *length])).collect() };
+        for (lengths, expected) in [(&[][..], 0), (&[5], 5), (&[SEARCHED + 1], SEARCHED), (&[3, 4], 7), (&[SEARCHED - 1, 5, 5], SEARCHED)] {
+            assert_eq!(beginning(frames(lengths).iter(), SEARCHED).len(), expected, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn pictures_are_not_searched_but_drawings_are() {
+        assert!(is_opaque(b"image/png") && is_opaque(b"video/mp4"));
+        assert!(!is_opaque(b"image/svg+xml") && !is_opaque(b"text/html") && !is_opaque(b"application/json"));
+    }
+}
