@@ -43,7 +43,7 @@ async fn no_path_near_to_an_account_is_stored_for_others(shop: &Shop, near: &[&s
     }
     // Where nothing private is near, the store is made use of.
     for expected in ["MISS", "HIT"] {
-        assert_eq!(larder.get("/x.css").await?.x_cache(), expected);
+        assert_eq!(larder.get("/page").await?.x_cache(), expected);
     }
     Ok(())
 }

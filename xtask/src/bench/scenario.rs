@@ -54,7 +54,7 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 36] = [
+    pub(super) const ALL: [Self; 38] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,

@@ -223,6 +223,8 @@ mod tests {
         upstream_server: None,
         upstream_status: None,
         upstream_time: None,
+        upstream_connect: None,
+        upstream_attempts: None,
         trace: None,
         tokens_saved: None,
         problem: None,
