@@ -18,7 +18,6 @@ mod report;
 mod requests;
 mod scenario;
 mod servers;
-mod tail;
 mod tls;
 
 use std::error::Error;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Result;
-use super::client::Client;
+use super::client::{Client, Tail};
 use super::load::{Counted, Run};
 use super::open_loop::OpenLoop;
 use super::options::{Options, Protocol};
@@ -18,7 +18,6 @@ use super::report::{Figures, Section};
 use super::requests::key_target;
 use super::scenario::{KEYS, SMALL, Scenario};
 use super::servers::{self, Folders, Kind, LOAD_CORE, Server};
-use super::tail::Tail;
 use super::tls;
 
 /// How long quiet connections are held.
