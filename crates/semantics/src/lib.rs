@@ -18,6 +18,7 @@
 pub mod cache_status;
 pub mod coding;
 pub mod content;
+mod digits;
 pub mod directives;
 pub mod guard;
 pub mod head;

@@ -352,7 +352,7 @@ impl ContentKey {
         text.push_str(&blake3::Hash::from_bytes(self.digest).to_hex());
         if self.turn > 0 {
             text.push(':');
-            super::key::push_number(text, self.turn.into());
+            crate::digits::push_number(text, self.turn.into());
         }
     }
 }

@@ -30,6 +30,7 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, Method};
 
 use crate::content::ContentKey;
+use crate::digits::push_number;
 
 pub use cookies::{CookieFate, CookieRules};
 pub use part::{put_claim, put_cookie, put_header, put_value};
@@ -334,21 +335,6 @@ fn push_digits(text: &mut String, hash: &blake3::Hash) {
 #[cfg(test)]
 fn hashed(value: &[u8]) -> String {
     blake3::hash(value).to_hex()[..DIGITS].to_owned()
-}
-
-/// Decimal digits, without the formatting machinery.
-pub(crate) fn push_number(text: &mut String, mut number: u32) {
-    let mut digits = [0_u8; 10];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    text.extend(digits[start..].iter().map(|&digit| char::from(digit)));
 }
 
 /// Appends `part`; each byte of `reserved` becomes a space and two hexadecimal digits. `reserved` always holds the space.
