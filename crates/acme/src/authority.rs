@@ -25,6 +25,10 @@ const KEPT: Duration = Duration::from_secs(3650 * 86_400);
 /// How long another process may take to make the account.
 const ACCOUNT_TERM: Duration = Duration::from_secs(60);
 
+/// How often more what ends for want of a good nonce is done: instant-acme takes three, which an authority with several servers, or under load, may all
+/// have forgotten.
+const MORE_NONCES: usize = 5;
+
 /// Whoever issues certificates.
 pub(crate) trait Authority: Send + Sync {
     /// A certificate for this domain, proven in this way.
@@ -44,7 +48,13 @@ impl Authority for AcmeAuthority {
     fn issue<'a>(&'a self, domain: &'a str, challenge: AcmeChallenge, challenges: &'a Challenges) -> Issuing<'a> {
         Box::pin(async move {
             let account = self.account().await?;
-            let outcome = issue(&account, domain, challenge, challenges).await;
+            let mut outcome = issue(&account, domain, challenge, challenges).await;
+            for _ in 0..MORE_NONCES {
+                if !outcome.as_ref().is_err_and(Failure::is_bad_nonce) {
+                    break;
+                }
+                outcome = issue(&account, domain, challenge, challenges).await;
+            }
             if outcome.as_ref().is_err_and(Failure::is_unknown_account) {
                 // The next attempt makes another.
                 *self.account.lock().await = None;
@@ -118,12 +128,14 @@ async fn issue(account: &Account, domain: &str, challenge: AcmeChallenge, challe
     let shown = prove(&mut order, domain, challenge, challenges).await?;
     let status = order.poll_ready(&PATIENCE).await;
     drop(shown);
-    match status {
+    match status.map_err(Failure::from) {
         Ok(OrderStatus::Ready | OrderStatus::Valid) => {}
         Ok(_) => return Err(refusal(&mut order, challenge).await?),
         // The authority's own words about the proof say more than those about the order.
-        Err(error @ instant_acme::Error::Api(_)) => return Err(refusal(&mut order, challenge).await.unwrap_or(error.into())),
-        Err(error) => return Err(error.into()),
+        Err(failure @ Failure::Authority(instant_acme::Error::Api(_))) if !failure.is_bad_nonce() => {
+            return Err(refusal(&mut order, challenge).await.unwrap_or(failure));
+        }
+        Err(failure) => return Err(failure),
     }
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec![domain.to_owned()])?;
@@ -155,6 +167,17 @@ async fn prove(order: &mut Order, domain: &str, challenge: AcmeChallenge, challe
 
 /// Why the proof was refused, in the authority's words.
 async fn refusal(order: &mut Order, challenge: AcmeChallenge) -> Result<Failure, Failure> {
+    let mut told = words(order, challenge).await;
+    for _ in 0..MORE_NONCES {
+        if !told.as_ref().is_err_and(Failure::is_bad_nonce) {
+            break;
+        }
+        told = words(order, challenge).await;
+    }
+    told
+}
+
+async fn words(order: &mut Order, challenge: AcmeChallenge) -> Result<Failure, Failure> {
     let mut reason = "it does not say why".to_owned();
     let mut authorizations = order.authorizations();
     while let Some(next) = authorizations.next().await {

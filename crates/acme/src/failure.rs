@@ -55,6 +55,11 @@ impl Failure {
         self.kind() == Some("rateLimited")
     }
 
+    /// None of the nonces that were tried was good any more (RFC 8555 §6.5): nothing is wrong but the time.
+    pub(crate) fn is_bad_nonce(&self) -> bool {
+        self.kind() == Some("badNonce")
+    }
+
     /// The account is known no more.
     pub(crate) fn is_unknown_account(&self) -> bool {
         matches!(self.kind(), Some("accountDoesNotExist" | "unauthorized"))

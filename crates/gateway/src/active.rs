@@ -10,9 +10,10 @@ use larder_store::{StoredResponse, Tag};
 use larder_tower::clock::Clock;
 use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
 
-use crate::access_logs::AccessLogs;
 use crate::client::TrustedProxies;
 use crate::config::{ClientControls, Config, NAME_TAG, OddPaths, Route, RouteSettings, Upstream};
+use crate::exports::access_logs::AccessLogs;
+use crate::exports::traces::Exporters;
 use crate::guards::RouteGuard;
 use crate::hints::Hints;
 use crate::limits::{Limits, RouteLimits};
@@ -22,7 +23,6 @@ use crate::routing::{KeyNames, RequestDecoder, RouteCodings, RouteEdits, RouteTa
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
-use crate::traces::Exporters;
 use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use crate::write_rules::{ConfiguredCascade, Writes};
 use larder_message::OriginOutcome;

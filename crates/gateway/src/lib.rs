@@ -6,7 +6,6 @@
 //!                        +--> telemetry        purge, admin ------+
 //! ```
 
-mod access_logs;
 mod acme;
 mod active;
 pub mod admin;
@@ -17,6 +16,7 @@ pub mod demo;
 mod disk;
 mod doctor;
 mod explain;
+mod exports;
 mod figures;
 mod guards;
 mod hints;
@@ -34,7 +34,6 @@ mod replicas;
 mod routing;
 mod scrape;
 mod stats;
-mod traces;
 mod upstreams;
 mod warm;
 mod write_rules;

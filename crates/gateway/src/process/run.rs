@@ -21,7 +21,6 @@ use super::reload::{self, Stop};
 use super::report;
 use super::source::Source;
 use super::succession::Handover;
-use crate::access_logs::AccessLogs;
 use crate::acme::Acme;
 use crate::active::{ActiveConfig, Process};
 use crate::admin::{Access, Admin, Readiness, Shared};
@@ -30,6 +29,8 @@ use crate::cli;
 use crate::config::{self, Config, ListenKind, Report};
 use crate::demo;
 use crate::disk::Disk;
+use crate::exports::access_logs::AccessLogs;
+use crate::exports::traces::Exporters;
 use crate::jobs::Jobs;
 use crate::listeners::{Certificates, ToBind};
 use crate::proxy::{Gateway, PublicHandler, RequestIds};
@@ -42,7 +43,6 @@ use crate::stats::History;
 use crate::telemetry::diagnostics;
 use crate::telemetry::observe::Observers;
 use crate::telemetry::render::open_metrics;
-use crate::traces::Exporters;
 use crate::warm;
 
 /// Why the process ends with 1. What was to be said has been said.

@@ -20,12 +20,13 @@ use super::request_id::RequestIds;
 use super::request_limit::{is_too_large, limited};
 use super::tracing::Tracing;
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
-use crate::access_logs::AccessLogs;
 use crate::acme::{Acme, ChallengeRequest};
 use crate::active::ActiveConfig;
 use crate::alerts::Alerts;
 use crate::client::{ClientConnection, effective_target};
 use crate::disk::Disk;
+use crate::exports::access_logs::AccessLogs;
+use crate::exports::traces::Exporters;
 use crate::jobs::Jobs;
 use crate::limits::{Answers, UnderLimits};
 use crate::listeners::Certificates;
@@ -39,7 +40,6 @@ use crate::stats::History;
 use crate::telemetry::access_log::{LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
 use crate::telemetry::observe::Observers;
-use crate::traces::Exporters;
 use crate::upstream::{ClientContext, TunnelClient};
 
 /// The handler of all requests on the public listeners.
