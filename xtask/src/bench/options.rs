@@ -25,7 +25,7 @@ Usage: cargo xtask bench [OPTIONS]
   --out FILE        where the table goes (default target/bench/report.md)
   --protocol NAME   h1 (default), or h2 for the scenarios with one target: HTTP/2 in cleartext, 8 connections of 8 streams
   --open-loop RATE  so many requests a second, 1 to 100000, over HTTP/1.1: tells latencies from when a request was due, for the scenarios
-                    with one target, miss and spread
+                    with one target, miss, spread, warming and expiry
   --record          write the ratios to bare hyper to benches/ratios.txt, which later runs show beside their own
   --gate            instead of all that: count the instructions and the writes of a hit, a miss and a hit over HTTP/2, and fail where one is
                     3 % above the figure in benches/gate.txt; with --record, write the figures there";
@@ -194,6 +194,7 @@ mod tests {
             "--protocol h3",
             "--open-loop 0",
             "--open-loop 9 --scenario upload",
+            "--open-loop 9 --scenario mixed",
             "--open-loop 9 --protocol h2",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -291,7 +291,8 @@ impl Scenario {
 
     /// Whether a request is told by its number alone.
     pub(super) fn has_numbered_targets(self) -> bool {
-        matches!(self, Self::Miss | Self::Spread | Self::MillionKeys) || (self.has_one_target() && self.field().is_none())
+        let of_many = matches!(self, Self::Miss | Self::Spread | Self::MillionKeys | Self::Warming | Self::Expiry | Self::ExpiryAhead);
+        of_many || (self.has_one_target() && self.field().is_none())
     }
 
     /// Whether every request goes to the origin.

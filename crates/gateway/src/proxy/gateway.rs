@@ -266,7 +266,7 @@ impl Gateway {
         let connection = peer.client_connection(request.version());
         let request_id = self.request_id(&active, request.headers_mut(), &connection);
         let arrival = Arrival { connection: &connection, client: peer.address().ip(), scheme: "http", started, request_id };
-        let pending = self.begin(&active, &request, arrival);
+        let mut pending = self.begin(&active, &request, arrival);
         let mut response = Response::new(CacheBody::from_bytes(proof.into()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

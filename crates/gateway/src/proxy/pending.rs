@@ -168,7 +168,7 @@ impl PendingAnswer {
     }
 
     /// A limit of the route has nothing left for the client.
-    pub(super) fn over_limit(self, active: &ActiveConfig, over: &Over) -> Response<LoggedBody<GatewayBody>> {
+    pub(super) fn over_limit(mut self, active: &ActiveConfig, over: &Over) -> Response<LoggedBody<GatewayBody>> {
         self.count_limited(active, LimitOutcome::Refused);
         let problem = LIMITED.retry_after(over.retry_after);
         let Served { response, outcome, .. } =
@@ -185,7 +185,7 @@ impl PendingAnswer {
     }
 
     /// The log has been told of it where it happened (`upstream::protect::failure_log`).
-    pub(super) fn failed_at(self, active: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
+    pub(super) fn failed_at(mut self, active: &ActiveConfig, error: &UpstreamError) -> Response<LoggedBody<GatewayBody>> {
         if let UpstreamError::Limited(error) = error
             && let Some(over) = error.downcast_ref::<Over>()
         {
@@ -215,20 +215,20 @@ impl PendingAnswer {
     }
 
     /// The origin was asked by another replica, whose log and metrics have it.
-    fn failed_elsewhere(self, active: &ActiveConfig, error: &FailedElsewhere) -> Response<LoggedBody<GatewayBody>> {
+    fn failed_elsewhere(mut self, active: &ActiveConfig, error: &FailedElsewhere) -> Response<LoggedBody<GatewayBody>> {
         let problem = UpstreamError::problem_of(error.word()).unwrap_or(FAILED);
         let Some(upstream) = self.route.and_then(|route| active.upstream_name(route)) else { return self.refused(active, problem) };
         let response = problem.response_about(&self.method, upstream).map(CacheBody::from_bytes);
         self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
     }
 
-    pub(super) fn refused(self, active: &ActiveConfig, problem: Problem) -> Response<LoggedBody<GatewayBody>> {
+    pub(super) fn refused(mut self, active: &ActiveConfig, problem: Problem) -> Response<LoggedBody<GatewayBody>> {
         let response = problem.response(&self.method).map(CacheBody::from_bytes);
         self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
     }
 
     /// Writes the head of a stored answer as it lies in the store, and answers with its body.
-    pub(super) fn written(mut self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> Answered {
+    pub(super) fn written(&mut self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> Answered {
         let status = answer.status();
         let length = answer.body.size_hint().lower();
         let limits = self.route.and_then(|route| active.limits_of(route));
@@ -256,8 +256,9 @@ impl PendingAnswer {
         self.answered(active, response, Some(&answer.outcome))
     }
 
+    /// Takes what is there of it: it is not answered twice.
     pub(super) fn answered(
-        self,
+        &mut self,
         active: &ActiveConfig,
         response: Response<GatewayBody>,
         outcome: Option<&Outcome>,
@@ -277,12 +278,12 @@ impl PendingAnswer {
         self.ended(active, response, outcome, answer)
     }
 
-    fn ended(
-        self,
-        active: &ActiveConfig,
+    fn ended<'a>(
+        &mut self,
+        active: &'a ActiveConfig,
         mut response: Response<GatewayBody>,
-        outcome: Option<&Outcome>,
-        answer: ResponseRecord<'_>,
+        outcome: Option<&'a Outcome>,
+        mut answer: ResponseRecord<'a>,
     ) -> Response<LoggedBody<GatewayBody>> {
         let elapsed = monotonic().saturating_duration_since(self.started);
         let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
@@ -291,32 +292,27 @@ impl PendingAnswer {
         active.metrics.request(self.route, &record);
         let charged = self.route.and_then(|route| active.limits_of(route)).and_then(|limits| {
             limits.tell(&self.limited, response.headers_mut());
-            limits.charge(self.limited.bytes, bytes)
+            limits.charge(std::mem::take(&mut self.limited.bytes), bytes)
         });
-        let answer = ResponseRecord {
-            route: self.route.and_then(|route| active.route_name(route)),
-            result,
-            reason,
-            key: outcome.and_then(|outcome| outcome.key.as_ref()),
-            collapsed: outcome.is_some_and(|outcome| outcome.collapsed),
-            tokens_saved: self.tokens_saved,
-            trace: self.tracing.id(),
-            ..answer
-        };
+        answer.route = self.route.and_then(|route| active.route_name(route));
+        (answer.result, answer.reason) = (result, reason);
+        answer.key = outcome.and_then(|outcome| outcome.key.as_ref());
+        answer.collapsed = outcome.is_some_and(|outcome| outcome.collapsed);
+        (answer.tokens_saved, answer.trace) = (self.tokens_saved, self.tracing.id());
         if let (Some(trace), Some(result)) = (answer.trace, result) {
             active.metrics.exemplar(self.route, result, elapsed, trace);
         }
-        let span = self.tracing.answered(&self.method, &response, &answer);
-        if let Some(id) = self.request_id {
+        let span = std::mem::take(&mut self.tracing).answered(&self.method, &response, &answer);
+        if let Some(id) = self.request_id.take() {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
-        if let Some(happening) = self.happening {
+        if let Some(happening) = self.happening.take() {
             let keyed = self.route.and_then(|route| active.settings_of(route)).map_or(&[][..], |route| &route.settings.key.headers);
             happening.ended(response.status(), bytes, elapsed, &answer, keyed);
         }
         let uncounted = result.filter(|_| bytes.is_none());
         let uncounted =
             uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0, charged });
-        self.entry.respond(response, &answer).map(|body| body.counting(uncounted).within(span))
+        std::mem::take(&mut self.entry).respond(response, &answer).map(|body| body.counting(uncounted).within(span))
     }
 }

@@ -149,7 +149,7 @@ impl AccessLog {
 }
 
 /// A line under way. One that is dropped before [`Entry::respond`] says that the client left before there was a response.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Entry(Option<Open>);
 
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Bench, fill};
 use crate::bench::Result;
 use crate::bench::client::Client;
+use crate::bench::open_loop::OpenLoop;
 use crate::bench::report::Figures;
 use crate::bench::scenario::{SMALL, Scenario};
 use crate::bench::servers::Server;
@@ -55,6 +56,9 @@ impl Bench<'_> {
     /// that it did not make; so each connection is a thread here.
     #[expect(clippy::disallowed_methods, reason = "measures wall time of a whole process; nothing here decides by it")]
     fn slowest(&self, server: &Server, target: Target<'_>) -> Result<f64> {
+        if let Some(rate) = self.options.open_loop {
+            return self.slowest_of_due(server, rate, target);
+        }
         let (port, end) = (server.port, Instant::now() + self.options.run);
         let ask = |thread: u32| -> std::result::Result<Vec<Duration>, String> {
             let mut client = Client::connect(port).map_err(|error| error.to_string())?;
@@ -79,6 +83,15 @@ impl Bench<'_> {
         taken.sort_unstable();
         let slowest = taken.get(taken.len() * 99 / 100).ok_or("nothing was asked for")?;
         Ok(slowest.as_secs_f64() * 1000.0)
+    }
+
+    /// As [`Self::slowest`], at so many requests a second, whatever the server does; each is timed from when it was due.
+    fn slowest_of_due(&self, server: &Server, rate: u32, target: Target<'_>) -> Result<f64> {
+        let open_loop = OpenLoop { port: server.port, rate, connections: self.scenario.connections(), time: self.options.run };
+        match open_loop.run(|number| target(0, u32::try_from(number).unwrap_or(u32::MAX)).0)? {
+            Figures::OpenLoop { p99, .. } => Ok(p99),
+            other => Err(format!("an open loop measured {other:?}").into()),
+        }
     }
 
     /// As [`Self::slowest`], while one warming follows the other, each of URLs that nobody asked for before.
