@@ -31,7 +31,7 @@ use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::rules::RouteRules;
-use crate::task::detached::detach;
+use crate::task::background::run_in_background;
 use crate::upstream::Upstream;
 use crate::write::{content, pass};
 
@@ -272,7 +272,7 @@ impl<S: Upstream> CacheService<S> {
             hit.stored.postpone_refresh(hit.now.after(REFRESH_PAUSE));
         }
         if let Some(slot) = slot {
-            detach(refresh(self.clone(), request(), hit.stored, slot));
+            run_in_background(refresh(self.clone(), request(), hit.stored, slot));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Work that goes on beside a request.
 
+pub(crate) mod background;
 pub(crate) mod detached;
 pub(crate) mod pooled;
 pub(crate) mod pressure;

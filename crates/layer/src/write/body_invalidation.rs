@@ -24,6 +24,7 @@ use crate::cache::Cache;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::json::{Content, JsonFields, Scanner};
 use crate::rules::{BodyInvalidation, Invalidates, Refetch};
+use crate::task::background::run_in_background;
 use crate::task::detached::detach;
 use crate::upstream::announced_length;
 
@@ -200,14 +201,14 @@ impl Watch {
         let old = watcher.targets(self.scanner.fields());
         let mut refetches = std::mem::take(&mut watcher.refetches);
         if old.is_empty() {
-            refetches.into_iter().for_each(detach);
+            refetches.into_iter().for_each(run_in_background);
             return None;
         }
         refetches.extend(watcher.rules.refetch(&old));
         let (cache, runtime) = (Arc::clone(&self.cache), Handle::try_current().ok()?);
         let settle = async move {
             cache.invalidate_by_write(&Invalidation::hard(old)).await;
-            refetches.into_iter().for_each(detach);
+            refetches.into_iter().for_each(run_in_background);
         };
         Some(runtime.spawn(settle))
     }

@@ -32,7 +32,8 @@ use crate::outcome::{CacheResult, Served};
 use crate::rules::{Operations, Refetch, RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::steps::{ObservedSteps, Step, Stopwatch};
-use crate::task::detached::{DetachedTask, detach};
+use crate::task::background::run_in_background;
+use crate::task::detached::DetachedTask;
 use crate::upstream::{Upstream, UpstreamBody, announced_length, call};
 use crate::write::body_invalidation::{BodyWatcher, pass_watched, watch, watched};
 use crate::write::pass::passed;
@@ -277,7 +278,7 @@ impl Written {
         match &mut watcher {
             // The rest of the answer may name targets that would invalidate a refetch that began before.
             Some(watcher) => watcher.refetch_later(self.refetches),
-            None => self.refetches.into_iter().for_each(detach),
+            None => self.refetches.into_iter().for_each(run_in_background),
         }
         (kept, watcher)
     }

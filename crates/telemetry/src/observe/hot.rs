@@ -4,7 +4,7 @@
 //! without credentials and without secrets in their URLs. A request is remembered with the fields that select its answer.
 //!
 //! It costs a request nothing where no job needs it. Otherwise the first requests of a second are all counted, on each thread, and of the others one in
-//! sixteen, for sixteen.
+//! sixteen at random, for sixteen; those between cost one number of their thread. A thread notices a new second with the first request that it counts.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -91,36 +91,54 @@ pub(super) struct HotRequest {
 }
 
 thread_local! {
-    /// The second, the requests in it, and the state of a generator of random numbers (Marsaglia: Xorshift RNGs, 2003).
-    static SAMPLE: Cell<(u64, u32, u32)> = const { Cell::new((0, 0, 0x9e37_79b9)) };
+    /// Requests that go by before the next one is counted.
+    static SKIPPED: Cell<u32> = const { Cell::new(0) };
+    static SAMPLE: Cell<Sample> = const { Cell::new(Sample { second: 0, count: 0, weight: 1, random: 0x9e37_79b9 }) };
 }
 
-/// For how many requests this one is counted; 0: it is not.
+/// The state of a thread's draws.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    second: u64,
+    /// Requests of that second that were counted.
+    count: u32,
+    /// For how many the next one counts.
+    weight: u32,
+    /// The state of a generator of random numbers (Marsaglia: Xorshift RNGs, 2003).
+    random: u32,
+}
+
+/// Whether this request is counted. The others cost one number of their thread, and no clock.
+pub(super) fn is_drawn() -> bool {
+    SKIPPED.with(|skipped| {
+        let left = skipped.get();
+        skipped.set(left.saturating_sub(1));
+        left == 0
+    })
+}
+
+/// For how many requests the drawn one counts. Says when the next one is drawn.
 fn weight(now: Timestamp) -> u32 {
     SAMPLE.with(|sample| {
+        let Sample { second: last, count, weight, mut random } = sample.get();
         let second = now.as_millis() / 1000;
-        let (last, count, mut random) = sample.get();
         let count = if last == second { count.saturating_add(1) } else { 1 };
         random ^= random << 13;
         random ^= random >> 17;
         random ^= random << 5;
-        sample.set((second, count, random));
-        match count {
-            count if count <= ALL => 1,
-            _ if random.is_multiple_of(SHARE) => SHARE,
-            _ => 0,
-        }
+        let (skipped, next) = if count < ALL { (0, 1) } else { (random % (2 * SHARE - 1), SHARE) };
+        SKIPPED.with(|left| left.set(skipped));
+        sample.set(Sample { second, count, weight: next, random });
+        weight
     })
 }
 
 impl HotRequest {
-    /// A request that is counted, if it is one of those and its answer is nobody's own.
+    /// A request that was drawn, if its answer is nobody's own.
     pub(super) fn of<B>(request: &Request<B>, now: Timestamp) -> Option<Self> {
-        if request.method() != Method::GET || request.headers().contains_key(AUTHORIZATION) {
-            return None;
-        }
         let weight = weight(now);
-        (weight > 0).then(|| Self { headers: request.headers().clone(), weight })
+        let is_shared = request.method() == Method::GET && !request.headers().contains_key(AUTHORIZATION);
+        is_shared.then(|| Self { headers: request.headers().clone(), weight })
     }
 
     fn field(&self, name: &HeaderName) -> Option<(String, String)> {
@@ -297,9 +315,18 @@ mod tests {
 
     #[test]
     fn in_a_busy_second_a_share_of_requests_stands_for_all() {
-        let second = |second: u64| (0..100_000).map(|_| u64::from(weight(Timestamp::from_secs(second)))).sum::<u64>();
-        let counted = second(1_000);
-        assert!((90_000..110_000).contains(&counted), "{counted}");
-        assert_eq!((0..ALL).map(|_| weight(Timestamp::from_secs(1_001))).sum::<u32>(), ALL);
+        let counted = |second: u64, requests: u32| {
+            let weights = (0..requests).map(|_| if is_drawn() { weight(Timestamp::from_secs(second)) } else { 0 });
+            weights.collect::<Vec<_>>()
+        };
+        assert_eq!(counted(999, ALL), vec![1; ALL as usize], "the first are all counted");
+        let busy = counted(1_000, 100_000);
+        let (sum, drawn) = (busy.iter().sum::<u32>(), busy.iter().filter(|weight| **weight > 0).count());
+        assert!((90_000..110_000).contains(&sum), "{sum}");
+        assert!(drawn < 100_000 / 10, "{drawn} are looked at");
+        // What is left of the last distance goes by first.
+        let next = counted(1_001, 2 * SHARE + ALL);
+        let first = next.iter().position(|weight| *weight == SHARE).expect("one stands for those before it");
+        assert_eq!(next[first + 1..][..ALL as usize - 1], vec![1; ALL as usize - 1]);
     }
 }

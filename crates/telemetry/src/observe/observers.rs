@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::busiest::{Busiest, Counting, ROWS};
 use super::filter::TailFilter;
 use super::happening::{Happened, Happening};
-use super::hot::{HotList, HotRequest, HotUrl};
+use super::hot::{HotList, HotRequest, HotUrl, is_drawn};
 use crate::access_log::ResponseRecord;
 
 /// Lines that wait for a reader of a tail.
@@ -91,14 +91,25 @@ impl Observers {
         client: IpAddr,
         now: impl FnOnce() -> Timestamp,
     ) -> Option<Box<Happening>> {
-        if self.is_wanted() { self.note(request, scheme, client, now()) } else { None }
+        if !self.is_wanted() {
+            return None;
+        }
+        let (is_hot, is_seen) = (self.keeps_hot.load(Ordering::Relaxed) && is_drawn(), self.all_wanted.load(Ordering::Relaxed));
+        if is_hot || is_seen { self.note(request, scheme, client, now(), [is_hot, is_seen]) } else { None }
     }
 
     /// Out of the way of requests that nobody is to see.
     #[inline(never)]
-    fn note<B>(self: &Arc<Self>, request: &Request<B>, scheme: &'static str, client: IpAddr, now: Timestamp) -> Option<Box<Happening>> {
-        let hot = if self.keeps_hot.load(Ordering::Relaxed) { HotRequest::of(request, now) } else { None };
-        let happened = self.all_wanted.load(Ordering::Relaxed).then(|| Happened::new(request, scheme, client, now));
+    fn note<B>(
+        self: &Arc<Self>,
+        request: &Request<B>,
+        scheme: &'static str,
+        client: IpAddr,
+        now: Timestamp,
+        [is_hot, is_seen]: [bool; 2],
+    ) -> Option<Box<Happening>> {
+        let hot = if is_hot { HotRequest::of(request, now) } else { None };
+        let happened = is_seen.then(|| Happened::new(request, scheme, client, now));
         (happened.is_some() || hot.is_some()).then(|| Box::new(Happening::new(Arc::clone(self), happened, hot)))
     }
 
