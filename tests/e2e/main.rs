@@ -7,6 +7,7 @@ mod alerts;
 mod broken_upstreams;
 mod check;
 mod collapse;
+mod config_tests;
 mod contents;
 mod cookies;
 mod dashboard;

@@ -18,6 +18,7 @@ mod model;
 mod parse;
 mod schema;
 mod sections;
+mod test_file;
 
 #[cfg(test)]
 mod tests;
@@ -25,23 +26,26 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 pub use effective::{Effective, Section, Setting};
 pub use model::{
     AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, ClientControls, Compress, Config,
-    Eject, FarTier, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeyNameTemplate, KeySpan, Limit, LimitCount, LimitKey, LimitOver,
-    Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths,
-    OnEvent, OnWrite, Origin, PathTemplate, PerMille, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, Rate, RateLimit, ReadFile,
-    Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile,
-    TagPart, TagTemplate, TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob,
-    WarmList, WarmSource, Webhook,
+    Eject, FarTier, FieldExpectation, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeyNameTemplate, KeySpan, Limit, LimitCount,
+    LimitKey, LimitOver, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, NAME_TAG,
+    NamePart, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, PurgeWord,
+    Rate, RateLimit, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
+    ServerOptions, SocketFile, TagPart, TagTemplate, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile,
+    TestRequest, TestResult, TestStep, TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl,
+    WarmBase, WarmJob, WarmList, WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
 pub use parse::units::{display_bytes, display_duration};
 pub use schema::schema;
 pub use sections::Overrides;
+pub use test_file::load_tests;
 
 use model::listen;
 use parse::mistake::{Location, Mistake, Mistakes};
@@ -111,6 +115,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         traces: None,
         routes: Vec::new(),
         fallback: Some(Route::fallback(settings)),
+        tests: Vec::new(),
         source: None,
         written: written.clone(),
     });
@@ -130,6 +135,15 @@ impl Config {
         let mistake = mistake.hint("look for a slip in the name; it is no mistake if only the machine that serves can resolve it");
         let mistakes = Mistakes::default();
         mistakes.warning(server.span.0.clone().map_or(Location::Elsewhere, Location::At), mistake);
+        Report::new(self.source.clone(), mistakes)
+    }
+
+    /// A warning that no test asks for a route.
+    pub fn untested(&self, route: &Route) -> Warnings {
+        let mistake = Mistake::new(format!("no test asks for route `{}`", route.name));
+        let mistakes = Mistakes::default();
+        let hint = "write one in [[tests]], with a request that takes it: docs/testing.md";
+        mistakes.warning(route.span.0.clone().map_or(Location::File, Location::At), mistake.hint(hint));
         Report::new(self.source.clone(), mistakes)
     }
 
@@ -159,24 +173,32 @@ fn unreadable(path: &str, error: &std::io::Error) -> Mistake {
 
 /// Reads the text of a file; `path` is what it is called in messages.
 pub fn parse(path: &str, bytes: &[u8], overrides: &Overrides) -> Result<(Config, Warnings), Report> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
-        Err(error) => {
-            let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-            let mistake = Mistake::new(format!("{path} is not UTF-8: line {line} has a byte that belongs to no character"));
-            return Err(Report::single(None, Location::Elsewhere, mistake.hint("save the file as UTF-8")));
-        }
-    };
+    let text = text(path, bytes)?;
     let source = Arc::new(Source::new(path, text));
     let mistakes = Mistakes::default();
-    let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        mistakes.error(error.span().map_or(Location::File, Location::At), syntax::mistake(error));
-    }
+    let (table, errors) = tables(text, &mistakes);
     let config = if errors.iter().all(syntax::harmless) { sections::read(&table, overrides, &mistakes) } else { None };
     let written = || Written { redis_from_environment: overrides.redis_url().is_some(), ..Written::of(table.get_ref(), text) };
     let config = config.map(|config| Config { source: Some(Arc::clone(&source)), written: written(), ..config });
     finish(config, Some(source), mistakes)
+}
+
+/// The text of a file, which is UTF-8.
+fn text<'t>(path: &str, bytes: &'t [u8]) -> Result<&'t str, Report> {
+    std::str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let mistake = Mistake::new(format!("{path} is not UTF-8: line {line} has a byte that belongs to no character"));
+        Report::single(None, Location::Elsewhere, mistake.hint("save the file as UTF-8"))
+    })
+}
+
+/// The tables of a text, as far as it is TOML; what is not is noted.
+fn tables<'t>(text: &'t str, mistakes: &Mistakes) -> (Spanned<DeTable<'t>>, Vec<toml::de::Error>) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        mistakes.error(error.span().map_or(Location::File, Location::At), syntax::mistake(error));
+    }
+    (table, errors)
 }
 
 fn finish(config: Option<Config>, source: Option<Arc<Source>>, mistakes: Mistakes) -> Result<(Config, Warnings), Report> {

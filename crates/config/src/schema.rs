@@ -15,7 +15,7 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 50] = [
+pub(crate) const TABLES: [(&str, &str); 54] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
@@ -66,6 +66,10 @@ pub(crate) const TABLES: [(&str, &str); 50] = [
     ("classes.*", "[classes.x]\nKEY"),
     ("routes[]", "[[routes]]\nKEY"),
     ("routes[].match", "[[routes]]\nmatch = { KEY }"),
+    ("tests[]", "[[tests]]\nKEY"),
+    ("tests[].steps[]", "[[tests]]\nsteps = [{ KEY }]"),
+    ("tests[].steps[].answer", "[[tests]]\nsteps = [{ answer = { KEY } }]"),
+    ("tests[].steps[].expect", "[[tests]]\nsteps = [{ expect = { KEY } }]"),
 ];
 
 /// Values of each shape, and how JSON Schema calls it. Some keys are turned off with `false`, and cannot be `true`.

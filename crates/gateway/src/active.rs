@@ -23,7 +23,7 @@ use crate::routing::{KeyNames, RequestDecoder, RouteCodings, RouteEdits, RouteTa
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
-use crate::upstream::{OriginObserver, UpstreamOptions, UpstreamService, UpstreamSetupError};
+use crate::upstream::{OriginObserver, StandIn, UpstreamOptions, UpstreamService, UpstreamSetupError};
 use crate::write_rules::{ConfiguredCascade, Writes};
 use larder_message::OriginOutcome;
 
@@ -59,6 +59,8 @@ pub(crate) struct Process<'a> {
     pub(crate) redis: Option<&'a Redis>,
     pub(crate) access_logs: &'a AccessLogs,
     pub(crate) exporters: &'a Exporters,
+    /// What answers in place of all origins, where none may be asked.
+    pub(crate) stand_in: Option<&'a Arc<dyn StandIn>>,
 }
 
 /// Why a checked configuration still cannot serve.
@@ -102,7 +104,7 @@ impl ActiveConfig {
         let all = || config.routes.iter().chain(&config.fallback);
         let prices = Arc::new(config.prices.clone());
         let usages: Vec<Option<RouteUsage>> = all().map(|route| RouteUsage::of(route, &prices, &metrics)).collect();
-        let limits = Limits::new(&config, process.redis.map(Redis::store), before.map(|active| &active.limits))?;
+        let limits = Limits::new(&config, process.redis.map(Redis::store), process.clock, before.map(|active| &active.limits))?;
         let way = |(index, (route, usage)): (usize, (&Route, &Option<RouteUsage>))| {
             let servers = &config.upstreams[route.upstream].servers;
             let way = RouteUpstream::new(upstreams[route.upstream].clone(), route, servers, &metrics, usage.clone());
@@ -144,7 +146,8 @@ impl ActiveConfig {
         let clock = Clock::system();
         let cache = Cache::builder(1 << 20).max_object(1 << 16).clock(clock.clone()).build();
         let (access_logs, exporters) = Default::default();
-        let process = Process { cache: &cache, clock: &clock, redis: None, access_logs: &access_logs, exporters: &exporters };
+        let process =
+            Process { cache: &cache, clock: &clock, redis: None, access_logs: &access_logs, exporters: &exporters, stand_in: None };
         Self::new(config, &process, None).expect("it can serve")
     }
 
@@ -302,6 +305,7 @@ fn connect(
             trusted: trusted.clone(),
             observer: Some(Arc::new(OriginMetrics(Arc::clone(metrics)))),
             shared_checks: process.redis.map(Redis::shared_checks),
+            stand_in: process.stand_in.cloned(),
             ..UpstreamOptions::new(upstream.clone(), process.clock.clone())
         };
         let connected = match known {

@@ -12,6 +12,7 @@ pub mod admin;
 mod alerts;
 mod checks;
 pub mod cli;
+mod config_tests;
 pub mod demo;
 mod disk;
 mod doctor;
@@ -59,6 +60,7 @@ pub fn main() -> ExitCode {
         cli::Command::Tail(tail) => tail.run(),
         cli::Command::Top(top) => top.run(),
         cli::Command::Stats(stats) => stats.run(),
+        cli::Command::Test(test) => test.run(),
         cli::Command::Doctor(doctor) => doctor.run(),
         cli::Command::Completions(completions) => completions.run(),
         cli::Command::Man(man) => man.run(),

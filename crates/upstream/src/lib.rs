@@ -42,6 +42,7 @@ mod resolve;
 mod retry;
 mod server_state;
 mod service;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 mod tunnel;
@@ -57,4 +58,5 @@ pub use observe::{ExchangeObserver, ExchangeReport, OriginObserver, UpstreamStat
 pub use options::{UpstreamOptions, UpstreamSetupError};
 pub use server_state::ServerState;
 pub use service::{ClientContext, UpstreamService};
+pub use stand_in::StandIn;
 pub use tunnel::TunnelClient;

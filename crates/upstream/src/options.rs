@@ -10,6 +10,7 @@ use larder_tower::clock::Clock;
 use crate::check::shared::SharedChecks;
 use crate::names::look_up::LookUp;
 use crate::observe::OriginObserver;
+use crate::stand_in::StandIn;
 
 /// Everything one [`crate::UpstreamService`] needs to know.
 #[derive(Clone)]
@@ -28,12 +29,23 @@ pub struct UpstreamOptions {
     pub look_up: LookUp,
     /// How replicas share their health checks; `None`: they do not.
     pub shared_checks: Option<Arc<dyn SharedChecks>>,
+    /// What answers in place of the servers, of which none is asked then; `None`: they do.
+    pub stand_in: Option<Arc<dyn StandIn>>,
 }
 
 impl UpstreamOptions {
     /// The first upstream, without trusted proxies and without an observer.
     pub fn new(config: Upstream, clock: Clock) -> Self {
-        Self { config, index: 0, trusted: TrustedProxies::default(), clock, observer: None, look_up: LookUp::System, shared_checks: None }
+        Self {
+            config,
+            index: 0,
+            trusted: TrustedProxies::default(),
+            clock,
+            observer: None,
+            look_up: LookUp::System,
+            shared_checks: None,
+            stand_in: None,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::resolve::keep_resolving;
 use crate::retry::again::{again, observed};
 use crate::retry::spare::Spare;
 use crate::server_state::ServerState;
+use crate::stand_in;
 use crate::upstream::Upstream;
 use crate::url;
 
@@ -67,6 +68,9 @@ impl UpstreamService {
     /// With its background tasks, which end with it. They need a runtime where there are any.
     fn started(upstream: Upstream) -> Result<Self, UpstreamSetupError> {
         let upstream = Arc::new(upstream);
+        if upstream.options.stand_in.is_some() {
+            return Ok(Self(upstream));
+        }
         if upstream.options.config.health.is_some() {
             tokio::spawn(keep_checking(Arc::downgrade(&upstream)));
         }
@@ -123,6 +127,9 @@ impl UpstreamService {
     ) -> Pooled<Result<Response<B>, UpstreamError>> {
         let started = monotonic();
         let service = self.clone();
+        if let Some(stand_in) = self.0.options.stand_in.clone() {
+            return Pooled::new(async move { Ok(stand_in::ask(&service.0, stand_in, request).await?.map(into_body)) });
+        }
         let upstream = &*self.0;
         let permit = upstream.concurrency.try_acquire();
         let (mut parts, body) = request.into_parts();

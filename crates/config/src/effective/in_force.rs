@@ -34,7 +34,9 @@ pub(crate) fn in_force(config: &Config) -> Effective {
         }
     }
     let known = |section: &WrittenSection| {
-        is_upstream(section)
+        // What is expected of the configuration is no part of it.
+        section.path == "tests"
+            || is_upstream(section)
             || section.is_item && section.path.starts_with("upstreams.")
             || defaults.sections.iter().any(|default| default.path == section.path)
     };

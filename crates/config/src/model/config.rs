@@ -6,7 +6,8 @@ use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
 use super::{
-    Acme, Admin, Alerts, Log, OnEvent, OnWrite, Prices, Purge, RateLimit, ReadFile, ResponseTags, Route, Server, Traces, Upstream, WarmJob,
+    Acme, Admin, Alerts, Log, OnEvent, OnWrite, Prices, Purge, RateLimit, ReadFile, ResponseTags, Route, Server, Test, TestFile, Traces,
+    Upstream, WarmJob,
 };
 use crate::parse::source::Source;
 use crate::parse::written::Written;
@@ -55,6 +56,8 @@ pub struct Config {
     /// Takes the requests that match no route: the only upstream with the settings of `[cache]`. With several upstreams there is none,
     /// and such requests are answered with 404.
     pub fallback: Option<Route>,
+    /// What it is to do, for `larder test`.
+    pub tests: Vec<Test>,
     /// The file it came from, for errors that show only later (see [`Config::bind_failure`]).
     pub(crate) source: Option<Arc<Source>>,
     /// What it says, value by value (see [`Config::effective`]).
@@ -66,6 +69,11 @@ impl Config {
     pub fn hash(&self) -> Option<String> {
         let source = self.source.as_ref()?;
         Some(blake3::hash(source.shown().as_bytes()).to_hex()[..16].to_owned())
+    }
+
+    /// Its tests with their places; `None` where it came from no file, so that it has none.
+    pub fn test_file(&self) -> Option<TestFile> {
+        Some(TestFile { tests: self.tests.clone(), source: Arc::clone(self.source.as_ref()?) })
     }
 
     /// The files that it names and that were read with it, such as certificates.

@@ -17,6 +17,7 @@ mod read_file;
 mod route;
 mod server;
 mod server_options;
+mod testing;
 mod token;
 mod upstreams;
 mod warm;
@@ -35,6 +36,10 @@ pub use read_file::ReadFile;
 pub use route::{ClientControls, Compress, FarTier, OddPaths, Rate, RequestMatch, Route, RouteSettings};
 pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
+pub use testing::{
+    FieldExpectation, PurgeWord, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest,
+    TestResult, TestStep,
+};
 pub use token::{Token, TokenScope};
 pub use upstreams::{
     Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,

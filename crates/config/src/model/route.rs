@@ -11,7 +11,7 @@ use larder_semantics::content::ContentRules;
 use larder_semantics::matches_pattern;
 use larder_semantics::{Coding, CookieRules, GuardMode, KeyRules, Policy};
 
-use super::{KeyNameTemplate, PathTemplate, TagTemplate};
+use super::{KeyNameTemplate, KeySpan, PathTemplate, TagTemplate};
 
 /// `[[routes]]`
 ///
@@ -37,6 +37,8 @@ pub struct Route {
     pub settings: RouteSettings,
     /// The tags of its stored responses.
     pub tags: Vec<TagTemplate>,
+    /// Where it stands, for what shows only later.
+    pub span: KeySpan,
 }
 
 impl Route {

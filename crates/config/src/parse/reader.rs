@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 use crate::parse::described::described;
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::{nearest, units, unknown};
-pub(crate) use one_or_list::sized;
+pub(crate) use one_or_list::{Said, sized};
 
 /// How a duration is written.
 pub(crate) const DURATION: &str = "a duration in quotes, like \"5m\"";

@@ -3,7 +3,7 @@
 use crate::parse::nearest;
 
 /// Where keys stand that are easily written above the first header or below the wrong one.
-const HOMES: [(&str, &str); 32] = [
+const HOMES: [(&str, &str); 34] = [
     ("listen", "[server] or [admin]"),
     ("trusted_proxies", "[server]"),
     ("drain_timeout", "[server]"),
@@ -36,10 +36,12 @@ const HOMES: [(&str, &str); 32] = [
     ("max_object", "[cache], [classes.NAME] or [[routes]]"),
     ("tiers", "[cache], [classes.NAME] or [[routes]]"),
     ("max_request_body", "[cache], [classes.NAME] or [[routes]]"),
+    ("answer", "a step of [[tests]]"),
+    ("expect", "a step of [[tests]]"),
 ];
 
 /// Names of other products, and of habit, for keys of this configuration: the name, the key to write instead, and its section if that is not [cache], a class or a route.
-const FOREIGN: [(&str, &str); 68] = [
+const FOREIGN: [(&str, &str); 72] = [
     ("max_age", "ttl"),
     ("maxage", "ttl"),
     ("default_ttl", "ttl"),
@@ -108,6 +110,10 @@ const FOREIGN: [(&str, &str); 68] = [
     ("proxy_connect_timeout", "connect_timeout"),
     ("access_log", "access"),
     ("log_format", "format"),
+    ("respond", "answer"),
+    ("given", "answer"),
+    ("assert", "expect"),
+    ("then", "expect"),
 ];
 
 /// The nearest key of this table; or another product's word for one; or else where such a key stands; or else the keys there are.

@@ -16,6 +16,7 @@ mod routes;
 mod secret;
 mod server;
 pub(crate) mod stores;
+pub(crate) mod testing;
 mod tls;
 mod tokens;
 pub(crate) mod upstreams;
@@ -35,6 +36,7 @@ use operating::{alerts, log, telemetry};
 use purging::{purge, tags, writes};
 use routes::Routing;
 use stores::store::{self, Stores};
+use testing::Tested;
 
 #[cfg(test)]
 pub(crate) use routes::METHODS;
@@ -69,6 +71,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let limits = limits::read(&mut root, &routes, fallback.as_ref(), redis.is_some());
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
+    let tests = testing::read(&mut root, &Tested::of(&server, &routes, fallback.as_ref()));
     root.finish();
     let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
     for (upstream, places) in &upstreams {
@@ -98,6 +101,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         traces,
         routes,
         fallback,
+        tests,
         source: None,
         written: Written::default(),
     })

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::model::path::{PathTemplate, foreign_form, regex_form};
 use crate::model::purging::tags::{Placeholders, TagTemplate};
-use crate::model::{FarTier, RequestMatch, Route, RouteSettings};
+use crate::model::{FarTier, KeySpan, RequestMatch, Route, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::nearest;
 use crate::parse::reader::Table;
@@ -111,6 +111,7 @@ impl Route {
             class: None,
             settings,
             tags: Vec::new(),
+            span: KeySpan::default(),
         }
     }
 }
@@ -179,8 +180,18 @@ impl Surroundings<'_> {
         let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path, matches.as_ref()), Spanned::into_inner);
         settings.key.route = matches.as_ref().map(|_| name.as_str().into());
         let class = class.map(|(name, _)| Arc::from(name));
-        let route =
-            Route { name: Arc::from(name), host, path, methods, matches, upstream: upstream.unwrap_or_default(), class, settings, tags };
+        let route = Route {
+            name: Arc::from(name),
+            host,
+            path,
+            methods,
+            matches,
+            upstream: upstream.unwrap_or_default(),
+            class,
+            settings,
+            tags,
+            span: KeySpan(Some(span.clone())),
+        };
         Some(Located { route, span, name: name_span.unwrap_or(whole), own })
     }
 

@@ -13,6 +13,7 @@ mod routes;
 mod rules;
 mod safety;
 mod stores;
+mod testing;
 mod text;
 mod ways;
 

@@ -15,6 +15,7 @@ mod purge;
 mod ready;
 mod stats;
 mod tail;
+mod test;
 mod top;
 mod warm;
 
@@ -37,6 +38,7 @@ pub use purge::Purge;
 pub use ready::Ready;
 pub use stats::Stats;
 pub use tail::Tail;
+pub use test::Test;
 pub use top::Top;
 pub use warm::Warm;
 
@@ -94,6 +96,8 @@ pub enum Command {
     Tail(Tail),
     /// Show what happens as a live screen: figures, routes, upstreams, URLs that stand out, replicas
     Top(Top),
+    /// Run the tests of a configuration, without network: exit 0 if all pass, 1 if one fails, 2 if none could be run
+    Test(Test),
     /// Say what the word in Cache-Status, log or metrics means, and what changes it
     ExplainReason(ExplainReason),
     /// Carry another cache's configuration over: print what it comes to here, and tell what has no equivalent

@@ -24,7 +24,7 @@ pub(super) async fn findings(mut config: Config) -> Vec<Finding> {
     // The log and traces are the running gateway's.
     (config.log.access, config.traces) = (AccessLog::Off, None);
     let (access_logs, exporters) = Default::default();
-    let process = Process { cache: &cache, clock: &clock, redis: None, access_logs: &access_logs, exporters: &exporters };
+    let process = Process { cache: &cache, clock: &clock, redis: None, access_logs: &access_logs, exporters: &exporters, stand_in: None };
     let active = match ActiveConfig::new(config, &process, None) {
         Ok(active) => active,
         Err(error) => return vec![Finding::error("routes", error.to_string(), "mend the configuration")],

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 use larder_redis::RedisStore;
+use larder_tower::clock::Clock;
 
 use super::asked::{Answers, Asked, ByteClients, Over};
 use super::fields::policies;
@@ -40,9 +41,14 @@ pub(crate) struct RouteLimits {
 
 impl Limits {
     /// Those of a configuration. What was used under a limit that `before` has too goes on.
-    pub(crate) fn new(config: &Config, redis: Option<&RedisStore>, before: Option<&Self>) -> Result<Self, matchit::InsertError> {
+    pub(crate) fn new(
+        config: &Config,
+        redis: Option<&RedisStore>,
+        clock: &Clock,
+        before: Option<&Self>,
+    ) -> Result<Self, matchit::InsertError> {
         let known = |limit: &RateLimit| before?.all.iter().find(|known| known.settings.name == limit.name);
-        let running = |limit: &RateLimit| Arc::new(RunningLimit::new(limit.clone(), redis, known(limit).map(|known| &**known)));
+        let running = |limit: &RateLimit| Arc::new(RunningLimit::new(limit.clone(), redis, clock, known(limit).map(|known| &**known)));
         let all: Vec<_> = config.limits.iter().map(running).collect();
         let routes = config.routes.iter().chain(&config.fallback).enumerate();
         let by_route = routes.map(|(index, route)| RouteLimits::of(index, route, &all)).collect::<Result<_, _>>()?;

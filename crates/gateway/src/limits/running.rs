@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use larder_limits::{Standing, Table};
 use larder_redis::RedisStore;
-use larder_tower::clock::monotonic;
+use larder_tower::clock::Clock;
 
 use super::shared::{Answer, Shared};
 use crate::config::{LimitOver, RateLimit};
@@ -52,13 +52,17 @@ struct Usage {
     /// Where replicas count together.
     shared: Option<Shared>,
     began: Instant,
+    clock: Clock,
 }
 
 impl RunningLimit {
     /// What `before` has counted goes on by its name, and what its clients have used goes on where key and rate are the same.
-    pub(super) fn new(settings: RateLimit, redis: Option<&RedisStore>, before: Option<&Self>) -> Self {
+    pub(super) fn new(settings: RateLimit, redis: Option<&RedisStore>, clock: &Clock, before: Option<&Self>) -> Self {
         let shared = || redis.filter(|_| settings.shared).map(|redis| Shared::new(redis.clone(), settings.max_keys));
-        let fresh = || Arc::new(Usage { table: Table::new(settings.rate(), settings.max_keys), shared: shared(), began: monotonic() });
+        let fresh = || {
+            let table = Table::new(settings.rate(), settings.max_keys);
+            Arc::new(Usage { table, shared: shared(), began: clock.instant(), clock: clock.clone() })
+        };
         let is_same = |before: &&Self| {
             let (then, now) = (&before.settings, &settings);
             then.rate() == now.rate()
@@ -110,7 +114,7 @@ impl RunningLimit {
 
     /// Microseconds, as the table counts them.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(monotonic().saturating_duration_since(self.usage.began).as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(self.usage.clock.instant().saturating_duration_since(self.usage.began).as_micros()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn count(&self, outcome: LimitOutcome) {

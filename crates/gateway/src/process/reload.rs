@@ -166,7 +166,7 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
     let ready = gateway.certificates.differing(&config).map_err(|error| error.to_string());
     let ready = ready.and_then(|certificates| {
         let Gateway { cache, clock, access_logs, exporters, .. } = gateway;
-        let process = Process { cache, clock, redis: gateway.redis.as_ref(), access_logs, exporters };
+        let process = Process { cache, clock, redis: gateway.redis.as_ref(), access_logs, exporters, stand_in: None };
         let active = ActiveConfig::new(config, &process, Some(&before)).map_err(|error| error.to_string())?;
         Ok((certificates, active))
     });

@@ -165,7 +165,8 @@ async fn run(
     let cache = cache.clock(clock.clone()).ledger(ledger).tiers(tiers).build();
     let (options, drain_delay, keeps_recent) = (config.server.options, config.server.drain_delay, config.server.request_id);
     let (access_logs, exporters) = (AccessLogs::default(), Exporters::default());
-    let process = Process { cache: &cache, clock: &clock, redis: redis.as_ref(), access_logs: &access_logs, exporters: &exporters };
+    let process =
+        Process { cache: &cache, clock: &clock, redis: redis.as_ref(), access_logs: &access_logs, exporters: &exporters, stand_in: None };
     let active = ActiveConfig::new(config, &process, None).map_err(failed)?;
     let active = ArcSwap::from_pointee(active);
     let observers = Arc::new(Observers::default());

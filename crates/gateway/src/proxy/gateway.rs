@@ -15,7 +15,8 @@ use larder_tower::{Cache, CacheBody, CacheService, Plain, Pooled, ServeFuture, S
 
 use super::handling::Handling;
 use super::paths::judge_path;
-use super::pending::{FAILED, PendingAnswer, Renegotiation};
+use super::pending::{FAILED, PendingAnswer};
+use super::renegotiation::Renegotiation;
 use super::request_id::RequestIds;
 use super::request_limit::{is_too_large, limited};
 use super::tracing::Tracing;

@@ -11,21 +11,22 @@ use larder_semantics::content::model::{USAGE_SAVED, read_saved};
 use larder_tower::clock::monotonic;
 use larder_tower::{CacheBody, CacheResult, FailedElsewhere, FetchError, Outcome, ServeFuture, Served, StoredAnswer};
 
-use super::gateway::{Answered, GatewayBody, Service};
+use super::gateway::{Answered, GatewayBody};
+use super::renegotiation::Renegotiation;
 use super::tracing::{Exchange, Tracing};
 use crate::active::ActiveConfig;
 use crate::http1;
-use crate::limits::{Answers, LimitOutcome, MissTicket, NewTicket, Over, UnderLimits};
+use crate::limits::{Answers, LimitOutcome, NewTicket, Over, UnderLimits};
 use crate::problem::{LIMITED, Problem, X_REQUEST_ID};
 use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
 use crate::telemetry::metrics::{Recoded, RequestRecord, UsageOutcome};
 use crate::telemetry::observe::Happening;
-use crate::upstream::{ClientContext, ExchangeObserver, UpstreamError};
+use crate::upstream::{ExchangeObserver, UpstreamError};
 
-const NOT_STORED: Problem =
+pub(crate) const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
-pub(super) const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
+pub(crate) const FAILED: Problem = Problem::new(StatusCode::BAD_GATEWAY, "proxy_internal_error", "The request could not be completed.");
 
 /// Facts about a request that are needed once its answer is there.
 pub(super) struct PendingAnswer {
@@ -46,24 +47,6 @@ pub(super) struct PendingAnswer {
     pub(super) limited: UnderLimits,
 }
 
-/// A request once more, by the same client.
-pub(super) struct Renegotiation {
-    pub(super) service: Service,
-    pub(super) effective: larder_tower::EffectiveTarget,
-    pub(super) context: ClientContext,
-    pub(super) ticket: Option<MissTicket>,
-}
-
-impl Renegotiation {
-    fn ask(self, request: Request<()>) -> ServeFuture<WayBody> {
-        let request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
-        self.service.serve(request, self.effective, |extensions| {
-            extensions.insert(self.context);
-            self.ticket.and_then(|ticket| extensions.insert(ticket));
-        })
-    }
-}
-
 impl PendingAnswer {
     /// The observer of the exchange with the origin that begins now, where anybody is to know of it.
     pub(super) fn observer(&mut self) -> Option<Arc<dyn ExchangeObserver>> {
@@ -81,23 +64,13 @@ impl PendingAnswer {
         negotiated: Box<Negotiated>,
         renegotiation: Renegotiation,
     ) -> Answered {
-        let mut served = waiting.await;
-        if let Ok(answer) = &served {
-            let verdict = negotiated.judge(&answer.response);
-            match verdict {
-                Verdict::Suits => {}
-                Verdict::Unpack(_) => active.metrics.recoded(Recoded::Unpacked),
-                Verdict::AskAsSent | Verdict::AskForWhole => active.metrics.recoded(Recoded::AskedAgain),
-            }
-            if matches!(verdict, Verdict::AskAsSent | Verdict::AskForWhole) {
-                served = renegotiation.ask(negotiated.asked_again(verdict)).await;
-            }
-        }
-        match served {
-            Ok(mut served) => {
-                served.response = negotiated.finished(served.response);
-                self.served(&active, served)
-            }
+        let judged = |verdict| match verdict {
+            Verdict::Suits => {}
+            Verdict::Unpack(_) => active.metrics.recoded(Recoded::Unpacked),
+            Verdict::AskAsSent | Verdict::AskForWhole => active.metrics.recoded(Recoded::AskedAgain),
+        };
+        match renegotiation.settled(waiting, &negotiated, judged).await {
+            Ok(served) => self.served(&active, served),
             Err(error) => self.failed(&active, &error),
         }
     }

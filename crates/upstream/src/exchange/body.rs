@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::error::UpstreamError;
@@ -52,6 +53,8 @@ pub(crate) enum Source {
     Pooled(ResponseBody),
     /// hyper's connection, driven by a task.
     Driven(Incoming),
+    /// No connection: what stands in for the servers has given it.
+    Played(Full<Bytes>),
 }
 
 impl UpstreamBody {
@@ -67,6 +70,7 @@ impl fmt::Debug for Source {
             Self::Empty => "Empty",
             Self::Pooled(_) => "Pooled",
             Self::Driven(_) => "Driven",
+            Self::Played(_) => "Played",
         })
     }
 }
@@ -80,6 +84,7 @@ impl Body for UpstreamBody {
             Source::Empty => Poll::Ready(None),
             Source::Pooled(body) => Pin::new(body).poll_frame(cx).map_err(UpstreamError::BodyBroken),
             Source::Driven(body) => Pin::new(body).poll_frame(cx).map_err(|error| UpstreamError::BodyBroken(error.into())),
+            Source::Played(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
@@ -88,6 +93,7 @@ impl Body for UpstreamBody {
             Source::Empty => true,
             Source::Pooled(body) => body.is_end_stream(),
             Source::Driven(body) => body.is_end_stream(),
+            Source::Played(body) => body.is_end_stream(),
         }
     }
 
@@ -96,6 +102,7 @@ impl Body for UpstreamBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Pooled(body) => body.size_hint(),
             Source::Driven(body) => body.size_hint(),
+            Source::Played(body) => body.size_hint(),
         }
     }
 }

@@ -1,14 +1,23 @@
-//! Values of which there may be one or several.
+//! Values that may be written in more than one way.
 
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
+use toml::de::DeValue;
 
 use super::Table;
 use crate::parse::mistake::Mistake;
 use crate::parse::units;
 
-impl Table<'_> {
+/// What is said of something that has a name.
+pub(crate) enum Said<'a> {
+    /// A string, or a list of strings.
+    Lines(Vec<Spanned<&'a str>>),
+    /// Whether it is there.
+    Is(bool),
+}
+
+impl<'a> Table<'a> {
     /// A string, or a list of strings that is not empty, less the items that are wrong.
     pub(crate) fn one_or_list<T>(
         &mut self,
@@ -25,6 +34,37 @@ impl Table<'_> {
             self.mistakes().error(value.span(), Mistake::new(format!("`{key}` is empty")).hint(format!("expected {form}")));
         }
         Some(items).filter(|items| !items.is_empty())
+    }
+
+    /// A table whose keys the user chooses, with strings or lists of strings, and with `may_be` also true and false, like
+    /// `headers = { vary = ["a", "b"], age = false }`.
+    pub(crate) fn named_values(&mut self, key: &'static str, form: &str, may_be: bool) -> Vec<(Spanned<&'a str>, Said<'a>)> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let said = |value: &'a Spanned<DeValue<'a>>| match value.get_ref() {
+            DeValue::String(text) => Some(Said::Lines(vec![Spanned::new(value.span(), text.as_ref())])),
+            DeValue::Boolean(is) if may_be => Some(Said::Is(*is)),
+            DeValue::Array(lines) => {
+                let line = |line: &'a Spanned<DeValue<'a>>| Some(Spanned::new(line.span(), line.get_ref().as_str()?));
+                lines.iter().map(line).collect::<Option<_>>().map(Said::Lines)
+            }
+            _ => None,
+        };
+        let entries = table.entries.iter().filter_map(|(name, value)| {
+            let found = said(value);
+            if found.is_none() {
+                table.wrong_type(&format!("`{}` of `{key}`", name.get_ref()), form, value);
+            }
+            Some((Spanned::new(name.span(), name.get_ref().as_ref()), found?))
+        });
+        entries.collect()
+    }
+
+    /// Whole seconds, as a number or as a duration.
+    pub(crate) fn count_or_seconds(&mut self, key: &'static str) -> Option<u32> {
+        match self.get(key)?.get_ref() {
+            DeValue::Integer(_) => self.integer(key, 0..=u64::from(u32::MAX)).and_then(|seconds| u32::try_from(seconds).ok()),
+            _ => self.parse(key, "seconds, like 60 or \"1m\"", units::seconds).map(Spanned::into_inner),
+        }
     }
 }
 

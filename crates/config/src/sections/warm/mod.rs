@@ -1,7 +1,7 @@
 //! `[[warm]]`: what is fetched before anybody asks for it.
 
 mod sources;
-mod values;
+pub(crate) mod values;
 
 use std::time::Duration;
 
@@ -27,9 +27,14 @@ const ON: [(&str, On); 3] = [("start", On::Start), ("reload", On::Reload), ("pur
 /// The jobs that are right; mistakes are noted.
 pub(crate) fn read<'r>(root: &mut Table<'_>, server: &Server, routes: impl Iterator<Item = &'r Route>) -> Vec<WarmJob> {
     let mut names = Vec::new();
-    let is_https = server.listeners.iter().any(|listener| listener.tls.is_some());
-    let usual = WarmBase { scheme: if is_https { "https" } else { "http" }, host: only_host(routes) };
+    let usual = usual_base(server, routes);
     root.tables("warm").into_iter().filter_map(|table| job(table, &usual, &mut names)).collect()
+}
+
+/// The scheme and the host that paths belong to where nothing else is said.
+pub(crate) fn usual_base<'r>(server: &Server, routes: impl Iterator<Item = &'r Route>) -> WarmBase {
+    let is_https = server.listeners.iter().any(|listener| listener.tls.is_some());
+    WarmBase { scheme: if is_https { "https" } else { "http" }, host: only_host(routes) }
 }
 
 /// The host of all routes that are for one host.

@@ -16,7 +16,7 @@ pub(super) fn name(text: &str) -> Result<String, Mistake> {
     Err(Mistake::new(format!("`{text}` is not a name for a job")).hint("letters, digits, `-`, `_` and `.`"))
 }
 
-pub(super) fn host(text: &str) -> Result<String, Mistake> {
+pub(crate) fn host(text: &str) -> Result<String, Mistake> {
     if authority::is_valid(text.as_bytes()) {
         return Ok(text.to_ascii_lowercase());
     }

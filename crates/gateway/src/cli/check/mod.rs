@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::config::{self, Config, Overrides, Report};
+use crate::config_tests::{beside, load, untested};
 
 /// `larder check`
 #[derive(Debug, Args)]
@@ -16,23 +17,34 @@ pub struct Check {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
     pub config: PathBuf,
+    /// Warn of routes that no test asks for, too
+    #[arg(long)]
+    pub strict: bool,
 }
 
 impl Check {
     /// Checks the file as `serve` would read it.
     pub fn run(&self) -> ExitCode {
-        check(&self.config, &Overrides::from_env())
+        check(&self.config, &Overrides::from_env(), self.strict)
     }
 }
 
 /// Prints a summary of the file on stdout, its warnings and errors on stderr. Any error makes it fail.
-fn check(path: &Path, overrides: &Overrides) -> ExitCode {
+fn check(path: &Path, overrides: &Overrides, strict: bool) -> ExitCode {
     match config::load(path, overrides) {
         Ok((config, warnings)) => {
             warnings.print();
-            let unresolved = names::unresolved(&config);
-            unresolved.iter().for_each(Report::print);
-            let count = warnings.warnings() + unresolved.len();
+            let mut further = names::unresolved(&config);
+            let files = match load(&beside(path), &config) {
+                Ok(files) => files,
+                Err(wrong) => return broken(&wrong),
+            };
+            if strict {
+                let files: Vec<_> = config.test_file().into_iter().chain(files).collect();
+                further.extend(untested(&config, &files).into_iter().map(|route| config.untested(route)));
+            }
+            further.iter().for_each(Report::print);
+            let count = warnings.warnings() + further.len();
             let _ = writeln!(std::io::stdout(), "{}: ok ({})", path.display(), summary(&config, count));
             ExitCode::SUCCESS
         }
@@ -42,6 +54,15 @@ fn check(path: &Path, overrides: &Overrides) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints what is wrong with files of tests.
+fn broken(reports: &[Report]) -> ExitCode {
+    for report in reports {
+        report.print();
+        let _ = writeln!(std::io::stderr(), "\n{}", tally(report));
+    }
+    ExitCode::FAILURE
 }
 
 fn summary(config: &Config, warnings: usize) -> String {
@@ -82,7 +103,9 @@ mod tests {
     #[test]
     fn only_an_error_fails() {
         let reference = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config.toml"));
-        assert_eq!(check(&reference, &Overrides::default()), ExitCode::SUCCESS);
-        assert_eq!(check(&reference.with_file_name("no-such-file.toml"), &Overrides::default()), ExitCode::FAILURE);
+        for strict in [false, true] {
+            assert_eq!(check(&reference, &Overrides::default(), strict), ExitCode::SUCCESS);
+        }
+        assert_eq!(check(&reference.with_file_name("no-such-file.toml"), &Overrides::default(), false), ExitCode::FAILURE);
     }
 }
