@@ -20,47 +20,47 @@ pub fn coding_of(headers: &HeaderMap) -> Option<Coding> {
 /// A whole content with these fields without its coding; `None` where that is none that can be unpacked, there are several, the content is damaged, cut or
 /// followed by something else, or it is longer than `max_length` bytes. A bomb costs no more memory than that, and no more time.
 pub fn decoded(headers: &HeaderMap, content: &Bytes, max_length: usize) -> Option<Vec<u8>> {
-    let mut codec = Codec::unpacking(coding_of(headers)?);
-    let (mut input, mut room, mut whole) = (content.clone(), vec![0; STEP].into_boxed_slice(), Vec::new());
-    loop {
-        let mut output = WriteBuffer::new_initialized(&mut room);
-        let is_all = if input.is_empty() {
-            codec.flush(&mut output).ok()?
-        } else {
-            codec.run(&mut input, &mut output).ok()?;
-            false
-        };
-        whole.extend_from_slice(output.written());
-        if whole.len() > max_length {
-            return None;
-        }
-        if is_all {
-            let mut output = WriteBuffer::new_initialized(&mut room);
-            return codec.finish(&mut output).is_ok_and(|is_finished| is_finished).then_some(whole);
-        }
+    let Undone { mut codec, mut room, bytes, is_all } = Undone::of(headers, content, max_length.saturating_add(1))?;
+    if !is_all || bytes.len() > max_length {
+        return None;
     }
+    codec.finish(&mut WriteBuffer::new_initialized(&mut room)).is_ok_and(|is_finished| is_finished).then_some(bytes)
 }
 
 /// At most `max_length` bytes of what the beginning of a content with these fields is without its coding; `None` where that is none that can be unpacked,
 /// or the content is damaged.
 pub fn beginning_decoded(headers: &HeaderMap, beginning: &Bytes, max_length: usize) -> Option<Vec<u8>> {
-    let mut codec = Codec::unpacking(coding_of(headers)?);
-    let (mut input, mut room, mut decoded) = (beginning.clone(), vec![0; STEP].into_boxed_slice(), Vec::new());
-    while decoded.len() < max_length {
-        let mut output = WriteBuffer::new_initialized(&mut room);
-        let is_all = if input.is_empty() {
-            codec.flush(&mut output).ok()?
-        } else {
-            codec.run(&mut input, &mut output).ok()?;
-            false
-        };
-        decoded.extend_from_slice(output.written());
-        if is_all {
-            break;
-        }
-    }
+    let mut decoded = Undone::of(headers, beginning, max_length)?.bytes;
     decoded.truncate(max_length);
     Some(decoded)
+}
+
+/// A content whose coding was undone as far as was wanted.
+struct Undone {
+    codec: Codec,
+    room: Box<[u8]>,
+    bytes: Vec<u8>,
+    /// Whether this is all that its bytes stand for.
+    is_all: bool,
+}
+
+impl Undone {
+    /// Undoes the coding of a content until there are `enough` bytes, or no more.
+    fn of(headers: &HeaderMap, content: &Bytes, enough: usize) -> Option<Self> {
+        let (codec, room) = (Codec::unpacking(coding_of(headers)?), vec![0; STEP].into_boxed_slice());
+        let mut undone = Self { codec, room, bytes: Vec::new(), is_all: false };
+        let mut input = content.clone();
+        while !undone.is_all && undone.bytes.len() < enough {
+            let mut output = WriteBuffer::new_initialized(&mut undone.room);
+            if input.is_empty() {
+                undone.is_all = undone.codec.flush(&mut output).ok()?;
+            } else {
+                undone.codec.run(&mut input, &mut output).ok()?;
+            }
+            undone.bytes.extend_from_slice(output.written());
+        }
+        Some(undone)
+    }
 }
 
 /// Whether an answer to a request with these fields may be unpacked: the client allows it (RFC 9111 §5.2.1.6), it is whole, and "a proxy MUST NOT transform the content of a response message that contains a no-transform cache
