@@ -6,10 +6,11 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
-use http::{Request, Response};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Empty, Full};
 use larder_semantics::GuardMode;
+use larder_semantics::content::{ContentKind, ContentRules};
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheResult, CacheService, EffectiveTarget, MayBypass, RequestBody, RouteRules};
 use tower_service::Service;
@@ -55,6 +56,32 @@ fn with_guard(mode: GuardMode) -> CacheService<Origin> {
         .bypass_parameter("no_cache", MayBypass::anyone())
         .build();
     CacheService::new(Origin, Cache::builder(1 << 30).max_object(8 << 20).clock(Clock::system()).build(), route)
+}
+
+/// A cache whose route answers POST by its JSON.
+pub fn searches() -> CacheService<Origin> {
+    let mut content = ContentRules::new(ContentKind::Json);
+    content.post = true;
+    let route = RouteRules::builder().name("bench").content(Some(content)).build();
+    CacheService::new(Origin, Cache::builder(1 << 30).max_object(8 << 20).clock(Clock::system()).build(), route)
+}
+
+/// A search of 2 KiB.
+pub fn search() -> Bytes {
+    format!(r#"{{"query":{{"match":{{"title":"{}"}}}},"size":10}}"#, "x".repeat(2000)).into()
+}
+
+/// A request with such a content.
+///
+/// # Panics
+/// Never: the URI is one.
+pub fn search_request(content: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(content));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = "/api/v1/search".parse().expect("a URI");
+    request.headers_mut().insert(HOST, HeaderValue::from_static("api.example.com"));
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
 }
 
 /// One of the requests that [`fill`] makes.

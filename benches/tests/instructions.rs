@@ -67,6 +67,14 @@ fn a_miss_takes_no_more_instructions_than_it_did() {
     check("a miss", env!("CARGO_BIN_EXE_misses"), MISS);
 }
 
+/// What the content of a request costs is reading and hashing it, and little else.
+#[test]
+fn a_hit_of_a_post_of_2_kib_costs_no_more_than_half_a_hit_besides_reading_and_hashing() {
+    let of = |kind| cost(env!("CARGO_BIN_EXE_posts"), Some(kind));
+    let (get, post, hash) = (of("get"), of("post"), of("hash"));
+    assert!(post <= get * 3 / 2 + hash, "a GET takes {get} instructions, reading and hashing {hash}, and the POST {post}");
+}
+
 /// A tail that is open makes hits dearer by a bounded amount, and one that is not by nothing.
 #[test]
 fn a_hit_costs_nothing_more_when_nobody_looks_and_little_when_somebody_does() {

@@ -13,7 +13,7 @@ Loads Larder beside other caches, on loopback, and writes a Markdown table.
 Usage: cargo xtask bench [OPTIONS]
 
   --scenario NAME   only this one; may be repeated (hit-1k, hit-10k, hit-1m, spread, miss, not-modified, http2, stampede, memory,
-                    mixed, pass, upload, and beside the bare server only: identity, vary, range, log-text, log-json, tail, tail-all,
+                    mixed, pass, upload, and beside the bare server only: identity, vary, range, post-2k, log-text, log-json, tail, tail-all,
                     routes-1000, limits-misses, limits-requests, connections-10, connections-5000, spread-1m, cores-2; without the bare server: tls,
                     tls-http2, handshake, resumption, idle, idle-tls; beside nginx: disk-1k, disk-100k, disk-10m; Larder alone: warming,
                     expiry, expiry-ahead)

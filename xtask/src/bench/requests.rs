@@ -38,6 +38,7 @@ impl Scenario {
             Self::Miss => Some(miss_script(run)),
             Self::Upload => Some(format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {UPLOAD})\n")),
             Self::Vary => Some(vary_script(&self.target())),
+            Self::Post2k => Some(post_script()),
             Self::Idle | Self::IdleTls => Some(idle_script(self.connections())),
             _ => self.spread().map(spread_script),
         }
@@ -77,6 +78,12 @@ fn idle_script(connections: u32) -> String {
     format!("local asked = 0\ndelay = function()\n  asked = asked + 1\n  return asked <= {connections} and 0 or 3600000\nend\n")
 }
 
+/// A `wrk` script that asks by a POST with 2 KiB of JSON.
+fn post_script() -> String {
+    let body = format!("{{\"query\":{{\"match\":{{\"title\":\"{}\"}}}},\"size\":10}}", "x".repeat(2000));
+    format!("wrk.method = \"POST\"\nwrk.headers[\"Content-Type\"] = \"application/json\"\nwrk.body = [[{body}]]\n")
+}
+
 /// A `wrk` script that asks for one variant after the other.
 fn vary_script(target: &str) -> String {
     let languages = LANGUAGES.map(|language| format!("\"{language}\"")).join(", ");
@@ -114,6 +121,7 @@ mod tests {
         assert!(vary.contains(&Scenario::Vary.target()) && LANGUAGES.iter().all(|language| vary.contains(language)), "{vary}");
         assert!(Scenario::Upload.script(0).is_some_and(|script| script.contains("1048576")));
         assert_ne!(Scenario::Miss.script(1), Scenario::Miss.script(2), "no run asks for the keys of another");
+        assert!(Scenario::Post2k.script(0).is_some_and(|script| (2048..2200).contains(&script.len())), "2 KiB, and what is around them");
         assert_eq!(Scenario::Hit1k.script(0), None);
     }
 }

@@ -28,6 +28,7 @@ pub(super) enum Scenario {
     Identity,
     Vary,
     Range,
+    Post2k,
     LogText,
     LogJson,
     TailFiltered,
@@ -54,7 +55,7 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 38] = [
+    pub(super) const ALL: [Self; 39] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
@@ -70,6 +71,7 @@ impl Scenario {
         Self::Identity,
         Self::Vary,
         Self::Range,
+        Self::Post2k,
         Self::LogText,
         Self::LogJson,
         Self::TailFiltered,
@@ -117,6 +119,7 @@ impl Scenario {
             Self::Identity => "identity",
             Self::Vary => "vary",
             Self::Range => "range",
+            Self::Post2k => "post-2k",
             Self::LogText => "log-text",
             Self::LogJson => "log-json",
             Self::TailFiltered => "tail",
@@ -165,6 +168,7 @@ impl Scenario {
             Self::Identity => "Hot hit, 1 KiB, on a route with scope = \"identity\"",
             Self::Vary => "Hot hits, 1 KiB, of three variants by Accept-Language",
             Self::Range => "Ranges of 1 KiB of a stored body of 1 MiB",
+            Self::Post2k => "Hot hit, 1 KiB, of a POST whose 2 KiB of JSON are part of the key",
             Self::LogText => "Hot hit, 1 KiB, with the access log as text",
             Self::LogJson => "Hot hit, 1 KiB, with the access log as JSON",
             Self::TailFiltered => "Hot hit, 1 KiB, while somebody looks with `larder tail --status 599`, which no request has",
@@ -214,7 +218,8 @@ impl Scenario {
 
     /// Whether it shows how one server's cost grows, and not how it compares: only the bare server stands beside it.
     pub(super) fn is_about_growth(self) -> bool {
-        let policy = matches!(self, Self::Identity | Self::Vary | Self::Range | Self::LogText | Self::LogJson | Self::Routes);
+        let policy =
+            matches!(self, Self::Identity | Self::Vary | Self::Range | Self::Post2k | Self::LogText | Self::LogJson | Self::Routes);
         policy
             || self.tail().is_some()
             || matches!(

@@ -202,6 +202,7 @@ impl Setup<'_> {
                     "[[routes]]\npath = \"/{SMALL}/short/{{*rest}}\"\nttl = \"2s\"\nttl_mode = \"override\"\n{ahead}[[routes]]\npath = \"/{{*rest}}\"\n"
                 )
             }
+            Scenario::Post2k => "[[routes]]\npath = \"/{*rest}\"\nread = true\nkey = { body = \"json\" }\n".to_owned(),
             Scenario::Identity => "[[routes]]\npath = \"/{*rest}\"\nscope = \"identity\"\n".to_owned(),
             // So many that none is ever refused.
             Scenario::LimitedMisses => limits("misses"),
