@@ -57,6 +57,13 @@ for (const [name, ask] of [
   said[name] = await ask();
   said[name + " again"] = await untilHit(ask);
 }
+for (const [name, stream, whole] of [
+  ["chat", (prompt) => chat(prompt, { stream: true }), chat],
+  ["messages", (prompt) => message(prompt, true), message],
+]) {
+  await stream(name + " asks for a stream");
+  said[name + " converted"] = await untilHit(() => whole(name + " asks for a stream"));
+}
 const crowd = await Promise.all(Array.from({ length: 20 }, () => chat("a crowd of people", { stream: true })));
 said["crowd"] = ["", [...new Set(crowd.map(([, text]) => text))].join(" | ")];
 console.log(JSON.stringify(said));

@@ -48,7 +48,7 @@ def message(prompt, stream=False):
 
 def embed(prompt):
     raw = OPENAI.embeddings.with_raw_response.create(model="embed-test", input=prompt, encoding_format="float")
-    return [raw.headers["x-cache"], json.dumps(raw.parse().data[0].embedding)]
+    return [raw.headers["x-cache"], json.dumps([item.embedding for item in raw.parse().data])]
 
 
 def left():
@@ -91,6 +91,10 @@ def main():
     ]:
         said[name] = ask()
         said[name + " again"] = until_hit(ask)
+    said["embeddings rest"] = embed(["ten", "eight nine"])
+    for name, ask in [("chat", chat), ("responses", respond), ("messages", message)]:
+        ask(name + " asks for a stream", stream=True)
+        said[name + " converted"] = until_hit(lambda: ask(name + " asks for a stream"))
     said["another key"] = chat("one two three", client=OTHER)
     said["broken"] = broken()
     said["broken again"] = chat("will break off", stream=True)

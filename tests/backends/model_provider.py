@@ -25,8 +25,9 @@ def chat(words, streams):
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         yield {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-test", "choices": [choice], "usage": usage}
         return
-    for word in words:
-        yield "data: " + json.dumps(chat_chunk({"content": word + " "})) + "\n\n"
+    for number, word in enumerate(words):
+        role = {} if number else {"role": "assistant"}
+        yield "data: " + json.dumps(chat_chunk({**role, "content": word + " "})) + "\n\n"
     yield "data: " + json.dumps(chat_chunk({}, "stop", usage=usage)) + "\n\n"
     yield "data: [DONE]\n\n"
 
@@ -69,9 +70,11 @@ def messages(words, streams):
         yield "event: " + event["type"] + "\ndata: " + json.dumps(event) + "\n\n"
 
 
-def embeddings(words, streams):
-    data = [{"object": "embedding", "index": 0, "embedding": [float(len(word)) for word in words]}]
-    yield {"object": "list", "data": data, "model": "embed-test", "usage": {"prompt_tokens": len(words), "total_tokens": len(words)}}
+def embeddings(texts, streams):
+    embed = lambda text: [float(len(word)) for word in text.split()[::-1]]
+    data = [{"object": "embedding", "index": index, "embedding": embed(text)} for index, text in enumerate(texts)]
+    usage = {"prompt_tokens": 10 * len(texts), "total_tokens": 10 * len(texts)}
+    yield {"object": "list", "data": data, "model": "embed-test", "usage": usage}
 
 
 APIS = {
@@ -94,13 +97,15 @@ class Provider(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         answer, prompt_of = APIS[self.path]
-        prompt = prompt_of(body)
-        if not isinstance(prompt, str):
-            prompt = prompt[0] if isinstance(prompt[0], str) else prompt[0]["text"]
+        prompts = prompt_of(body)
+        prompts = [prompts] if isinstance(prompts, str) else [prompt if isinstance(prompt, str) else prompt["text"] for prompt in prompts]
+        prompt = prompts[0]
         with LOCK:
-            ASKED[prompt] = ASKED.get(prompt, 0) + 1
+            for text in prompts:
+                ASKED[text] = ASKED.get(text, 0) + 1
             is_first = ASKED[prompt] == 1
-        pieces = answer(prompt.split()[::-1], body.get("stream", False))
+        said = prompts if answer is embeddings else prompt.split()[::-1]
+        pieces = answer(said, body.get("stream", False))
         first = next(pieces)
         if isinstance(first, dict):
             text = json.dumps(first).encode()

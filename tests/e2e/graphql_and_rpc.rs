@@ -144,7 +144,7 @@ async fn a_mutation_invalidates_the_objects_that_it_names_and_no_other_query() -
         );
     };
     // The queries, two mutations, the query whose answer the second has made old, another mutation, and both queries.
-    [7, 8, 7, 7, 7, 7, 7, 8].into_iter().for_each(issue);
+    [7, 8, 7, 7, 7, 7, 7, 8, 7, 8].into_iter().for_each(issue);
     let rules = r#"
 [[on_write]]
 path = "/graphql"
@@ -155,6 +155,11 @@ purge = ["tag:Issue:7"]
 path = "/graphql"
 operation = "Rename*"
 purge = ["tag:User:*"]
+
+[[on_write]]
+path = "/graphql"
+operation = "moveIssue"
+purge = ["tag:Issue:{variables.input.id}"]
 "#;
     let config = CONFIG.replacen("read = true\n", "read = true\ntags = \"typename\"\n", 1) + rules;
     let larder = Larder::before(&origin, &config).await?;
@@ -171,8 +176,9 @@ purge = ["tag:User:*"]
         ("mutation($id: ID) { a: closeIssue(id: $id) { id } }", ["HIT", "HIT"]),
         ("mutation($id: ID) { a: updateIssue(id: $id) { id } }", ["MISS", "HIT"]),
         ("mutation RenameUser { rename { id } }", ["MISS", "MISS"]),
+        ("mutation($input: Move) { moveIssue(input: $input) { id } }", ["HIT", "MISS"]),
     ] {
-        let mutation = json!({ "query": document, "variables": { "id": 7 } }).to_string();
+        let mutation = json!({ "query": document, "variables": { "id": 7, "input": { "id": 8 } } }).to_string();
         let read = ask(&larder, "/graphql", &mutation).await?;
         assert!(read.x_cache() == "BYPASS" && read.cache_status().contains("detail=operation"), "{}", read.cache_status());
         both(expected).await?;

@@ -3,6 +3,8 @@
 use larder_testkit::client::Response;
 use larder_testkit::{Answer, Client, Larder, Origin, Result};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const CONFIG: &str = r#"
 [[routes]]
@@ -168,6 +170,51 @@ async fn a_stream_passes_event_by_event_and_is_replayed() -> Result<()> {
     let replayed = ask(&larder, "/v1/chat/completions", &[], &request).await?;
     assert_eq!((replayed.x_cache(), replayed.text()), ("HIT", events.concat()));
     assert_eq!(origin.request_count(), 1);
+    Ok(())
+}
+
+/// The bytes of an answer behind its head, with their framing.
+async fn framed(larder: &Larder, request: &str) -> Result<(String, String)> {
+    let mut socket = TcpStream::connect(larder.address()).await?;
+    socket.write_all(request.as_bytes()).await?;
+    let mut read = String::new();
+    socket.read_to_string(&mut read).await?;
+    let (head, body) = read.split_once("\r\n\r\n").ok_or_else(|| larder_testkit::Error::new("no head"))?;
+    Ok((head.to_ascii_lowercase(), body.to_owned()))
+}
+
+#[tokio::test]
+async fn a_stored_stream_has_the_chunks_in_which_it_came() -> Result<()> {
+    let origin = Origin::start().await?;
+    let gate = origin.gate("more");
+    let events = |end: &str| {
+        let answer = Answer::ok().header("Content-Type", "text/event-stream").header("Cache-Control", "max-age=60");
+        answer.chunk("data: {\"choices\":").wait("more").chunk(end).chunk("data: [DONE]\n\n")
+    };
+    let end = "[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    origin.always("POST", "/v1/chat/completions", events(end));
+    origin.always("GET", "/events", events(end));
+    gate.open();
+    let larder = Larder::before(&origin, &format!("{CONFIG}\n[[routes]]\npath = \"/events\"\nrecord = true\nreplay = \"x1000\"\n")).await?;
+    let streamed = CHAT.replace("}]", "}],\"stream\":true");
+    let post = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{streamed}",
+        streamed.len()
+    );
+    for request in [post.as_str(), "GET /events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"] {
+        let (first, body) = framed(&larder, request).await?;
+        larder.settled().await?;
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        assert!(first.contains("x-cache: miss") && body.starts_with(&chunk("data: {\"choices\":")), "{first}\n{body}");
+        for _ in 0..2 {
+            let (head, again) = framed(&larder, request).await?;
+            assert!(
+                head.contains("x-cache: hit") && head.contains("transfer-encoding: chunked") && !head.contains("content-length"),
+                "{head}"
+            );
+            assert_eq!(again, body, "chunk by chunk");
+        }
+    }
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub use outcome::{CacheResult, Outcome, Served};
 pub use rules::BodyInvalidation;
 pub use rules::{
     BypassRate, CACHE_NAMESPACE, CACHE_TTL, Cascade, ContentDecoder, Finding, GuardObserver, HeaderTags, Invalidates, MayBypass, NoTags,
-    NoWrites, Operations, Refetch, RouteRules, RouteRulesBuilder, TagSource, WriteRules,
+    NoWrites, OperationVariables, Operations, Refetch, RouteRules, RouteRulesBuilder, TagSource, WriteRules,
 };
 pub use service::CacheService;
 pub use steps::{ObservedSteps, SpanLink, Step, StepObserver};

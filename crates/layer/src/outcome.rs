@@ -117,8 +117,10 @@ impl<B> Served<B> {
     }
 
     /// The same with what the route adds to answers: lifetimes of its own for those that are stored, and `key` in `Cache-Status` (RFC 9211
-    /// §2.7), where a key was derived. Identities are in keys as hashes only.
+    /// §2.7), where a key was derived. Identities are in keys as hashes only. Recorded streams get their pace.
     pub(crate) fn amended(mut self, rules: &RouteRules) -> Self {
+        let pace = rules.policy().replay;
+        self.response = self.response.map(|body| body.paced(pace));
         if self.is_of_stored() {
             tell(rules.policy(), self.response.headers_mut(), self.outcome.stale);
         }

@@ -106,7 +106,10 @@ pub(crate) fn from_pending<B>(
         None => precondition::evaluate(request, fields, &pending.head).into(),
     };
     let (answer, body) = match answer {
-        Answer::Full => (Answer::Full, CacheBody::pending(reader, pending.length)),
+        Answer::Full => {
+            let body = CacheBody::pending(reader, pending.length);
+            (Answer::Full, pending.recording.iter().cloned().fold(body, CacheBody::replayed))
+        }
         Answer::Partial(partial) => match partial.ranges[..] {
             [range] => (Answer::Partial(partial), CacheBody::pending_part(reader, range.first, range.last + 1)),
             // Several ranges may be anywhere, in any order; only what is stored is at hand everywhere.

@@ -45,7 +45,7 @@ pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl
 pub use key::{CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target};
 pub use pattern::matches_pattern;
 pub use policy::{
-    CdnTtl, ClientDirectives, ClientTtl, CookiePolicy, EtagSource, Policy, Scope, StatusTtls, Statuses, TtlMode, UnsafeIgnore,
+    CdnTtl, ClientDirectives, ClientTtl, CookiePolicy, EtagSource, Policy, Replay, Scope, StatusTtls, Statuses, TtlMode, UnsafeIgnore,
 };
 pub use precondition::Precondition;
 pub use range::Answer;

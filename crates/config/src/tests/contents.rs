@@ -2,7 +2,7 @@
 
 use larder_semantics::content::ContentKind;
 use larder_semantics::content::model::When;
-use larder_semantics::{CookiePolicy, IdentityPart, Scope, TtlMode};
+use larder_semantics::{CookiePolicy, IdentityPart, Replay, Scope, TtlMode};
 
 use super::{complaints, config, in_cache, in_route};
 use crate::ClientControls;
@@ -103,8 +103,9 @@ fn answers_of_models_are_kept_apart_by_all_credentials_of_their_apis() {
     assert_eq!(model("identity = [\"header:x-team\"]").key.identity, expected, "what a route names comes to it");
     let own = model("ttl_mode = \"default\"\ncollapse = { wait = \"1s\" }\nwhen = \"always\"\nfinish = [\"stop\", \"max_tokens\"]");
     assert_eq!((own.policy.ttl_mode, own.collapse_wait.as_secs()), (TtlMode::Default, 1));
-    let several = model("answers = 3\ntrim = true");
+    let several = model("answers = 3\ntrim = true\nconvert = true");
     let rules = several.content.expect("rules");
+    assert!(rules.converts);
     assert_eq!((rules.answers, rules.trims, several.client_controls), (3, true, ClientControls::OfProxies));
     assert_eq!(model("client_controls = true").client_controls, ClientControls::OfAll);
     assert_eq!(
@@ -146,6 +147,10 @@ fn settings_of_models_without_one_are_told() {
         "answers = 2",
         "3:11: warning: this counts for requests to models only (hint: add key = { body = \"chat\" } or \"embeddings\", or leave it out)",
     );
+    in_route(
+        "convert = true",
+        "3:11: warning: this counts for requests to models only (hint: add key = { body = \"chat\" } or \"embeddings\", or leave it out)",
+    );
     in_route("answers = 17", "3:11: error: `17` is out of range for `answers` (hint: from 1 to 16)");
     in_route(
         "share = []",
@@ -155,6 +160,22 @@ fn settings_of_models_without_one_are_told() {
     in_route(
         "read = true\nkey = { body = \"chat\" }",
         "4:16: warning: without a `ttl` no answer of a model is kept: their providers name no lifetime (hint: add ttl = \"24h\")",
+    );
+}
+
+#[test]
+fn stored_streams_have_a_pace() {
+    assert_eq!(model("").policy.replay, Replay::Fast);
+    assert_eq!(model("replay = \"real\"").policy.replay, Replay::of_word("real").expect("a pace"));
+    let events = config("[cache]\nreplay = \"x8\"\n[[routes]]\npath = \"/events\"\nrecord = true");
+    assert_eq!(events.routes[0].settings.policy.replay, Replay::of_word("x8").expect("a pace"));
+    in_route(
+        "record = true\nreplay = \"slow\"",
+        "4:10: error: `slow` is no pace (hint: \"fast\", \"real\", or how many times faster, like \"x8\")",
+    );
+    in_route(
+        "replay = \"real\"",
+        "3:10: warning: `replay` is about stored streams, and nothing here stores any (hint: add record = true, or key = { body = \"chat\" }; or leave it out)",
     );
 }
 
@@ -195,6 +216,10 @@ fn answers_of_graphql_are_tagged_by_their_types_where_a_route_says_so() {
     let said = config(&format!("{graphql}{write}"));
     assert!(said.routes[0].settings.content.as_ref().is_some_and(|rules| rules.tags_types));
     assert_eq!(said.on_write[0].operation.as_deref(), Some("updateIssue"));
+    let by_variable = write.replace("Issue:7", "Issue:{variables.input.id}");
+    assert_eq!(complaints(&format!("{graphql}{by_variable}")), Vec::<String>::new());
+    let of_none = complaints(&format!("{graphql}{}", by_variable.replace("operation = \"updateIssue\"\n", "")));
+    assert!(of_none.len() == 1 && of_none[0].contains("error: variables are those of an operation, and this rule names none"), "{of_none:?}");
     in_route(
         "tags = \"typename\"",
         "3:8: error: `tags = \"typename\"` is read in answers of GraphQL, which this route does not know (hint: add read = true and key = { body = \

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use larder_semantics::PrimaryKey;
 use larder_store::NamedTag;
-use larder_tower::{HeaderTags, JsonFields, TagSource};
+use larder_tower::{HeaderTags, JsonFields, OperationVariables, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{NAME_TAG, PathTemplate, ResponseTags, TagPart, TagTemplate};
@@ -174,8 +174,8 @@ impl<'a> Values<'a> {
                 (TagPart::Literal(_) | TagPart::Path(_), false) | (TagPart::Literal(_) | TagPart::Query(_), true) => None,
                 (TagPart::Query(_), false) => Some(ENCODED_SEGMENT),
                 (TagPart::Path(_), true) => Some(ENCODED_VALUE),
-                (TagPart::Header(_) | TagPart::Request(_) | TagPart::Response(_), false) => Some(SEGMENT),
-                (TagPart::Header(_) | TagPart::Request(_) | TagPart::Response(_), true) => Some(VALUE),
+                (TagPart::Header(_) | TagPart::Request(_) | TagPart::Response(_) | TagPart::Variable(_), false) => Some(SEGMENT),
+                (TagPart::Header(_) | TagPart::Request(_) | TagPart::Response(_) | TagPart::Variable(_), true) => Some(VALUE),
             };
             match set {
                 Some(set) => url.extend(utf8_percent_encode(&value, set)),
@@ -201,6 +201,7 @@ impl<'a> Values<'a> {
             TagPart::Header(name) => self.request?.headers.get(name)?.to_str().ok()?,
             TagPart::Request(name) => self.request_json?.get(name)?,
             TagPart::Response(name) => self.response_json?.get(name)?,
+            TagPart::Variable(path) => self.request?.extensions.get::<OperationVariables>()?.get(path)?,
         };
         Some(Cow::Borrowed(value))
     }

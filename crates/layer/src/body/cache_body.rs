@@ -8,11 +8,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use larder_store::StoredBody;
+use larder_semantics::Replay;
+use larder_store::{Recording, StoredBody};
 use pin_project_lite::pin_project;
 
 use crate::body::log::{InFlight, Item, LogReader};
 use crate::body::pending::PendingReader;
+use crate::body::replay::Replayer;
 use crate::body::rpc_id::IdWriter;
 use crate::error::{BodyError, BoxError, FetchError};
 
@@ -36,12 +38,23 @@ pin_project! {
         Between { between: Box<Between> },
         Upstream { #[pin] body: B, status: StatusCode },
         Renumbered { body: Pin<Box<CacheBody<B>>>, ids: IdWriter },
+        Replayed { body: Pin<Box<CacheBody<B>>>, replayer: Box<Replayer> },
+        Resumed { resumed: Box<Resumed<B>> },
     }
 }
 
 /// Bytes of a part that is copied out of a long body. Its reader keeps nothing of that in memory then, however slow it is, so it need not be
 /// one that can be cut off.
 const MAX_COPIED: u64 = 16 << 10;
+
+/// A body whose beginning was read.
+#[derive(Debug)]
+struct Resumed<B> {
+    before: VecDeque<Bytes>,
+    /// What came behind that.
+    next: Option<Result<Frame<Bytes>, BodyError>>,
+    body: Pin<Box<CacheBody<B>>>,
+}
 
 /// Bytes that arrive between bytes at hand.
 #[derive(Debug)]
@@ -75,8 +88,15 @@ impl<B> CacheBody<B> {
         Self::slices(if bytes.is_empty() { Vec::new() } else { vec![bytes] })
     }
 
-    /// A whole stored body, shared with the store.
+    /// A whole stored body, shared with the store. A stream comes in the pieces in which it arrived.
     pub(crate) fn stored(body: StoredBody, in_flight: &Arc<InFlight>) -> Self {
+        match body.recording().cloned() {
+            Some(recording) => Self::stored_bytes(body, in_flight).replayed(recording),
+            None => Self::stored_bytes(body, in_flight),
+        }
+    }
+
+    fn stored_bytes(body: StoredBody, in_flight: &Arc<InFlight>) -> Self {
         if body.address().is_some() {
             let length = body.len();
             return Self::arriving(LogReader::of_stored(body, in_flight), Some(length));
@@ -135,6 +155,24 @@ impl<B> CacheBody<B> {
     /// The same body with another `id` of JSON-RPC in it.
     pub(crate) fn renumbered(self, id: &str) -> Self {
         Self::of(Kind::Renumbered { body: Box::pin(self), ids: IdWriter::new(id) })
+    }
+
+    /// The same body in the pieces of a recording.
+    pub(crate) fn replayed(self, recording: Recording) -> Self {
+        Self::of(Kind::Replayed { body: Box::pin(self), replayer: Box::new(Replayer::new(recording)) })
+    }
+
+    /// A body whose beginning was read: these bytes, what came behind them, and the rest.
+    pub(crate) fn resumed(before: VecDeque<Bytes>, body: Pin<Box<Self>>, next: Option<Result<Frame<Bytes>, BodyError>>) -> Self {
+        Self::of(Kind::Resumed { resumed: Box::new(Resumed { before, next, body }) })
+    }
+
+    /// The same at the pace that its route says, where it is a recorded stream.
+    pub(crate) fn paced(mut self, pace: Replay) -> Self {
+        if let Kind::Replayed { replayer, .. } = &mut self.kind {
+            replayer.set_pace(pace);
+        }
+        self
     }
 
     /// The inner service's own answer.
@@ -226,6 +264,12 @@ where
                 let polled = body.as_mut().poll_frame(cx);
                 polled.map_ok(|frame| frame.map_data(|data| Bytes::from(ids.write(&data))))
             }
+            KindProjection::Resumed { resumed } => match resumed.before.pop_front() {
+                Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                None if resumed.next.is_some() => Poll::Ready(resumed.next.take()),
+                None => resumed.body.as_mut().poll_frame(cx),
+            },
+            KindProjection::Replayed { body, replayer } => replayer.poll_piece(cx, |cx| body.as_mut().poll_frame(cx)),
         };
         match polled {
             Poll::Ready(Some(Err(error))) => {
@@ -245,13 +289,18 @@ where
             Kind::Between { between } => between.left == 0,
             Kind::Upstream { body, .. } => body.is_end_stream(),
             Kind::Renumbered { body, .. } => body.is_end_stream(),
+            Kind::Resumed { resumed } => resumed.before.is_empty() && resumed.next.is_none() && resumed.body.is_end_stream(),
+            Kind::Replayed { body, replayer } => replayer.is_drained() && body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Stored { left, .. } | Kind::Slices { left, .. } | Kind::Pending { left: Some(left), .. } => SizeHint::with_exact(*left),
-            Kind::Pending { left: None, .. } | Kind::Renumbered { .. } => SizeHint::default(),
+            // A stream has none, so that its pieces are what its client sees.
+            Kind::Pending { left: None, .. } | Kind::Renumbered { .. } | Kind::Resumed { .. } | Kind::Replayed { .. } => {
+                SizeHint::default()
+            }
             Kind::Between { between } => SizeHint::with_exact(between.left),
             Kind::Upstream { body, .. } => body.size_hint(),
         }

@@ -1,11 +1,14 @@
 //! Bodies: what a client reads, and what arrives while several read it.
 
 mod cache_body;
+pub(crate) mod collected;
 pub(crate) mod content;
 pub(crate) mod log;
 pub(crate) mod offered;
 pub(crate) mod pending;
+mod replay;
 pub(crate) mod request;
 pub(crate) mod rpc_id;
+pub(crate) mod tape;
 
 pub use cache_body::CacheBody;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use larder_semantics::StoredHead;
-use larder_store::{Ledger, Position, StoredBody, Subject, Tags, Validity, Variant};
+use larder_store::{Ledger, Position, Recording, StoredBody, Subject, Tags, Validity, Variant};
 
 use crate::body::log::{LogHandle, LogReader};
 
@@ -16,6 +16,8 @@ pub(crate) struct PendingResponse {
     pub(crate) body: PendingBody,
     /// The body's length, where it was announced.
     pub(crate) length: Option<u64>,
+    /// How it arrived when it was stored, where it comes from a tier and is a stream.
+    pub(crate) recording: Option<Recording>,
     /// The purges that concern it.
     pub(crate) tags: Tags,
     /// Whether its body names more, which are known at its end only.

@@ -11,7 +11,7 @@ use http_body::{Body, Frame};
 use larder_semantics::StoredHead;
 use larder_semantics::content::Fitness;
 use larder_store::codec::{BodyProof, ResponseRecord};
-use larder_store::{Arriving, BodyBuilder, Chunks, RemoteBody, RemoteError, StoredBody, StoredResponse};
+use larder_store::{Arriving, BodyBuilder, Chunks, Recording, RemoteBody, RemoteError, StoredBody, StoredResponse};
 use tokio::sync::oneshot;
 use tracing::debug;
 
@@ -43,9 +43,9 @@ impl Fetch {
         let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
         let length = Some(record.body().length);
         let (head, variant) = (Arc::clone(record.head()), record.variant().cloned());
-        let (tags, position) = (record.tags().clone(), record.position());
-        let pending =
-            Arc::new(PendingResponse { head, variant, body: PendingBody::Arriving(handle), length, tags, more_tags: false, position });
+        let (tags, position, recording) = (record.tags().clone(), record.position(), record.recording().cloned());
+        let body = PendingBody::Arriving(handle);
+        let pending = Arc::new(PendingResponse { head, variant, body, length, recording, tags, more_tags: false, position });
         let Some(reader) = pending.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.
         let landed = self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply);
@@ -82,6 +82,7 @@ impl Fetch {
             variant: record.variant().cloned(),
             body: PendingBody::Arriving(handle),
             length: Some(length),
+            recording: record.recording().cloned(),
             tags: record.tags().clone(),
             more_tags: false,
             position: record.position(),
@@ -98,6 +99,7 @@ impl<S: Upstream> Pump<S> {
         record: &ResponseRecord,
         last: Option<&Bytes>,
         trailers: Option<HeaderMap>,
+        recording: Option<Recording>,
     ) -> Option<Arc<StoredResponse>> {
         let frames: Vec<Bytes> = self.writer.frames().into_iter().chain(last.cloned()).collect();
         let body = StoredBody::from_segments(frames.clone(), trailers.clone()).or_else(|| {
@@ -115,7 +117,7 @@ impl<S: Upstream> Pump<S> {
         }
         let completed = if is_relayed { route.completed(record.head(), &body, &fitness) } else { None };
         cache.saw_fetch(record.fetch());
-        let response = record.with_body(body);
+        let response = record.with_body(body.with_recording(recording));
         let response = Arc::new(match completed {
             Some(head) => response.freshened(&head, response.position, response.fetch),
             None => response,

@@ -11,18 +11,19 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use larder_semantics::Reason;
-use larder_semantics::content::Fitness;
+use larder_semantics::content::{Asked, Fitness};
 use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
 use larder_semantics::storage::is_event_stream;
 use larder_store::codec::ResponseRecord;
-use larder_store::{BodyBuilder, Lease, StoredBody, StoredPart, Tag, Variant};
+use larder_store::{BodyBuilder, Lease, Recording, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
 
 use super::spool::Spool;
 use super::state::Fetch;
 use crate::body::log::LogWriter;
 use crate::body::pending::PendingResponse;
+use crate::body::tape::Tape;
 use crate::collapse::flight::Landed;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::service::CacheService;
@@ -151,6 +152,7 @@ impl<S: Upstream> Pump<S> {
     /// Runs until the body ends, or it has no readers and is not to be stored any more. `begun` was polled of it already.
     pub(super) async fn run<B: UpstreamBody>(mut self, mut body: Pin<&mut B>, mut begun: Polled) {
         let (mut keeping, mut got) = (Keeping::InMemory { may_spool: true }, 0);
+        let mut tape = self.is_recorded().then(Tape::begin);
         let mut last = None;
         let mut trailers = None;
         let mut detached = None;
@@ -183,6 +185,7 @@ impl<S: Upstream> Pump<S> {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => {
                         got += data.len() as u64;
+                        tape.iter_mut().for_each(|tape| tape.add(&data));
                         self.fetch.share_no_more_than(&self.service.cache, got);
                         if self.outgrows(&keeping, got) {
                             keeping = Box::pin(self.keep_elsewhere(keeping, got)).await;
@@ -203,6 +206,7 @@ impl<S: Upstream> Pump<S> {
         if let Some(announced) = self.length.filter(|announced| *announced != got) {
             return self.writer.break_off(BodyError::Length { announced, got });
         }
+        let recording = tape.and_then(Tape::finish);
         let mut promoted = None;
         let keeping = match keeping {
             Keeping::Spooled(spool) => Box::pin(self.finish_spool(spool, last.as_ref(), trailers.clone(), got)).await,
@@ -211,10 +215,10 @@ impl<S: Upstream> Pump<S> {
         let stored = match &self.kept {
             _ if matches!(keeping, Keeping::Not) => None,
             Kept::Stored(record, _) | Kept::Relayed(record, _) => {
-                promoted = self.promote(record, last.as_ref(), trailers.clone());
+                promoted = self.promote(record, last.as_ref(), trailers.clone(), recording);
                 promoted.as_ref().map(|response| response.body())
             }
-            _ => self.commit(got, last.as_ref(), trailers.clone()).await,
+            _ => self.commit(got, last.as_ref(), trailers.clone(), recording).await,
         };
         self.stopwatch.stop(|| Step::Store { bytes: got, stored: stored.is_some() });
         match stored {
@@ -252,6 +256,17 @@ impl<S: Upstream> Pump<S> {
                 }
             }
         }
+    }
+
+    /// Whether it is a stream that is recorded: events, or an answer of a model that comes piece by piece. A tier has the recording already.
+    fn is_recorded(&self) -> bool {
+        let is_streamed = || match self.fetch.request.asked() {
+            Asked::Model(asked) => asked.streams,
+            _ => false,
+        };
+        self.service.route.policy.record_streams
+            && matches!(self.kept, Kept::Whole(_) | Kept::Relayed(..))
+            && (self.is_event_stream() || is_streamed())
     }
 
     /// Whether its origin may be silent between two events for as long as it likes.
@@ -312,7 +327,13 @@ impl<S: Upstream> Pump<S> {
     }
 
     /// Stores the response. Returns the body, where the store has it as it came.
-    async fn commit(&mut self, length: u64, last: Option<&Bytes>, trailers: Option<HeaderMap>) -> Option<StoredBody> {
+    async fn commit(
+        &mut self,
+        length: u64,
+        last: Option<&Bytes>,
+        trailers: Option<HeaderMap>,
+        recording: Option<Recording>,
+    ) -> Option<StoredBody> {
         let mut builder = BodyBuilder::new(length);
         let frames = self.writer.frames();
         frames.iter().chain(last).for_each(|frame| builder.push(frame));
@@ -347,7 +368,8 @@ impl<S: Upstream> Pump<S> {
                     lease.into_iter().for_each(Lease::not_shared);
                     return None;
                 }
-                let response = self.fetch.stored(rules, pending, builder.finish(trailers)?, &fitness);
+                let body = builder.finish(trailers)?.with_recording(recording);
+                let response = self.fetch.stored(rules, pending, body, &fitness);
                 cache.commit(Arc::clone(&response), lease, &rules.tiers).await.then(|| response.body())
             }
             Kept::Stored(..) | Kept::Relayed(..) | Kept::Error(_) => None,

@@ -63,7 +63,8 @@ impl Fetch {
         let guarded_vary = variant.as_ref().filter(|_| service.route.is_guarded()).map(|variant| variant.spec.clone());
         let more_tags = service.route.tags_in(response.headers()) != TagsInBody::None;
         let (tags, position) = (self.tags.clone(), self.position);
-        let pending = move |head, body| Arc::new(PendingResponse { head, variant, body, length, tags, more_tags, position });
+        let pending =
+            move |head, body| Arc::new(PendingResponse { head, variant, body, length, recording: None, tags, more_tags, position });
         let (parts, body) = response.into_parts();
         let stopwatch = Stopwatch::start(&self.request.parts.extensions);
         async move {

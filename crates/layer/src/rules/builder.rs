@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderName;
 use larder_semantics::content::ContentRules;
 use larder_semantics::reuse::told::tells_its_own;
-use larder_semantics::{ClientTtl, CookiePolicy, GuardMode, IdentityPart, KeyRules, PathCase, Policy, Scope, TtlMode};
+use larder_semantics::{ClientTtl, CookiePolicy, GuardMode, IdentityPart, KeyRules, PathCase, Policy, Replay, Scope, TtlMode};
 
 use super::content::Turns;
 use super::{BypassRate, ContentDecoder, GuardObserver, MayBypass, RouteRules, TagSource, TierChoice, WriteRules};
@@ -52,7 +52,7 @@ impl RouteRulesBuilder {
             self.rules.key.headers.push(namespace);
         }
         self.rules.turns = self.rules.content.as_ref().filter(|content| content.answers > 1).map(|_| Arc::new(Turns::new()));
-        self.rules.amends = self.rules.cache_status_key || tells_its_own(&self.rules.policy);
+        self.rules.amends = self.rules.cache_status_key || tells_its_own(&self.rules.policy) || self.rules.policy.replay != Replay::Fast;
         self.rules
     }
 

@@ -31,6 +31,17 @@ pub trait ContentDecoder: Debug + Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operations(pub Arc<[String]>);
 
+/// The variables of these operations by their paths, in the extensions beside them: `input.id` of GraphQL's `variables`, and of the `params` of JSON-RPC.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OperationVariables(pub Arc<[(String, String)]>);
+
+impl OperationVariables {
+    /// The text of one.
+    pub fn get(&self, path: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == path).map(|(_, text)| text.as_str())
+    }
+}
+
 /// Cells of [`Turns`].
 const CELLS: usize = 4096;
 

@@ -2,5 +2,6 @@
 
 pub(crate) mod background;
 pub(crate) mod detached;
+pub(crate) mod gathered;
 pub(crate) mod pooled;
 pub(crate) mod pressure;

@@ -1,17 +1,18 @@
 //! The look-up of a request whose content is part of its key: the content is read first.
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, EXPECT, IF_RANGE, RANGE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use larder_semantics::content::{Asked, ContentRules, Keyed, Unkeyed};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use larder_semantics::content::{Asked, ContentRequest, ContentRules, Keyed, Unkeyed};
 use larder_semantics::{ForwardReason, Reason};
 
-use super::pass;
+use super::{forms, pass, several};
 use crate::body::content::{ReadContent, read};
 use crate::body::request::{ClientBody, RequestBody};
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
 use crate::outcome::{CacheResult, Served};
-use crate::rules::Operations;
+use crate::rules::{OperationVariables, Operations};
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
@@ -33,26 +34,18 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
     // Reading it has answered this already.
     parts.headers.remove(EXPECT);
     let keyed = service.route.content_key(&rules, &parts.method, &parts.uri, &parts.headers, content.bytes());
-    let is_get = parts.method == Method::GET;
-    let body = content.to_body();
-    let Keyed { key, asked, .. } = match keyed {
+    let mut keyed = match keyed {
         Ok(keyed) => keyed,
-        // It is a GET like any other.
-        Err(Unkeyed { reason: Reason::BodyNotKeyed, .. }) if is_get => {
-            return service.look_up_url(Request::from_parts(parts, body), effective).await;
-        }
-        Err(Unkeyed { reason, .. }) if is_get => {
-            return pass::pass_read(service, Request::from_parts(parts, body), reason, ForwardReason::Request).await;
-        }
-        Err(Unkeyed { reason, operations, .. }) if operations.is_empty() => {
-            return pass::pass_read(service, Request::from_parts(parts, body), reason, ForwardReason::Request).await;
-        }
-        Err(Unkeyed { reason, operations, .. }) => {
-            parts.extensions.insert(Operations(operations.into()));
-            return pass::pass(service, Request::from_parts(parts, body), effective, reason, ForwardReason::Request).await;
-        }
+        Err(unkeyed) => return without_key(service, Request::from_parts(parts, content.to_body()), unkeyed, effective).await,
     };
-    let key = service.route.in_turn(&rules, key, &parts);
+    if service.has_parts(&rules, &parts, content.bytes()) {
+        return several::answer(service, parts, content, rules, effective).await;
+    }
+    keyed.key = service.route.in_turn(&rules, keyed.key, &parts);
+    if let Some(served) = forms::in_another_form(&service, &rules, &parts, &keyed, &effective).await {
+        return Ok(served);
+    }
+    let Keyed { key, asked, .. } = keyed;
     let id = match &asked {
         Asked::Rpc(call) => call.id.clone(),
         _ => None,
@@ -62,11 +55,41 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
         [RANGE, IF_RANGE].iter().for_each(|name| _ = parts.headers.remove(name));
         parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
-    let served = service.look_up_content(Request::from_parts(parts, body), (content.asking(asked), key), effective).await?;
+    let request = Request::from_parts(parts, content.to_body());
+    let served = service.look_up_content(request, (content.asking(asked), key), effective).await?;
     Ok(match id {
         Some(id) if is_shared(&served) => renumbered(served, &id),
         _ => served,
     })
+}
+
+/// Answers a request whose content has no key.
+async fn without_key<S: Upstream>(
+    service: CacheService<S>,
+    mut request: Request<RequestBody>,
+    Unkeyed { reason, operations, variables, .. }: Unkeyed,
+    effective: EffectiveTarget,
+) -> Result<Served<S::Body>, FetchError> {
+    let is_get = *request.method() == Method::GET;
+    if is_get && reason == Reason::BodyNotKeyed {
+        // It is a GET like any other.
+        return service.look_up_url(request, effective).await;
+    }
+    if is_get || operations.is_empty() {
+        return pass::pass_read(service, request, reason, ForwardReason::Request).await;
+    }
+    request.extensions_mut().insert(Operations(operations.into()));
+    request.extensions_mut().insert(OperationVariables(variables.into()));
+    pass::pass(service, request, effective, reason, ForwardReason::Request).await
+}
+
+impl<S: Upstream> CacheService<S> {
+    /// Whether a request asks for several things that are stored by themselves. One that is to renew what is stored goes on as a whole.
+    fn has_parts(&self, rules: &ContentRules, parts: &Parts, content: &[u8]) -> bool {
+        let is_whole = rules.answers > 1 || rules.wants_decoding(&parts.headers) || self.route.key.query.is_bypassed(parts.uri.query());
+        let request = ContentRequest { path: parts.uri.path(), fields: &parts.headers, content };
+        !is_whole && rules.has_parts(&request)
+    }
 }
 
 /// Whether the answer was given to another request, whose `id` it has.
@@ -76,10 +99,15 @@ fn is_shared<B>(served: &Served<B>) -> bool {
     is_other && served.response.status() != StatusCode::NOT_MODIFIED && !headers.contains_key(CONTENT_ENCODING)
 }
 
+/// Removes what is about the very bytes of a body that is not given as it is stored.
+pub(super) fn drop_fields_of_bytes(headers: &mut HeaderMap) {
+    const OF_BYTES: [&str; 7] = ["content-length", "etag", "accept-ranges", "content-md5", "content-digest", "repr-digest", "digest"];
+    OF_BYTES.iter().for_each(|name| _ = headers.remove(*name));
+}
+
 /// The answer with this client's `id`. What is about the bytes of the other one goes.
 fn renumbered<B>(served: Served<B>, id: &str) -> Served<B> {
-    const OF_BYTES: [&str; 7] = ["content-length", "etag", "accept-ranges", "content-md5", "content-digest", "repr-digest", "digest"];
     let (mut parts, body) = served.response.into_parts();
-    OF_BYTES.iter().for_each(|name| _ = parts.headers.remove(*name));
+    drop_fields_of_bytes(&mut parts.headers);
     Served { response: Response::from_parts(parts, body.renumbered(id)), ..served }
 }

@@ -1,4 +1,5 @@
-//! Requests that are not looked up at once: reads whose content has to be read before ([`content`]), reads that pass by the store, and writes with
+//! Requests that are not looked up at once: reads whose content has to be read before ([`content`], which may find what is asked for
+//! in another form ([`forms`]) or part by part ([`several`])), reads that pass by the store, and writes with
 //! their invalidations.
 
 #[cfg(feature = "json")]
@@ -7,7 +8,9 @@ pub(crate) mod body_invalidation;
 #[path = "no_bodies.rs"]
 pub(crate) mod body_invalidation;
 pub(crate) mod content;
+mod forms;
 pub(crate) mod invalidate;
 pub(crate) mod pass;
 pub(crate) mod refetch;
+mod several;
 mod steps;

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::Unkeyed;
 use super::json::Value;
+use super::{Unkeyed, variables};
 use crate::reason::Reason;
 
 /// Reads documents; the parser is the caller's.
@@ -63,7 +63,8 @@ pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>, is_safe
         Some(document) => {
             let read = reader.read(document, operation).ok_or(Reason::BodyNotKeyed)?;
             if !read.is_query {
-                return Err(Unkeyed { reason: Reason::Operation, operations: read.names });
+                let variables = request.member("variables").map(variables::of).unwrap_or_default();
+                return Err(Unkeyed { reason: Reason::Operation, operations: read.names, variables });
             }
             said.and(hash()).into_iter().for_each(|hash| reader.remember(hash, document));
             Some(read.text)
@@ -249,8 +250,9 @@ mod tests {
 
     #[test]
     fn what_is_no_query_passes() {
-        let mutation = Unkeyed { reason: Reason::Operation, operations: vec!["a".to_owned()] };
-        assert_eq!(ask(r#"{"query":"mutation { a }"}"#).err(), Some(mutation));
+        let unkeyed = ask(r#"{"query":"mutation { a }","variables":{"id":7,"input":{"ids":["a"]}}}"#).expect_err("no query");
+        assert_eq!((unkeyed.reason, unkeyed.operations), (Reason::Operation, vec!["a".to_owned()]));
+        assert_eq!(unkeyed.variables, [("id", "7"), ("input.ids.0", "a")].map(|(name, value)| (name.to_owned(), value.to_owned())));
         for content in [
             r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"a"}}}"#,
             r#"{"query":"query"}"#,

@@ -45,6 +45,6 @@ impl ContentRules {
         let by_hash = graphql::read(reader, &mut request, true)?;
         request.select(&self.drop, &self.only).ok_or(Reason::BodyNotKeyed)?.hash(&mut hash);
         let key = ContentKey { kind: self.kind, digest: hash.finalize().into(), turn: 0 };
-        Ok(Keyed { key, asked: Asked::GraphQl { by_hash } })
+        Ok(Keyed { key, asked: Asked::GraphQl { by_hash }, other_forms: Vec::new() })
     }
 }

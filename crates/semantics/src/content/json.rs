@@ -71,7 +71,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         match self {
             Self::Plain(text) => Self::Plain(text),
             Self::String(text) => Self::String(text.clone()),

@@ -19,21 +19,22 @@ mod form;
 pub mod graphql;
 mod in_query;
 pub(crate) mod json;
+mod keying;
 mod media_type;
 pub mod model;
 mod pointer;
 pub mod rpc;
+pub mod several;
 mod value;
+mod variables;
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::reason::Reason;
 use graphql::{CacheHint, DocumentReader};
-use media_type::MediaType;
-use model::{AnswerForm, Api, Judged, ModelRequest, When};
+use model::{AnswerForm, Judged, ModelRequest, When};
 pub use pointer::{BadPointer, Pointer};
 use rpc::{RpcRequest, RpcRules};
 
@@ -102,6 +103,8 @@ pub struct ContentRules {
     pub finish: Vec<String>,
     /// How many answers of a model are kept for one request, and given in turn; one at least.
     pub answers: u8,
+    /// Whether an answer of a model in one form (whole, as a stream) answers requests for the others, where that is exact ([`model::convert`]).
+    pub converts: bool,
     /// Whether white space at the end of the last message to a model is left out of the key.
     pub trims: bool,
     /// Which methods of JSON-RPC are answered from the store.
@@ -133,6 +136,8 @@ pub struct Keyed {
     pub key: ContentKey,
     /// What is asked for.
     pub asked: Asked,
+    /// The keys of requests for the same in another form, whose answers can be given in this one ([`ContentRules::converted`]).
+    pub other_forms: Vec<ContentKey>,
 }
 
 /// Why a content has no key.
@@ -143,11 +148,13 @@ pub struct Unkeyed {
     pub reason: Reason,
     /// With [`Reason::Operation`], the names of what is to be carried out: an operation of GraphQL and its root fields, methods of JSON-RPC.
     pub operations: Vec<String>,
+    /// The variables of these, each by its path (`input.id`) with its text, as far as they are texts, numbers or booleans.
+    pub variables: Vec<(String, String)>,
 }
 
 impl From<Reason> for Unkeyed {
     fn from(reason: Reason) -> Self {
-        Self { reason, operations: Vec::new() }
+        Self { reason, operations: Vec::new(), variables: Vec::new() }
     }
 }
 
@@ -167,6 +174,8 @@ pub enum Asked {
     },
     /// The answer to a call of JSON-RPC.
     Rpc(RpcRequest),
+    /// Several answers, each of which is stored by itself ([`several`]).
+    Several,
 }
 
 /// What a whole answer comes to.
@@ -198,6 +207,7 @@ impl ContentRules {
             when: When::default(),
             finish: vec!["stop".to_owned()],
             answers: 1,
+            converts: false,
             trims: false,
             rpc: RpcRules::default(),
             documents: None,
@@ -206,83 +216,12 @@ impl ContentRules {
         }
     }
 
-    /// Whether a content with these fields has its key only once its content coding is undone.
-    pub fn wants_decoding(&self, fields: &HeaderMap) -> bool {
-        self.kind_for(fields) != ContentKind::Bytes && is_coded(fields)
-    }
-
-    /// The kind that counts for a request with these fields: "A cache MAY normalize [...] unless the request includes the no-transform cache
-    /// directive" (after RFC 10008 §2.7). Of a request of a protocol it has to be read whether it may be answered.
-    fn kind_for(&self, fields: &HeaderMap) -> ContentKind {
-        if forbids_transformation(fields) && !self.kind.is_protocol() { ContentKind::Bytes } else { self.kind }
-    }
-
-    /// The key of a request's content.
-    ///
-    /// # Errors
-    /// [`Reason::BodyNotKeyed`] where it has none: it is of another kind, longer than permitted, broken or ambiguous. [`Reason::NotDeterministic`] and
-    /// [`Reason::Stateful`] where it is a request to a model, and [`Reason::Operation`] where it is one of a protocol, that is not to be answered from the
-    /// store.
-    pub fn key(&self, request: &ContentRequest<'_>) -> Result<Keyed, Unkeyed> {
-        let ContentRequest { fields, content, .. } = *request;
-        if content.len() > self.max_length {
-            return Err(Reason::BodyNotKeyed.into());
-        }
-        let mut hash = blake3::Hasher::new();
-        let kind = self.kind_for(fields);
-        let asked = if kind.is_protocol() {
-            self.hash_protocol(request, &mut hash)?
-        } else {
-            self.hash_content(kind, fields, content, &mut hash).ok_or(Reason::BodyNotKeyed)?;
-            Asked::Other
+    /// A stored answer to a request for another form as this one asks for it; `None` where that would not be exact.
+    pub fn converted(&self, asked: &Asked, content_type: Option<&HeaderValue>, answer: &[u8]) -> Option<Vec<u8>> {
+        let (Asked::Model(request), Some(essence)) = (asked, content_type.and_then(|value| media_type::essence(value.as_bytes()))) else {
+            return None;
         };
-        Ok(Keyed { key: ContentKey { kind, digest: hash.finalize().into(), turn: 0 }, asked })
-    }
-
-    fn hash_content(&self, kind: ContentKind, fields: &HeaderMap, content: &[u8], hash: &mut blake3::Hasher) -> Option<()> {
-        if kind == ContentKind::Bytes {
-            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
-                fields.get_all(&name).iter().for_each(|value| put(hash, value.as_bytes()));
-                hash.update(&[0]);
-            }
-            put(hash, content);
-            return Some(());
-        }
-        let media_type = self.media_type(fields, hash)?;
-        if kind == ContentKind::Form {
-            media_type.is_form().then_some(())?;
-            form::Fields::parse(content)?.select(&self.drop, &self.only)?.hash(hash);
-        } else {
-            media_type.is_json().then_some(())?;
-            json::Value::parse(content)?.select(&self.drop, &self.only)?.hash(hash);
-        }
-        Some(())
-    }
-
-    fn hash_protocol(&self, request: &ContentRequest<'_>, hash: &mut blake3::Hasher) -> Result<Asked, Unkeyed> {
-        self.media_type(request.fields, hash).filter(MediaType::is_json).ok_or(Reason::BodyNotKeyed)?;
-        let mut value = json::Value::parse(request.content).ok_or(Reason::BodyNotKeyed)?;
-        let asked = match self.kind {
-            ContentKind::GraphQl => {
-                let reader = self.documents.as_deref().ok_or(Reason::BodyNotKeyed)?;
-                Asked::GraphQl { by_hash: graphql::read(reader, &mut value, false)? }
-            }
-            ContentKind::JsonRpc => Asked::Rpc(rpc::read(&self.rpc, &mut value)?),
-            _ => {
-                let api = Api::of_path(request.path).filter(|api| (self.kind == ContentKind::Embeddings) == (*api == Api::Embeddings));
-                let asked = model::read(api.ok_or(Reason::BodyNotKeyed)?, request.path, self.when, &mut value)?;
-                if self.trims {
-                    model::trim(&mut value);
-                }
-                for name in model::FIELDS {
-                    request.fields.get_all(name).iter().for_each(|value| put(hash, value.as_bytes()));
-                    hash.update(&[0]);
-                }
-                Asked::Model(asked)
-            }
-        };
-        value.select(&self.drop, &self.only).ok_or(Reason::BodyNotKeyed)?.hash(hash);
-        Ok(asked)
+        model::convert(*request, AnswerForm::of_type(&essence)?, answer)
     }
 
     /// Judges a whole answer with status 200 and without a content coding to a request that asked for this.
@@ -305,17 +244,9 @@ impl ContentRules {
                 };
             }
             Asked::Rpc(request) => is_json() && rpc::is_fit(request, answer),
+            Asked::Several => false,
         };
         if is_fit { Fitness::Fit(None) } else { Fitness::Unfit }
-    }
-
-    /// The media type of a text in UTF-8, once it is part of the hash with the language.
-    fn media_type(&self, fields: &HeaderMap, hash: &mut blake3::Hasher) -> Option<MediaType> {
-        let media_type = MediaType::of(fields).filter(MediaType::is_utf8)?;
-        put(hash, media_type.essence().as_bytes());
-        fields.get_all(CONTENT_LANGUAGE).iter().for_each(|value| put(hash, value.as_bytes()));
-        hash.update(&[0]);
-        Some(media_type)
     }
 }
 
@@ -340,6 +271,11 @@ impl ContentKey {
         Self { turn, ..self }
     }
 
+    /// Which of several answers it is that is asked for.
+    pub fn turn(&self) -> u8 {
+        self.turn
+    }
+
     /// The hash of the content.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
@@ -362,15 +298,6 @@ fn put(hash: &mut blake3::Hasher, text: &[u8]) {
     hash.update(&[1]);
     hash.update(&(text.len() as u64).to_le_bytes());
     hash.update(text);
-}
-
-fn is_coded(fields: &HeaderMap) -> bool {
-    fields.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-fn forbids_transformation(fields: &HeaderMap) -> bool {
-    let is_named = |value: &[u8]| value.split(|byte| *byte == b',').any(|member| member.trim_ascii().eq_ignore_ascii_case(b"no-transform"));
-    fields.get_all(CACHE_CONTROL).iter().any(|value| is_named(value.as_bytes()))
 }
 
 #[cfg(test)]

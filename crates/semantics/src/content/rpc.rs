@@ -1,8 +1,8 @@
 //! JSON-RPC 2.0: a request is keyed by its method and its parameters. The `id` only tells answers apart, so it is not in the key, and each client gets its
 //! own.
 
-use super::Unkeyed;
 use super::json::{Value, quoted};
+use super::{Unkeyed, variables};
 use crate::pattern::matches_pattern;
 use crate::reason::Reason;
 
@@ -44,7 +44,7 @@ pub(super) fn read(rules: &RpcRules, request: &mut Value<'_>) -> Result<RpcReque
 }
 
 /// The text of an `id`. A call without one wants no answer (JSON-RPC 2.0 §4.1).
-fn id(call: &Value<'_>) -> Result<String, Reason> {
+pub(super) fn id(call: &Value<'_>) -> Result<String, Reason> {
     match call.member("id") {
         Some(Value::String(text)) => Ok(quoted(text)),
         Some(Value::Plain(text)) if call.member("id").and_then(Value::number).is_some() => Ok((*text).to_owned()),
@@ -56,7 +56,8 @@ fn lifetime(rules: &RpcRules, call: &Value<'_>) -> Result<Option<u32>, Unkeyed> 
     let method = call.text_at("method").ok_or(Reason::BodyNotKeyed)?;
     let own = rules.lifetimes.iter().find(|(pattern, _)| matches_pattern(pattern, method.as_bytes())).map(|(_, ttl)| *ttl);
     if own == Some(0) || (own.is_none() && !rules.others) {
-        return Err(Unkeyed { reason: Reason::Operation, operations: vec![method.to_owned()] });
+        let variables = call.member("params").map(variables::of).unwrap_or_default();
+        return Err(Unkeyed { reason: Reason::Operation, operations: vec![method.to_owned()], variables });
     }
     Ok(own)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::json::Value;
+use super::json::{Value, quoted};
 
 impl<'a> Value<'a> {
     /// The member of an object.
@@ -28,10 +28,60 @@ impl<'a> Value<'a> {
 
     /// Sets a member of an object.
     pub(crate) fn set(&mut self, name: &'static str, value: Self) {
+        self.put(Cow::Borrowed(name), value);
+    }
+
+    /// The same with a name that is not known in advance.
+    pub(crate) fn put(&mut self, name: Cow<'a, str>, value: Self) {
         let Self::Object(members) = self else { return };
-        match members.binary_search_by(|(known, _)| known.as_ref().cmp(name)) {
+        match members.binary_search_by(|(known, _)| known.as_ref().cmp(&name)) {
             Ok(place) => members[place].1 = value,
-            Err(place) => members.insert(place, (Cow::Borrowed(name), value)),
+            Err(place) => members.insert(place, (name, value)),
+        }
+    }
+
+    /// An object with these members; of two with one name the later one counts.
+    pub(crate) fn object(members: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
+        let mut object = Self::Object(Vec::new());
+        members.into_iter().for_each(|(name, value)| object.set(name, value));
+        object
+    }
+
+    /// A string.
+    pub(crate) fn string(text: impl Into<Cow<'a, str>>) -> Self {
+        Self::String(text.into())
+    }
+
+    /// Its text as JSON: members in order of their names, numbers as they were written.
+    pub(crate) fn to_json(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
+    /// Appends that text.
+    pub(crate) fn write(&self, text: &mut String) {
+        match self {
+            Self::Plain(plain) => text.push_str(plain),
+            Self::String(string) => text.push_str(&quoted(string)),
+            Self::Array(items) => {
+                text.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    text.push_str(if index > 0 { "," } else { "" });
+                    item.write(text);
+                }
+                text.push(']');
+            }
+            Self::Object(members) => {
+                text.push('{');
+                for (index, (name, value)) in members.iter().enumerate() {
+                    text.push_str(if index > 0 { "," } else { "" });
+                    text.push_str(&quoted(name));
+                    text.push(':');
+                    value.write(text);
+                }
+                text.push('}');
+            }
         }
     }
 

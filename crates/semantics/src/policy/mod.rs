@@ -2,11 +2,13 @@
 
 mod lifetimes;
 mod protections;
+mod replay;
 
 use http::HeaderName;
 
 pub use lifetimes::{CdnTtl, ClientTtl, StatusTtls, Statuses, TtlMode};
 pub use protections::{ClientDirectives, CookiePolicy, Scope, UnsafeIgnore};
+pub use replay::Replay;
 
 /// The settings of one route that bear on a decision. Lifetimes are whole seconds.
 #[derive(Clone, Debug)]
@@ -65,6 +67,8 @@ pub struct Policy {
     pub unstored_fields: Vec<String>,
     /// Whether `text/event-stream` is stored once it has ended, instead of being taken for endless.
     pub record_streams: bool,
+    /// The pace at which such a stream is given again.
+    pub replay: Replay,
     /// Whether the answer to a PUT may be stored for later GETs, where it is the representation itself ([`crate::on_write_response`]).
     pub store_put: bool,
     /// Targeted fields (RFC 9213), the most specific first. The first valid one replaces `Cache-Control` and `Expires`.
@@ -100,6 +104,7 @@ impl Default for Policy {
             ignore_vary: Vec::new(),
             unstored_fields: Vec::new(),
             record_streams: false,
+            replay: Replay::Fast,
             store_put: false,
             targeted: vec![HeaderName::from_static("cdn-cache-control")],
         }

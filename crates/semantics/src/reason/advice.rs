@@ -6,7 +6,9 @@ impl Reason {
     /// The remedy: something in the configuration, in the origin's answer or in the request. `None` where it is as it should be.
     pub const fn advice(self) -> Option<&'static str> {
         Some(match self {
-            Self::Fresh | Self::Immutable | Self::Collapsed | Self::Validated | Self::Refreshed | Self::Stored => return None,
+            Self::Fresh | Self::Immutable | Self::Collapsed | Self::Converted | Self::Validated | Self::Refreshed | Self::Stored => {
+                return None;
+            }
             _ => match self.advice_about_the_response() {
                 Some(advice) => advice,
                 None => match self.advice_about_the_look_up() {
@@ -157,7 +159,13 @@ mod tests {
             assert!(reason.meaning().ends_with('.') && reason.meaning().len() > 10, "{reason}: {:?}", reason.meaning());
             let well = matches!(
                 reason,
-                Reason::Fresh | Reason::Immutable | Reason::Collapsed | Reason::Validated | Reason::Refreshed | Reason::Stored
+                Reason::Fresh
+                    | Reason::Immutable
+                    | Reason::Collapsed
+                    | Reason::Converted
+                    | Reason::Validated
+                    | Reason::Refreshed
+                    | Reason::Stored
             );
             assert_eq!(reason.advice().is_none(), well, "{reason}");
         }

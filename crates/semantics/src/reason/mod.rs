@@ -61,6 +61,8 @@ reasons! {
     Refreshed = "refreshed",
     /// Another request's fetch answered this one too (collapsed forwarding, RFC 9111 §4).
     Collapsed = "collapsed",
+    /// The stored answer of a model to the same request in another form, whole or as a stream, was given in this one (`convert`).
+    Converted = "converted",
 
     /// Nothing is stored under this key, and as far as is known nothing was.
     Absent = "absent",

@@ -52,17 +52,20 @@ pub(super) struct Reader(Bytes);
 
 impl Reader {
     /// The frame from behind its format byte. Its checksum has been compared.
-    pub(super) fn new(mut frame: Bytes, format: u8) -> Result<Self, Unreadable> {
+    pub(super) fn new(frame: Bytes, format: u8) -> Result<Self, Unreadable> {
+        Self::one_of(frame, &[format]).map(|(reader, _)| reader)
+    }
+
+    /// As [`Self::new`], with the format, which is one of these.
+    pub(super) fn one_of(mut frame: Bytes, formats: &[u8]) -> Result<(Self, u8), Unreadable> {
         let end = frame.len().checked_sub(CHECKSUM).ok_or(Unreadable::Damaged)?;
         let mut sum = frame.split_off(end);
         if crc32fast::hash(&frame) != sum.get_u32_le() {
             return Err(Unreadable::Damaged);
         }
         let mut reader = Self(frame);
-        if reader.u8()? != format {
-            return Err(Unreadable::OtherFormat);
-        }
-        Ok(reader)
+        let format = reader.u8()?;
+        if formats.contains(&format) { Ok((reader, format)) } else { Err(Unreadable::OtherFormat) }
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, Unreadable> {
@@ -91,6 +94,11 @@ impl Reader {
             return Err(Unreadable::Damaged);
         }
         Ok(self.0.split_to(length))
+    }
+
+    /// As [`Self::bytes`], copied, so that they do not keep the frame in memory.
+    pub(super) fn own_bytes(&mut self) -> Result<Bytes, Unreadable> {
+        self.bytes().map(|bytes| Bytes::copy_from_slice(&bytes))
     }
 
     /// Nothing may follow.

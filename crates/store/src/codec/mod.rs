@@ -6,7 +6,7 @@
 //! length and that many bytes.
 //!
 //! ```text
-//! u8  format (1)                    u8  kind: 0 a response · 1 selecting fields
+//! u8  format (1, or 2)              u8  kind: 0 a response · 1 selecting fields
 //! text  primary key                 selecting fields: u16 count, text each
 //!                                   (and here a frame of kind 1 goes to its checksum)
 //! text  secondary key, empty without selecting fields
@@ -17,6 +17,7 @@
 //! tags: u16 count, u64 each
 //! u64 position · u64 fetch · u64 body's fetch
 //! u64 body length · u32 body's CRC-32 · u8 has trailers, then fields
+//! bytes recording, in format 2 only: it is that of streams that were recorded ([`Recording`])
 //! u32 CRC-32 of all before it
 //! ```
 //!
@@ -35,13 +36,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use larder_semantics::{PrimaryKey, StoredHead, Timestamp, VarySpec};
 
-use crate::entry::{StoredBody, StoredResponse, Variant};
+use crate::entry::{Recording, StoredBody, StoredResponse, Variant};
 use crate::ledger::{Position, Tag, Tags};
 pub use chunk::{BodyProof, BodySum, BodySummer, Coding, decode_chunk, encode_chunk};
 use frame::{Reader, Writer};
 pub use piece::{RelayPiece, decode_piece, encode_piece};
 
 const FORMAT: u8 = 1;
+/// The format of responses with a recording: all others stay readable for earlier versions.
+const RECORDED: u8 = 2;
 const RESPONSE: u8 = 0;
 const SELECTING: u8 = 1;
 
@@ -80,6 +83,7 @@ pub struct ResponseRecord {
     body_fetch: u64,
     body: BodySum,
     trailers: Option<HeaderMap>,
+    recording: Option<Recording>,
 }
 
 /// The frame of a response. `position` stands in for its own, which may mean something in this process only.
@@ -95,6 +99,7 @@ pub fn encode(response: &StoredResponse, position: Position) -> Vec<u8> {
         body_fetch: response.body_fetch(),
         body: BodySum::of(&body),
         trailers: body.trailers(),
+        recording: body.recording(),
     })
 }
 
@@ -110,6 +115,7 @@ pub fn encode_record(record: &ResponseRecord, position: Position) -> Vec<u8> {
         body_fetch: record.body_fetch,
         body: record.body,
         trailers: record.trailers.as_ref(),
+        recording: record.recording.as_ref(),
     })
 }
 
@@ -124,10 +130,11 @@ struct Framed<'a> {
     body_fetch: u64,
     body: BodySum,
     trailers: Option<&'a HeaderMap>,
+    recording: Option<&'a Recording>,
 }
 
 fn frame_of(response: &Framed<'_>) -> Vec<u8> {
-    let mut out = Writer::new(FORMAT, RESPONSE);
+    let mut out = Writer::new(if response.recording.is_some() { RECORDED } else { FORMAT }, RESPONSE);
     out.bytes(response.key);
     match response.variant {
         Some(variant) => {
@@ -154,6 +161,7 @@ fn frame_of(response: &Framed<'_>) -> Vec<u8> {
         }
         None => out.u8(0),
     }
+    response.recording.iter().for_each(|recording| out.bytes(recording.as_bytes()));
     out.finish()
 }
 
@@ -167,7 +175,7 @@ pub fn encode_selecting(key: &PrimaryKey, spec: &VarySpec) -> Vec<u8> {
 
 /// Reads a frame that was asked for by this key and, where it is known already, this variant.
 pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Result<Record, Unreadable> {
-    let mut reader = Reader::new(frame, FORMAT)?;
+    let (mut reader, format) = Reader::one_of(frame, &[FORMAT, RECORDED])?;
     let kind = reader.u8()?;
     if reader.text()?.as_ref() != key.text().as_bytes() {
         return Err(Unreadable::OtherKey);
@@ -205,6 +213,7 @@ pub fn decode(frame: Bytes, key: &PrimaryKey, variant: Option<&Variant>) -> Resu
             0 => None,
             _ => Some(head::read_fields(&mut reader)?),
         },
+        recording: if format == RECORDED { Some(Recording::of_bytes(reader.own_bytes()?)) } else { None },
     };
     reader.end().map(|()| Record::Response(Box::new(record)))
 }
@@ -222,7 +231,7 @@ impl ResponseRecord {
         body: BodySum,
         trailers: Option<HeaderMap>,
     ) -> Self {
-        Self { key, variant, head, tags, position, fetch, body_fetch: fetch, body, trailers }
+        Self { key, variant, head, tags, position, fetch, body_fetch: fetch, body, trailers, recording: None }
     }
 
     /// The primary key.
@@ -278,6 +287,11 @@ impl ResponseRecord {
         self.trailers.as_ref()
     }
 
+    /// How the body arrived, where it is a stream that was recorded.
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
+    }
+
     /// The response, once its body is there, in segments of [`SEGMENT`](crate::SEGMENT) and a shorter last one.
     pub fn complete(&self, segments: Vec<Bytes>) -> Result<StoredResponse, Unreadable> {
         let body = StoredBody::from_segments(segments, self.trailers.clone()).ok_or(Unreadable::Damaged)?;
@@ -289,6 +303,10 @@ impl ResponseRecord {
 
     /// The response with a body that [`BodyProof`] has proven to be its own.
     pub fn with_body(&self, body: StoredBody) -> StoredResponse {
+        let body = match &self.recording {
+            Some(recording) => body.with_recording(Some(recording.clone())),
+            None => body,
+        };
         let response = StoredResponse::new(&self.key, self.variant.clone(), &self.head, body, &self.tags, self.position, self.fetch);
         response.with_body_fetch(self.body_fetch)
     }

@@ -3,7 +3,7 @@ use larder_semantics::{FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, Lifeti
 use proptest::prelude::*;
 
 use super::*;
-use crate::entry::{BodyBuilder, SEGMENT};
+use crate::entry::{BodyBuilder, RecordedPiece, Recorder, SEGMENT};
 
 fn key(path: &str) -> PrimaryKey {
     let rules = KeyRules::default();
@@ -106,7 +106,7 @@ fn a_record_of_another_key_or_variant_differs_from_damage() {
 #[test]
 fn a_frame_of_another_format_is_left_alone() {
     let mut frame = encode(&response(None, StoredBody::default()), Position(0));
-    frame[0] = FORMAT + 1;
+    frame[0] = RECORDED + 1;
     reseal(&mut frame);
     assert_eq!(decoded(frame, None).unwrap_err(), Unreadable::OtherFormat);
 }
@@ -157,6 +157,28 @@ fn golden_frames_of_format_1_with_leave_for_cookies() {
         let loaded = decoded(frame, None).unwrap().complete(vec![Bytes::from_static(b"hello")]).unwrap();
         assert_eq!(loaded.head.flags.has(HeadFlags::FOR_COOKIES), flag);
     }
+}
+
+fn recorded(body: StoredBody) -> StoredBody {
+    let mut recorder = Recorder::default();
+    [(2, 300), (3, 7)].into_iter().for_each(|(length, after)| recorder.add(RecordedPiece { length, after }));
+    body.with_recording(recorder.finish())
+}
+
+/// Streams came to have their recording behind everything else. Responses without one are what they were.
+#[test]
+fn golden_frames_of_format_2() {
+    let stored = response(None, recorded(body(b"hello", Some(fields(&[("x-sum", "1")])))));
+    let frame = encode(&stored, Position(4));
+    let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("golden/response-2-recorded.hex").split_whitespace().collect::<String>());
+    let record = decoded(frame.clone(), None).unwrap();
+    assert_eq!(encode_record(&record, Position(4)), frame);
+    let loaded = record.complete(vec![Bytes::from_static(b"hello")]).unwrap();
+    assert_eq!(loaded.body().recording(), stored.body().recording());
+    assert_eq!(loaded.body().trailers().map(HeaderMap::len), Some(1));
+    let fresh = loaded.freshened(&loaded.head, Position(5), 22);
+    assert_eq!(fresh.body().recording(), stored.body().recording(), "a validation changes the head only");
 }
 
 #[test]

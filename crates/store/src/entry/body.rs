@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
+use super::recording::Recording;
 use crate::weight::{allocated, shared};
 
 /// The longest segment, in bytes: what a socket takes in a few writes, and small enough to be shared, sliced and dropped piecemeal.
@@ -20,7 +21,18 @@ pub const SEGMENT: usize = 256 * 1024;
 pub struct StoredBody {
     segments: Segments,
     len: u64,
-    trailers: Option<Arc<HeaderMap>>,
+    rare: Option<Arc<Rare>>,
+}
+
+/// Parts that few bodies have.
+#[derive(Clone, Debug, Default)]
+struct Rare {
+    trailers: Option<HeaderMap>,
+    recording: Option<Recording>,
+}
+
+fn with_trailers(trailers: Option<HeaderMap>) -> Option<Arc<Rare>> {
+    trailers.map(|trailers| Arc::new(Rare { trailers: Some(trailers), recording: None }))
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,13 +71,13 @@ impl StoredBody {
             return None;
         }
         let len = segments.iter().map(|segment| segment.len() as u64).sum();
-        Some(Self { segments: Segments::from(segments), len, trailers: trailers.map(Arc::new) })
+        Some(Self { segments: Segments::from(segments), len, rare: with_trailers(trailers) })
     }
 
     /// A body of at most one segment.
     pub(crate) fn short(bytes: Bytes) -> Self {
         let len = bytes.len() as u64;
-        Self { segments: if bytes.is_empty() { Segments::None } else { Segments::One(bytes) }, len, trailers: None }
+        Self { segments: if bytes.is_empty() { Segments::None } else { Segments::One(bytes) }, len, rare: None }
     }
 
     /// Its length in bytes.
@@ -89,7 +101,27 @@ impl StoredBody {
 
     /// The trailer fields, if there were any (RFC 9110 §6.5).
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_deref()
+        self.rare.as_ref()?.trailers.as_ref()
+    }
+
+    /// How it arrived, where it is a stream that was recorded.
+    pub fn recording(&self) -> Option<&Recording> {
+        self.rare.as_ref()?.recording.as_ref()
+    }
+
+    /// The same with this recording of how it arrived.
+    #[must_use]
+    pub fn with_recording(self, recording: Option<Recording>) -> Self {
+        if recording.is_none() && self.recording().is_none() {
+            return self;
+        }
+        let rare = Rare { trailers: self.trailers().cloned(), recording };
+        Self { rare: Some(Arc::new(rare)), ..self }
+    }
+
+    /// Whether it is its bytes and nothing else.
+    pub(super) fn is_plain(&self) -> bool {
+        self.rare.is_none()
     }
 
     /// The bytes `start..end` as slices of the segments, without copying. Bounds past the end are cut off.
@@ -148,7 +180,7 @@ impl StoredBody {
         };
         let bytes: usize = self.segments().iter().map(|segment| shared(segment.len())).sum();
         let trailers = self.trailers().map_or(0, |map| map.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum());
-        bytes + table + trailers
+        bytes + table + trailers + self.recording().map_or(0, Recording::weight)
     }
 }
 
@@ -230,9 +262,9 @@ impl BodyBuilder {
             StoredBody::short(last)
         } else {
             self.done.push(last);
-            StoredBody { segments: Segments::from(self.done), len: self.len, trailers: None }
+            StoredBody { segments: Segments::from(self.done), len: self.len, rare: None }
         };
-        Some(StoredBody { trailers: trailers.map(Arc::new), ..body })
+        Some(StoredBody { rare: with_trailers(trailers), ..body })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Stored representations as memory holds them: complete responses, parts of responses, bodies, and the maps of field names that heads share.
+//! Stored representations as memory holds them: complete responses, parts of responses, bodies, recordings of streams, and the maps of field names that heads share.
 //!
 //! ```text
 //! StoredResponse (response) --- head over a shape (shapes)
@@ -10,11 +10,13 @@ mod body;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod partial;
+mod recording;
 mod response;
 mod shapes;
 
 pub use body::{BodyBuilder, SEGMENT, StoredBody};
 pub use partial::StoredPart;
+pub use recording::{RecordedPiece, Recorder, Recording};
 pub(crate) use response::MAX_USES;
 pub use response::{StoredResponse, Variant};
 pub use shapes::shapes_weight;

@@ -101,7 +101,7 @@ impl StoredResponse {
         fetch: u64,
     ) -> Self {
         let tags = tags.iter().map(Tag::as_bytes);
-        let is_short = body.len() <= SHORT && body.trailers().is_none();
+        let is_short = body.len() <= SHORT && body.is_plain();
         let short = if is_short { body.segments().first().map_or(&[][..], |segment| segment) } else { &[] };
         let head = head.with_fields(shapes::kept(&head.headers, tags.clone().chain([key.as_bytes(), short])));
         let values = head.headers.values_end();

@@ -65,7 +65,7 @@ pub(crate) fn following(template: &TagTemplate) -> Vec<TagPiece> {
     let piece = |part: &TagPart| match part {
         TagPart::Literal(text) => Some(TagPiece::Text(text.clone())),
         TagPart::Path(position) => Some(TagPiece::Capture(*position)),
-        TagPart::Query(_) | TagPart::Header(_) | TagPart::Request(_) | TagPart::Response(_) => None,
+        TagPart::Query(_) | TagPart::Header(_) | TagPart::Request(_) | TagPart::Response(_) | TagPart::Variable(_) => None,
     };
     template.parts().iter().filter_map(piece).collect()
 }

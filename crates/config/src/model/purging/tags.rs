@@ -26,6 +26,8 @@ pub enum TagPart {
     Request(String),
     /// The member of this name in the JSON object that the response carries.
     Response(String),
+    /// The variable with this path, of the operation that the request carries out.
+    Variable(String),
 }
 
 /// The sources that a template's placeholders may name.
@@ -43,13 +45,18 @@ impl Placeholders<'_> {
     /// The sources of a route's tags: the request that is answered, and its answer.
     pub(crate) const ROUTE: &'static [&'static str] = &["query", "header", "response"];
     /// The sources of the targets of a write.
-    pub(crate) const WRITE: &'static [&'static str] = &["query", "header", "request", "response"];
+    pub(crate) const WRITE: &'static [&'static str] = &["query", "header", "request", "response", "variables"];
 }
 
 impl TagTemplate {
     /// The parts in order; neighbouring literals are one.
     pub fn parts(&self) -> &[TagPart] {
         &self.parts
+    }
+
+    /// Whether it names variables of an operation.
+    pub(crate) fn has_variables(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, TagPart::Variable(_)))
     }
 
     /// The names of the members that are taken from the JSON object of a request, and from that of a response.
@@ -128,6 +135,7 @@ fn part_of(placeholder: &str, Placeholders { of, names, sources }: Placeholders<
             "query" => Ok(TagPart::Query(name.to_owned())),
             "request" => Ok(TagPart::Request(name.to_owned())),
             "response" => Ok(TagPart::Response(name.to_owned())),
+            "variables" => Ok(TagPart::Variable(name.to_owned())),
             _ => HeaderName::try_from(name)
                 .map(TagPart::Header)
                 .map_err(|_| Mistake::new(format!("`{name}` is not the name of a header field")).hint("like {header.x-project}")),
@@ -154,7 +162,7 @@ mod tests {
 
     #[test]
     fn places_are_path_parts_query_parameters_fields_and_json_members() {
-        let tag = parse("a:{id}:{query.project}{header.X-Team}{request.to}{response.a.b}}}!").unwrap();
+        let tag = parse("a:{id}:{query.project}{header.X-Team}{request.to}{response.a.b}{variables.input.id}}}!").unwrap();
         let expected = [
             TagPart::Literal("a:".to_owned()),
             TagPart::Path(1),
@@ -163,6 +171,7 @@ mod tests {
             TagPart::Header(HeaderName::from_static("x-team")),
             TagPart::Request("to".to_owned()),
             TagPart::Response("a.b".to_owned()),
+            TagPart::Variable("input.id".to_owned()),
             TagPart::Literal("}!".to_owned()),
         ];
         assert_eq!(tag.parts(), expected);
@@ -175,7 +184,10 @@ mod tests {
         assert_eq!(mistake("{project}").hint.as_deref(), Some("its named parts: `org`, `id`"));
         assert_eq!(mistake("{qeury.a}").hint.as_deref(), Some("did you mean `query`?"));
         assert_eq!(mistake("{reqest.a}").hint.as_deref(), Some("did you mean `request`?"));
-        assert_eq!(mistake("{body.a}").hint.as_deref(), Some("placeholders are taken from: `query`, `header`, `request`, `response`"));
+        assert_eq!(
+            mistake("{body.a}").hint.as_deref(),
+            Some("placeholders are taken from: `query`, `header`, `request`, `response`, `variables`")
+        );
         assert_eq!(mistake("{response.}").message, "unknown placeholder `{response.}` in a tag");
         assert_eq!(mistake("{header.a b}").message, "tag `{header.a b}` is empty or contains white space");
         assert_eq!(mistake("{header.(}").message, "`(` is not the name of a header field");

@@ -52,6 +52,9 @@ pub(crate) fn check<'a>(layers: impl Iterator<Item = &'a Layer>, chains: &[Chain
         }
         let kinds: Vec<_> = chains().filter_map(|chain| chain.settings.content.as_ref()).map(|rules| rules.kind).collect();
         models::look_at_layer(layer, !kinds.iter().any(|kind| kind.is_model()), mistakes);
+        if chains().all(|chain| !chain.settings.policy.record_streams) {
+            models::look_at_layer_without_streams(layer, mistakes);
+        }
         look_at_refreshing(layer, chains, mistakes);
         content::look_at_layer(layer, &kinds, mistakes);
         if let Some(window) = &layer.lifetimes.stale_while_revalidate

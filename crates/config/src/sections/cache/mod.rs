@@ -225,6 +225,7 @@ pub(crate) fn resolve(layers: &[&Layer], room: u64, mistakes: &Mistakes) -> Rout
         }
     }
     settings.policy.record_streams = models::records(layers);
+    settings.policy.replay = models::pace(layers);
     settings.client_controls = models::client_controls(layers);
     settings.content = content::resolve(layers);
     let others = settings.policy.longest_ttl() > 0;

@@ -1,11 +1,11 @@
-//! Requests to language models: `share`, `when`, `answers`, `trim`, `finish`, `record`; and `client_controls`.
+//! Requests to language models: `share`, `when`, `answers`, `trim`, `finish`, `convert`; streams: `record`, `replay`; and `client_controls`.
 
 use std::time::Duration;
 
 use http::HeaderName;
 use larder_semantics::content::ContentRules;
 use larder_semantics::content::model::{CREDENTIAL_PARAMETER, CREDENTIALS, UNSTORED_FIELDS, When, finish_word};
-use larder_semantics::{CookiePolicy, IdentityPart, Scope, TtlMode};
+use larder_semantics::{CookiePolicy, IdentityPart, Replay, Scope, TtlMode};
 use toml::Spanned;
 
 use super::{Layer, identity_part, items};
@@ -15,6 +15,9 @@ use crate::parse::reader::Table;
 
 /// How long a request waits for another's answer, unless set otherwise: models take their time, and a second answer costs as much as the first.
 const COLLAPSE_WAIT: Duration = Duration::from_secs(120);
+
+/// How the pace of a stream is written.
+const REPLAY: &str = "\"fast\", \"real\", or how many times faster, like \"x8\"";
 
 /// More answers than these to one request are hardly ever given.
 const MAX_ANSWERS: u64 = 16;
@@ -26,8 +29,10 @@ pub(super) struct ModelLayer {
     when: Option<Spanned<When>>,
     finish: Option<Spanned<Vec<Spanned<String>>>>,
     record: Option<Spanned<bool>>,
+    replay: Option<Spanned<Replay>>,
     answers: Option<Spanned<u8>>,
     trim: Option<Spanned<bool>>,
+    convert: Option<Spanned<bool>>,
     client_controls: Option<bool>,
 }
 
@@ -49,11 +54,18 @@ impl ModelLayer {
             when: table.one_of("when", &[("deterministic", When::Deterministic), ("always", When::Always)]),
             finish: table.list("finish", "words in quotes, like \"stop\" or \"tool_calls\"", finish),
             record: table.boolean_at("record"),
+            replay: table.parse("replay", REPLAY, replay),
             answers: answers(table),
             trim: table.boolean_at("trim"),
+            convert: table.boolean_at("convert"),
             client_controls: table.boolean("client_controls"),
         }
     }
+}
+
+/// How fast streams are given again.
+fn replay(text: &str) -> Result<Replay, Mistake> {
+    Replay::of_word(text).ok_or_else(|| Mistake::new(format!("`{text}` is no pace")).hint(REPLAY))
 }
 
 /// How many answers to one request are kept.
@@ -101,6 +113,7 @@ pub(super) fn resolve(layers: &[&Layer], rules: &mut ContentRules, settings: &mu
     let pick = |layer: &Layer| layer.models.answers.as_ref().map(|answers| *answers.get_ref());
     rules.answers = layers.iter().rev().find_map(|layer| pick(layer)).unwrap_or(1);
     rules.trims = layers.iter().rev().find_map(|layer| layer.models.trim.as_ref()).is_some_and(|trim| *trim.get_ref());
+    rules.converts = layers.iter().rev().find_map(|layer| layer.models.convert.as_ref()).is_some_and(|convert| *convert.get_ref());
     settings.client_controls = settings.client_controls.max(ClientControls::OfProxies);
     let policy = &mut settings.policy;
     if !said(|layer| layer.lifetimes.ttl_mode.is_some()) {
@@ -156,7 +169,7 @@ pub(super) fn look_at_layer(layer: &Layer, is_without_models: bool, mistakes: &M
     if !is_without_models {
         return;
     }
-    let ModelLayer { share, when, finish, answers, trim, .. } = &layer.models;
+    let ModelLayer { share, when, finish, answers, trim, convert, .. } = &layer.models;
     let is_default = |finish: &&Spanned<Vec<Spanned<String>>>| items((*finish).clone()) == ["stop"];
     let unused = [
         share.as_ref().filter(|share| *share.get_ref() != Share::Identity).map(Spanned::span),
@@ -164,6 +177,7 @@ pub(super) fn look_at_layer(layer: &Layer, is_without_models: bool, mistakes: &M
         finish.as_ref().filter(|finish| !is_default(finish)).map(Spanned::span),
         answers.as_ref().filter(|answers| *answers.get_ref() > 1).map(Spanned::span),
         trim.as_ref().filter(|trim| *trim.get_ref()).map(Spanned::span),
+        convert.as_ref().filter(|convert| *convert.get_ref()).map(Spanned::span),
     ];
     for span in unused.into_iter().flatten() {
         let mistake = Mistake::new("this counts for requests to models only");
@@ -175,6 +189,19 @@ pub(super) fn look_at_layer(layer: &Layer, is_without_models: bool, mistakes: &M
 pub(super) fn client_controls(layers: &[&Layer]) -> ClientControls {
     let said = layers.iter().rev().find_map(|layer| layer.models.client_controls);
     if said == Some(true) { ClientControls::OfAll } else { ClientControls::Nobodys }
+}
+
+/// The pace at which stored streams are given again.
+pub(super) fn pace(layers: &[&Layer]) -> Replay {
+    layers.iter().rev().find_map(|layer| layer.models.replay.as_ref()).map(|replay| *replay.get_ref()).unwrap_or_default()
+}
+
+/// Looks at a layer none of whose chains stores streams.
+pub(super) fn look_at_layer_without_streams(layer: &Layer, mistakes: &Mistakes) {
+    if let Some(replay) = layer.models.replay.as_ref().filter(|replay| *replay.get_ref() != Replay::Fast) {
+        let mistake = Mistake::new("`replay` is about stored streams, and nothing here stores any");
+        mistakes.warning(replay.span(), mistake.hint("add record = true, or key = { body = \"chat\" }; or leave it out"));
+    }
 }
 
 /// Whether streams of events are stored.

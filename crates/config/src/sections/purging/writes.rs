@@ -148,6 +148,11 @@ fn write(mut table: Table<'_>, names: &Names<'_>) -> Option<OnWrite> {
     let purge = purge(&mut table, |text| PurgeTemplate::parse(text, places, false));
     names.check(&purge, table.mistakes());
     let refresh = table.boolean("refresh").unwrap_or(false);
+    let named = purge.iter().find(|template| template.get_ref().template().is_some_and(TagTemplate::has_variables));
+    if let Some(named) = named.filter(|_| !table.has("operation")) {
+        let mistake = Mistake::new("variables are those of an operation, and this rule names none");
+        table.mistakes().error(named.span(), mistake.hint("add operation = \"updateIssue\", or \"*\" for any"));
+    }
     let operation =
         table.parse("operation", "the name of an operation in quotes, like \"updateIssue\"", operation).map(Spanned::into_inner);
     table.finish();

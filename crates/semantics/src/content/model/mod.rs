@@ -11,6 +11,7 @@
 
 mod answer;
 mod chunks;
+mod convert;
 mod events;
 mod request;
 mod saved;
@@ -18,7 +19,9 @@ mod saved;
 mod tests;
 
 pub use answer::{AnswerForm, Judged, Meter, Usage, judge};
-pub(super) use request::{read, trim};
+pub(super) use convert::Wanted;
+pub use convert::convert;
+pub(super) use request::{read, set_form, trim};
 pub use saved::{USAGE_SAVED, read_saved, saved_field};
 
 /// Members of requests that do not change answers, as far as providers document them.
@@ -87,6 +90,8 @@ pub struct ModelRequest {
     pub api: Api,
     /// Whether the answer is asked for piece by piece.
     pub streams: bool,
+    /// Whether such an answer is to tell its cost at its end, where that is not told in any case.
+    pub with_usage: bool,
 }
 
 impl Api {

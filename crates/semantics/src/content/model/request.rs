@@ -1,6 +1,6 @@
 //! A request to a model: which may be answered from the store, and what of it is left out of its key.
 
-use super::{Api, ModelRequest, When};
+use super::{Api, ModelRequest, Wanted, When};
 use crate::content::json::Value;
 use crate::reason::Reason;
 
@@ -21,7 +21,36 @@ pub(in crate::content) fn read(api: Api, path: &str, when: When, request: &mut V
     let streams = streams(api, path, request).ok_or(Reason::BodyNotKeyed)?;
     // Whether it is said or left to the default is all the same for this one.
     request.set("stream", Value::Plain(if streams { "true" } else { "false" }));
-    Ok(ModelRequest { api, streams })
+    if api == Api::Embeddings {
+        make_list(request);
+    }
+    let with_usage = request.member("stream_options").and_then(|options| options.member("include_usage"));
+    Ok(ModelRequest { api, streams, with_usage: with_usage == Some(&Value::Plain("true")) })
+}
+
+/// Makes a list of one text that is to be embedded: its answer is the same.
+fn make_list(request: &mut Value<'_>) {
+    if let Some(input @ Value::String(_)) = request.member_mut("input") {
+        let text = std::mem::replace(input, Value::Plain("null"));
+        *input = Value::Array(vec![text]);
+    }
+}
+
+/// Asks for another form of the same answer.
+pub(in crate::content) fn set_form(request: &mut Value<'_>, form: Wanted) {
+    request.set("stream", Value::Plain(if form == Wanted::Whole { "false" } else { "true" }));
+    if form == Wanted::StreamWithUsage && !matches!(request.member("stream_options"), Some(Value::Object(_))) {
+        request.set("stream_options", Value::Object(Vec::new()));
+    }
+    let Some(options) = request.member_mut("stream_options") else { return };
+    if form == Wanted::StreamWithUsage {
+        options.set("include_usage", Value::Plain("true"));
+        return;
+    }
+    options.take("include_usage");
+    if options.is_absent() {
+        request.take("stream_options");
+    }
 }
 
 /// Leaves white space at the end of the last message out: most providers do so before their model sees it.

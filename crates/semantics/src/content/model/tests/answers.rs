@@ -3,7 +3,7 @@
 use super::super::*;
 
 fn judged(api: Api, form: AnswerForm, answer: &str) -> Judged {
-    judge(ModelRequest { api, streams: form != AnswerForm::Json }, form, &["stop".to_owned()], answer.as_bytes())
+    judge(ModelRequest { api, streams: form != AnswerForm::Json, with_usage: false }, form, &["stop".to_owned()], answer.as_bytes())
 }
 
 fn is_fit(api: Api, form: AnswerForm, answer: &str) -> bool {
@@ -55,7 +55,10 @@ fn a_chat_that_stopped_by_itself_is_fit() {
     assert_eq!((whole.usage, whole.model.as_deref()), (Some(Usage { input: 8, output: 2 }), Some("gpt-4o-2024")));
     let wanted = ["length".to_owned()];
     let cut = CHAT.replace(r#""finish_reason":"stop""#, r#""finish_reason":"length""#);
-    assert!(judge(ModelRequest { api: Api::Chat, streams: false }, AnswerForm::Json, &wanted, cut.as_bytes()).is_fit, "`finish` says so");
+    assert!(
+        judge(ModelRequest { api: Api::Chat, streams: false, with_usage: false }, AnswerForm::Json, &wanted, cut.as_bytes()).is_fit,
+        "`finish` says so"
+    );
 }
 
 const CHAT_STREAM: &str = concat!(

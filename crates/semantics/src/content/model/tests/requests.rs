@@ -112,3 +112,34 @@ fn the_list_of_members_without_effect_is_a_setting() {
     assert_ne!(key(CHAT_REQUEST), key(&with_user));
     assert_eq!(key(CHAT_REQUEST), key(&changed(CHAT_REQUEST, ("Be brief.", ""))));
 }
+
+#[test]
+fn requests_that_differ_in_their_form_know_each_other_where_answers_are_converted() {
+    let rules = ContentRules { when: When::Always, converts: true, ..ContentRules::new(ContentKind::Chat) };
+    let keyed = |path: &str, more: &str| ask(&rules, path, &[], &format!(r#"{{"model":"a"{more}}}"#)).expect("a key");
+    let whole = keyed(CHAT, "");
+    let stream = keyed(CHAT, r#","stream":true"#);
+    let with_usage = keyed(CHAT, r#","stream":true,"stream_options":{"include_usage":true}"#);
+    assert_eq!((&whole.other_forms, &stream.other_forms), (&vec![with_usage.key, stream.key], &vec![with_usage.key, whole.key]));
+    assert_eq!(with_usage.other_forms, [whole.key, stream.key]);
+    let (plain, padded) =
+        (keyed(CHAT, r#","stream":true,"stream_options":{"include_usage":false}"#), r#","stream_options":{"include_obfuscation":true}"#);
+    assert_eq!(plain.key, stream.key, "that is the default");
+    assert!(!stream.other_forms.contains(&keyed(CHAT, padded).key), "what else is asked for counts");
+    for path in ["/v1/responses", "/v1/messages"] {
+        assert_eq!(keyed(path, "").other_forms, [keyed(path, r#","stream":true"#).key]);
+    }
+    assert_eq!(keyed("/api/chat", "").other_forms, []);
+    let fixed = ask(&rules, CHAT, &[("cache-control", "no-transform")], r#"{"model":"a"}"#).expect("a key");
+    assert_eq!(fixed.other_forms, [], "whoever wants it as it came");
+    let plain = ContentRules { converts: false, ..rules };
+    assert_eq!(ask(&plain, CHAT, &[], r#"{"model":"a"}"#).expect("a key").other_forms, []);
+}
+
+#[test]
+fn one_text_is_embedded_as_a_list_of_it() {
+    let key = |input: &str| key_at("/v1/embeddings", &format!(r#"{{"model":"a","input":{input}}}"#)).key;
+    assert_eq!(key(r#""a""#), key(r#"["a"]"#));
+    assert_ne!(key(r#""a""#), key(r#"["a","a"]"#));
+    assert_ne!(key("[1]"), key("[[1]]"), "tokens are one text already, and lists of them several");
+}

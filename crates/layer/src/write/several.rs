@@ -1,0 +1,255 @@
+//! A request for several things: those that are stored are not asked for again, and each of the others is stored by itself.
+//!
+//! 1. [`find`]: what is stored and fresh for each part, in memory and in the tiers.
+//! 2. [`Several::fetch`]: one request for the others. Those who ask for the same at the same time share its answer.
+//! 3. [`Several::keep`]: its answer is cut, and each part stored as if it had been asked for alone ([`Canned`]).
+//! 4. The parts are joined. Where one of these steps cannot be done without a loss, the whole is asked for, and its answer passed on as it came.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use larder_semantics::content::model::{Judged, USAGE_SAVED, Usage, read_saved, saved_field};
+use larder_semantics::content::several::Split;
+use larder_semantics::content::{Asked, ContentRequest, ContentRules};
+use larder_semantics::{ForwardReason, Reason};
+use tokio::sync::oneshot;
+use tower_service::Service;
+
+use super::content::drop_fields_of_bytes;
+use super::pass;
+use crate::body::CacheBody;
+use crate::body::collected::{Collected, collect};
+use crate::body::content::Content;
+use crate::body::request::RequestBody;
+use crate::effective_target::EffectiveTarget;
+use crate::error::FetchError;
+use crate::lookup::fresh::{Fresh, without_conditions};
+use crate::outcome::Served;
+use crate::respond::{CACHE_STATUS, X_CACHE};
+use crate::service::CacheService;
+use crate::task::detached::DetachedTask;
+use crate::task::gathered::gathered;
+use crate::upstream::Upstream;
+
+/// Parts that are looked for, or stored, at the same time where there are tiers.
+const AT_ONCE: usize = 32;
+
+/// Answers a request of several parts. What has been fetched is stored even where the client has left.
+pub(super) async fn answer<S: Upstream>(
+    service: CacheService<S>,
+    parts: Parts,
+    content: Content,
+    rules: ContentRules,
+    effective: EffectiveTarget,
+) -> Result<Served<S::Body>, FetchError> {
+    let (reply, answer) = oneshot::channel();
+    let answering = async move {
+        // A client that left does not want the answer.
+        let _ = reply.send(answer_parts(service, parts, &content, &rules, effective).await);
+    };
+    DetachedTask::new(answering).run_until(answer).await.unwrap_or_else(|_| Err(FetchError::lost()))
+}
+
+async fn answer_parts<S: Upstream>(
+    service: CacheService<S>,
+    parts: Parts,
+    content: &Content,
+    rules: &ContentRules,
+    effective: EffectiveTarget,
+) -> Result<Served<S::Body>, FetchError> {
+    let request = ContentRequest { path: parts.uri.path(), fields: &parts.headers, content: content.bytes() };
+    let Some(split) = rules.split(&request) else {
+        let request = Request::from_parts(parts, content.to_body());
+        return pass::pass_read(service, request, Reason::BodyNotKeyed, ForwardReason::Request).await;
+    };
+    let mut whole = without_conditions(parts.clone());
+    whole.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let several = Several { service, whole, content, rules, effective, split };
+    let known = several.find().await;
+    let places: Vec<usize> = (0..known.len()).filter(|place| known[*place].is_none()).collect();
+    let served = match places.len() {
+        0 => several.all_stored(known),
+        rest if rest < known.len() => several.fetch_the_rest(&known, &places).await?,
+        _ => None,
+    };
+    match served {
+        Some(served) => Ok(served),
+        None => several.fetch_all().await,
+    }
+}
+
+/// A request of several parts.
+struct Several<'a, S> {
+    service: CacheService<S>,
+    /// Without conditions and content codings.
+    whole: Parts,
+    content: &'a Content,
+    rules: &'a ContentRules,
+    effective: EffectiveTarget,
+    split: Split<'a>,
+}
+
+/// The answer to a request for some parts.
+enum Fetched<B> {
+    /// One for each, and the head of what they came in.
+    Parts(Vec<Vec<u8>>, Served<B>, Bytes),
+    /// As it came: it cannot be cut.
+    Other(Served<B>),
+}
+
+impl<S: Upstream> Several<'_, S> {
+    /// What is stored for each part.
+    async fn find(&self) -> Vec<Option<Fresh>> {
+        let find = |key| self.service.find_fresh(self.whole.clone(), key, &self.effective);
+        let mut found = Vec::with_capacity(self.split.parts().len());
+        for group in self.split.parts().chunks(AT_ONCE) {
+            found.extend(gathered(group.iter().map(|part| find(&part.keyed.key))).await);
+        }
+        found
+    }
+
+    /// Asks for all parts with the request as it came.
+    async fn fetch_all(&self) -> Result<Served<S::Body>, FetchError> {
+        let places: Vec<usize> = (0..self.split.parts().len()).collect();
+        Ok(match self.fetch(&places, self.content.bytes().clone()).await? {
+            Fetched::Parts(answers, served, body) => {
+                self.keep(&places, &answers, served.response.headers()).await;
+                with_body(served, body)
+            }
+            Fetched::Other(served) => served,
+        })
+    }
+
+    /// Asks for the parts in these places; `None` where what is known and what comes make no answer.
+    async fn fetch_the_rest(&self, known: &[Option<Fresh>], places: &[usize]) -> Result<Option<Served<S::Body>>, FetchError> {
+        let (answers, mut served) = match self.fetch(places, self.split.rest(places).into()).await? {
+            Fetched::Parts(answers, served, _) => (answers, served),
+            // The origin refuses, and would have refused the whole.
+            Fetched::Other(served) if served.response.status() != StatusCode::OK => return Ok(Some(served)),
+            Fetched::Other(_) => return Ok(None),
+        };
+        self.keep(places, &answers, served.response.headers()).await;
+        let Some(joined) = self.join(known, &answers) else { return Ok(None) };
+        let headers = served.response.headers_mut();
+        drop_fields_of_bytes(headers);
+        tell_saved(headers, known);
+        Ok(Some(with_body(served, joined)))
+    }
+
+    /// Asks for the parts in these places with this content.
+    async fn fetch(&self, places: &[usize], content: Bytes) -> Result<Fetched<S::Body>, FetchError> {
+        let mut parts = self.whole.clone();
+        if parts.headers.contains_key(CONTENT_LENGTH) {
+            parts.headers.insert(CONTENT_LENGTH, content.len().into());
+        }
+        let request = ContentRequest { path: parts.uri.path(), fields: &parts.headers, content: &content };
+        // The parts have keys, so all of them together have one.
+        let Ok(keyed) = self.rules.key(&request) else { return Err(FetchError::lost()) };
+        let content = Content::of(content, &self.service.cache.in_flight).asking(Asked::Several);
+        let request = Request::from_parts(parts, RequestBody::empty());
+        let served = self.service.look_up_content(request, (content, keyed.key), self.effective.clone()).await?;
+        if served.response.status() != StatusCode::OK || served.response.headers().contains_key(CONTENT_ENCODING) {
+            return Ok(Fetched::Other(served));
+        }
+        let Served { response, outcome } = served;
+        let (head, body) = response.into_parts();
+        let serve = |body| Served { response: Response::from_parts(head, body), outcome };
+        Ok(match collect(body, self.service.route.max_object).await {
+            Collected::Whole(body) => match self.split.cut(places, &body) {
+                Some(answers) => Fetched::Parts(answers, serve(CacheBody::empty()), body),
+                None => Fetched::Other(serve(CacheBody::from_bytes(body))),
+            },
+            Collected::Begun(body) => Fetched::Other(serve(body)),
+        })
+    }
+
+    /// Stores the answers to the parts in these places.
+    async fn keep(&self, places: &[usize], answers: &[Vec<u8>], head: &HeaderMap) {
+        let mut fields = head.clone();
+        drop_fields_of_bytes(&mut fields);
+        [X_CACHE, CACHE_STATUS, AGE].iter().for_each(|name| _ = fields.remove(name));
+        let fields = Arc::new(fields);
+        let keep = |(place, answer): (&usize, &Vec<u8>)| {
+            let part = &self.split.parts()[*place];
+            let inner = Canned { fields: Arc::clone(&fields), body: Bytes::copy_from_slice(answer) };
+            let service = CacheService::new(inner, Arc::clone(&self.service.cache), Arc::clone(&self.service.route));
+            let content = Content::of(part.content.clone().into(), &self.service.cache.in_flight).asking(part.keyed.asked.clone());
+            let request = Request::from_parts(self.whole.clone(), RequestBody::empty());
+            service.look_up_content(request, (content, part.keyed.key), self.effective.clone())
+        };
+        for (places, answers) in places.chunks(AT_ONCE).zip(answers.chunks(AT_ONCE)) {
+            // It cannot fail, and what cannot be stored is not.
+            gathered(places.iter().zip(answers).map(keep)).await;
+        }
+    }
+
+    /// The answer that what is known and `others`, in their order, make up.
+    fn join(&self, known: &[Option<Fresh>], others: &[Vec<u8>]) -> Option<Bytes> {
+        let mut others = others.iter().map(|answer| Bytes::copy_from_slice(answer));
+        let answers = known.iter().map(|known| match known {
+            Some(fresh) => self.service.route.plain_body(fresh.stored()),
+            None => others.next(),
+        });
+        self.split.join(&answers.collect::<Option<Vec<_>>>()?).map(Bytes::from)
+    }
+
+    /// The answer where all parts are stored: as old as the oldest of them.
+    fn all_stored(&self, known: Vec<Option<Fresh>>) -> Option<Served<S::Body>> {
+        let joined = self.join(&known, &[])?;
+        let mut saved = HeaderMap::new();
+        tell_saved(&mut saved, &known);
+        let mut served = known.into_iter().flatten().max_by_key(Fresh::age)?.served(&self.service, Reason::Fresh);
+        let headers = served.response.headers_mut();
+        drop_fields_of_bytes(headers);
+        [CONTENT_ENCODING, USAGE_SAVED].iter().for_each(|name| _ = headers.remove(name));
+        headers.extend(saved);
+        Some(with_body(served, joined))
+    }
+}
+
+fn with_body<B>(served: Served<B>, body: Bytes) -> Served<B> {
+    Served { response: served.response.map(|_| CacheBody::from_bytes(body)), ..served }
+}
+
+/// Tells what the parts that are known did not cost again.
+fn tell_saved(headers: &mut HeaderMap, known: &[Option<Fresh>]) {
+    let (mut usage, mut judged) = (Usage::default(), Judged::default());
+    for field in known.iter().flatten().filter_map(|fresh| fresh.stored().head.headers.get(&USAGE_SAVED)) {
+        let Some((saved, model)) = read_saved(&field) else { continue };
+        usage.input = usage.input.saturating_add(saved.input);
+        usage.output = usage.output.saturating_add(saved.output);
+        judged.usage = Some(usage);
+        judged.model = model.map(str::to_owned);
+    }
+    saved_field(&judged).and_then(|field| headers.insert(USAGE_SAVED, field));
+}
+
+/// An inner service whose answer is there already: with it a part takes the way into the store that any answer takes.
+#[derive(Clone, Debug)]
+struct Canned {
+    fields: Arc<HeaderMap>,
+    body: Bytes,
+}
+
+impl Service<Request<RequestBody>> for Canned {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
+        let mut response = Response::new(Full::new(self.body.clone()));
+        *response.headers_mut() = HeaderMap::clone(&self.fields);
+        ready(Ok(response))
+    }
+}
