@@ -34,7 +34,10 @@ async fn clients_in_python_get_the_same_answer_twice() -> Result<()> {
     let names = ["chat", "chat stream", "chat usage", "responses", "responses stream", "messages", "messages stream", "embeddings"];
     came_twice(&said, &names);
     assert_eq!((said["chat"].1.as_str(), said["messages stream"].1.as_str()), ("three two one", "seven six"));
-    assert_eq!((said["embeddings"].1.as_str(), &said["embeddings rest"]), ("[[4.0, 5.0]]", &("MISS".to_owned(), "[[3.0], [4.0, 5.0]]".to_owned())));
+    assert_eq!(
+        (said["embeddings"].1.as_str(), &said["embeddings rest"]),
+        ("[[4.0, 5.0]]", &("MISS".to_owned(), "[[3.0], [4.0, 5.0]]".to_owned()))
+    );
     assert_eq!(said["another key"].0, "MISS");
     // The SDK tells its user that the stream broke off; the next one is whole.
     assert_eq!((said["broken"].1.as_str(), &said["broken again"]), ("openai", &("MISS".to_owned(), "off break will".to_owned())));
@@ -61,7 +64,9 @@ async fn clients_read_the_other_form_of_what_is_stored() -> Result<()> {
         }
     }
     let asked = provider.asked().await?;
-    for prompt in ["one two three", "four five", "six seven", "chat asks for a stream", "responses asks for a stream", "messages asks for a stream"] {
+    for prompt in
+        ["one two three", "four five", "six seven", "chat asks for a stream", "responses asks for a stream", "messages asks for a stream"]
+    {
         let keys = if prompt == "one two three" { 2 } else { 1 };
         assert_eq!(asked[prompt], keys, "{prompt}: once for each key that asked");
     }

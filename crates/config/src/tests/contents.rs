@@ -219,7 +219,10 @@ fn answers_of_graphql_are_tagged_by_their_types_where_a_route_says_so() {
     let by_variable = write.replace("Issue:7", "Issue:{variables.input.id}");
     assert_eq!(complaints(&format!("{graphql}{by_variable}")), Vec::<String>::new());
     let of_none = complaints(&format!("{graphql}{}", by_variable.replace("operation = \"updateIssue\"\n", "")));
-    assert!(of_none.len() == 1 && of_none[0].contains("error: variables are those of an operation, and this rule names none"), "{of_none:?}");
+    assert!(
+        of_none.len() == 1 && of_none[0].contains("error: variables are those of an operation, and this rule names none"),
+        "{of_none:?}"
+    );
     in_route(
         "tags = \"typename\"",
         "3:8: error: `tags = \"typename\"` is read in answers of GraphQL, which this route does not know (hint: add read = true and key = { body = \

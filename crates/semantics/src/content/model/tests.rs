@@ -1,6 +1,7 @@
 //! Pairs of requests that must or must not share a key, and answers that may or may not be stored.
 
 mod answers;
+mod members;
 mod requests;
 
 use http::HeaderMap;
