@@ -57,6 +57,7 @@ mod sockets;
 mod standing;
 mod streaming;
 mod tls;
+mod tokens;
 mod top;
 mod traces;
 mod upgrade;

@@ -32,13 +32,13 @@ use toml::de::DeTable;
 pub use effective::{Effective, Section, Setting};
 pub use model::{
     AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Balance, BreakerLimit, ClientControls, Compress, Config,
-    Eject, FarTier, FieldExpectation, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeyNameTemplate, KeySpan, Limit, LimitCount,
-    LimitKey, LimitOver, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, MemoryStore, NAME_TAG,
-    NamePart, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, PurgeWord,
-    Rate, RateLimit, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server,
-    ServerOptions, SocketFile, TagPart, TagTemplate, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile,
-    TestRequest, TestResult, TestStep, TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl,
-    WarmBase, WarmJob, WarmList, WarmSource, Webhook,
+    Eject, FarTier, FieldExpectation, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, JwksUrl, JwtAuth, JwtKeys, KeyNameTemplate,
+    KeySpan, Limit, LimitCount, LimitKey, LimitOver, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel, LogPiece,
+    LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, Price, Prices, ProxyProtocol,
+    Purge, PurgeTemplate, PurgeWord, Rate, RateLimit, ReadFile, Redirect, RequestMatch, Resolve, ResponseTags, Retry, RetryMethods,
+    RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Test, TestAction, TestAnswer, TestContent,
+    TestExpectations, TestFailure, TestFile, TestRequest, TestResult, TestStep, TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces,
+    Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob, WarmList, WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -98,6 +98,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         server,
         admin,
         acme: None,
+        jwt: None,
         warm: Vec::new(),
         upstreams: vec![upstream],
         purge: Purge::default(),

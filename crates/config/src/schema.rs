@@ -15,13 +15,14 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 54] = [
+pub(crate) const TABLES: [(&str, &str); 55] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
     ("listeners[].tls.certificates[]", "[[listeners]]\ntls = { certificates = [{ KEY }] }"),
     ("listeners[].proxy_protocol", "[[listeners]]\nproxy_protocol = { KEY }"),
     ("acme", "[acme]\nKEY"),
+    ("auth.jwt", "[auth.jwt]\nKEY"),
     ("warm[]", "[[warm]]\nKEY"),
     ("admin", "[admin]\nKEY"),
     ("admin.tokens[]", "[[admin.tokens]]\nKEY"),
@@ -217,7 +218,7 @@ fn complaints(file: &str, entry: &str) -> Vec<String> {
 /// those of `[cache]`.
 fn description(place: &str, key: &str) -> Option<String> {
     let (section, inner) = place.split_once('.').unwrap_or((place, ""));
-    let is_inline = !matches!(inner, "" | "*" | "memory" | "disk" | "redis" | "traces" | "tokens[]");
+    let is_inline = !matches!(inner, "" | "*" | "memory" | "disk" | "redis" | "traces" | "jwt" | "tokens[]");
     if is_inline {
         return None;
     }

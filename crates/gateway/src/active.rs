@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use larder_auth::KeySetError;
 use larder_graphql::Documents;
 use larder_semantics::PrimaryKey;
 use larder_semantics::content::{ContentKind, ContentRules};
@@ -10,6 +11,7 @@ use larder_store::{StoredResponse, Tag};
 use larder_tower::clock::Clock;
 use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
 
+use crate::auth::Auth;
 use crate::client::TrustedProxies;
 use crate::config::{ClientControls, Config, NAME_TAG, OddPaths, Route, RouteSettings, Upstream};
 use crate::exports::access_logs::AccessLogs;
@@ -45,6 +47,8 @@ pub(crate) struct ActiveConfig {
     /// Where what is stored has names.
     pub(crate) key_names: Option<Arc<KeyNames>>,
     pub(crate) limits: Limits,
+    /// Where tokens of clients are verified.
+    pub(crate) auth: Option<Arc<Auth>>,
     pub(crate) hints: Hints,
     pub(crate) access_log: AccessLog,
     /// Where there are traces.
@@ -74,6 +78,9 @@ pub(crate) enum SetupError {
         /// The mistake in a sentence.
         error: UpstreamSetupError,
     },
+    /// The keys that tokens are verified with cannot be used.
+    #[error("[auth.jwt]: {0}")]
+    Keys(#[from] KeySetError),
     /// The file of the access log cannot be opened.
     #[error("the access log cannot be opened: {0}")]
     AccessLog(std::io::Error),
@@ -87,7 +94,11 @@ pub(crate) enum SetupError {
 
 impl ActiveConfig {
     /// From a checked configuration. What `before` has that did not change stays: connections to upstreams, and all counts.
-    pub(crate) fn new(config: Config, process: &Process<'_>, before: Option<&ActiveConfig>) -> Result<Self, SetupError> {
+    pub(crate) fn new(mut config: Config, process: &Process<'_>, before: Option<&ActiveConfig>) -> Result<Self, SetupError> {
+        let auth = Auth::follow(&config, process.clock, before.and_then(|active| active.auth.as_ref()))?;
+        for route in config.routes.iter_mut().chain(&mut config.fallback) {
+            route.settings.key.tokens = auth.as_ref().map(|auth| auth.verifier());
+        }
         let cache = process.cache;
         let names = |routes: &[Route]| routes.iter().chain(&config.fallback).map(|route| Arc::clone(&route.name)).collect::<Vec<_>>();
         let routes = names(&config.routes);
@@ -137,7 +148,23 @@ impl ActiveConfig {
             redis.name_keys(key_names.clone());
         }
         let hints = Hints::new(config.routes.len() + 1);
-        Ok(Self { trusted, metrics, routes, ways, edits, codings, usages, limits, key_names, upstreams, hints, access_log, tracer, config })
+        Ok(Self {
+            trusted,
+            metrics,
+            routes,
+            ways,
+            edits,
+            codings,
+            usages,
+            limits,
+            auth,
+            key_names,
+            upstreams,
+            hints,
+            access_log,
+            tracer,
+            config,
+        })
     }
 
     /// In a process that has nothing else.

@@ -51,7 +51,7 @@ pub use json::JsonFields;
 pub use larder_semantics as semantics;
 pub use larder_semantics::{
     ClientDirectives, ClientTtl, ForwardReason, IdentityPart, KeyRules, PathCase, Policy, PrimaryKey, QueryRules, Reason, Scope, Target,
-    Timestamp, TtlMode, UnsafeIgnore,
+    Timestamp, TokenVerifier, TtlMode, UnsafeIgnore, VerifiedClaims,
 };
 pub use larder_store as store;
 pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, LedgerStats, MemoryStats, Position, Published, RemoteError};

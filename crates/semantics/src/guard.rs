@@ -129,7 +129,7 @@ impl<'r> Suspects<'r> {
     }
 
     fn add_claims(&mut self, rules: &KeyRules, key: &str, request: &HeaderMap) {
-        if rules.authorization_in_key() || !request.contains_key(AUTHORIZATION) {
+        if rules.authorization_in_key() || rules.has_subject() || !request.contains_key(AUTHORIZATION) {
             return;
         }
         for (name, value) in claims::texts(request, &NAMING) {
@@ -277,7 +277,12 @@ mod tests {
         assert_eq!(found(&rules, &request, "{\"id\":\"user-0000007\"}"), claim("sub"));
         assert_eq!(found(&rules, &request, "{\"mail\":\"bob@example.com\"}"), None);
         let own = KeyRules { identity: vec![IdentityPart::Header(AUTHORIZATION)], ..KeyRules::default() };
-        assert_eq!(found(&own, &request, "{\"mail\":\"ann@example.com\"}"), None, "it is that client's own");
+        let by_claim = KeyRules { identity: vec![IdentityPart::Claim("sub".to_owned())], ..KeyRules::default() };
+        for own in [own, by_claim] {
+            assert_eq!(found(&own, &request, "{\"mail\":\"ann@example.com\"}"), None, "it is that client's own");
+        }
+        let of_all = KeyRules { identity: vec![IdentityPart::Claim("org".to_owned())], ..KeyRules::default() };
+        assert_eq!(found(&of_all, &request, "{\"mail\":\"ann@example.com\"}"), claim("email"), "others of its organisation get it too");
     }
 
     #[test]

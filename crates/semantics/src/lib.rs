@@ -42,7 +42,10 @@ pub use cache_status::{CacheStatus, ForwardReason};
 pub use coding::Coding;
 pub use guard::GuardMode;
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl, Shape, StoredFields, StoredHead, entity_tag, fields};
-pub use key::{CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target};
+pub use key::{
+    CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target, TokenVerifier,
+    VerifiedClaims,
+};
 pub use pattern::matches_pattern;
 pub use policy::{
     CdnTtl, ClientDirectives, ClientTtl, CookiePolicy, EtagSource, Policy, Replay, Scope, StatusTtls, Statuses, TtlMode, UnsafeIgnore,

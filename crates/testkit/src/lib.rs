@@ -5,6 +5,7 @@
 //! * [`certificates`]: an authority, certificates, and clients over TLS.
 //! * [`larder`]: the built binary as a process of its own.
 //! * [`pebble`]: a real ACME authority.
+//! * [`tokens`]: an issuer of bearer tokens.
 //! * [`redis`]: real Redis servers, alone, as a Cluster, and with sentinels.
 //! * [`faults`]: a proxy that does to connections what networks do.
 //! * [`scenario`]: small readable scripts that join the three.
@@ -26,6 +27,7 @@ pub mod process;
 pub mod redis;
 pub mod scenario;
 mod stream;
+pub mod tokens;
 pub mod wait;
 pub mod wire;
 

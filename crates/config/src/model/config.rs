@@ -1,13 +1,14 @@
 //! All settings of one gateway.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
 use super::{
-    Acme, Admin, Alerts, Log, OnEvent, OnWrite, Prices, Purge, RateLimit, ReadFile, ResponseTags, Route, Server, Test, TestFile, Traces,
-    Upstream, WarmJob,
+    Acme, Admin, Alerts, JwtAuth, LimitKey, Log, OnEvent, OnWrite, Prices, Purge, RateLimit, ReadFile, ResponseTags, Route, Server, Test,
+    TestFile, Traces, Upstream, WarmJob,
 };
 use crate::parse::source::Source;
 use crate::parse::written::Written;
@@ -23,6 +24,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Certificates from an authority; `None`: there are none.
     pub acme: Option<Acme>,
+    /// Tokens whose claims tell clients apart; `None`: none is verified.
+    pub jwt: Option<JwtAuth>,
     /// What is fetched before anybody asks for it.
     pub warm: Vec<WarmJob>,
     /// Settings of purges.
@@ -76,12 +79,29 @@ impl Config {
         Some(TestFile { tests: self.tests.clone(), source: Arc::clone(self.source.as_ref()?) })
     }
 
+    /// The claims of verified tokens that anything is told apart by, each once.
+    pub fn verified_claims(&self) -> Vec<String> {
+        let of_routes = self.routes.iter().chain(&self.fallback).flat_map(|route| route.settings.key.verified_claims());
+        let of_limits = self.limits.iter().flat_map(|limit| &limit.key).filter_map(|part| match part {
+            LimitKey::Claim(name) => Some(name.as_str()),
+            _ => None,
+        });
+        of_routes.chain(of_limits).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// The files that it names and that were read with it, such as certificates.
     pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
         let acme = self.acme.iter().flat_map(|acme| &acme.files);
         let warm = self.warm.iter().flat_map(|job| &job.files);
+        let jwt = self.jwt.iter().flat_map(|jwt| &jwt.files);
         let webhook = self.alerts.webhook.iter().flat_map(|webhook| &webhook.files);
-        self.server.files().chain(acme).chain(warm).chain(webhook).chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
+        self.server
+            .files()
+            .chain(acme)
+            .chain(jwt)
+            .chain(warm)
+            .chain(webhook)
+            .chain(self.upstreams.iter().flat_map(|upstream| &upstream.files))
     }
 }
 

@@ -51,8 +51,10 @@ pub enum LimitKey {
     Header(HeaderName),
     /// A cookie.
     Cookie(String),
-    /// A claim of a bearer token that nothing here has verified.
+    /// A claim of a verified bearer token.
     Claim(String),
+    /// A claim of a bearer token that nothing here has verified.
+    UnverifiedClaim(String),
     /// A part of the path, by its name in the route's template.
     Path(String),
 }

@@ -4,6 +4,7 @@
 //! read from tables is not known here.
 
 mod acme;
+mod auth;
 mod config;
 mod key_name;
 mod limits;
@@ -23,6 +24,7 @@ mod upstreams;
 mod warm;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
+pub use auth::{JwksUrl, JwtAuth, JwtKeys};
 pub use config::{Config, MemoryStore};
 pub use key_name::{KeyNameTemplate, NAME_TAG, NamePart};
 pub use limits::{LimitCount, LimitKey, LimitOver, RateLimit};

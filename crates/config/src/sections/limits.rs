@@ -29,20 +29,20 @@ const KEY_FORM: &str = "strings like \"client\", \"header:authorization\", \"coo
 /// Beyond it a request that waits holds its connection for longer than clients wait.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// The limits that are right; mistakes are noted.
-pub(crate) fn read(root: &mut Table<'_>, routes: &[Route], fallback: Option<&Route>, has_redis: bool) -> Vec<RateLimit> {
+/// The limits that are right; mistakes are noted. It matters whether there `has` to be a Redis, and whether tokens are verified.
+pub(crate) fn read(root: &mut Table<'_>, routes: &[Route], fallback: Option<&Route>, has: (bool, bool)) -> Vec<RateLimit> {
     let all: Vec<&Route> = routes.iter().chain(fallback).collect();
     let mut names = Vec::new();
-    root.tables("limits").into_iter().filter_map(|table| limit(table, &all, has_redis, &mut names)).collect()
+    root.tables("limits").into_iter().filter_map(|table| limit(table, &all, has, &mut names)).collect()
 }
 
-fn limit(mut table: Table<'_>, all: &[&Route], has_redis: bool, names: &mut Vec<Spanned<String>>) -> Option<RateLimit> {
+fn limit(mut table: Table<'_>, all: &[&Route], (has_redis, verifies): (bool, bool), names: &mut Vec<Spanned<String>>) -> Option<RateLimit> {
     let (span, mistakes) = (table.span(), table.mistakes());
     table.require("name", "like name = \"per-client\": answers, metrics and `larder limits` know the limit by it");
     table.require("max", "like max = 100");
     table.require("per", "like per = \"1m\"");
     let name = named(&mut table, names);
-    let key = key(&mut table);
+    let key = key(&mut table, verifies);
     let routes = routes(&mut table, all);
     let algorithm = table.one_of("algorithm", &ALGORITHMS).map_or(Algorithm::TokenBucket, Spanned::into_inner);
     let count = table.one_of("count", &LimitCount::ALL).map_or(LimitCount::Misses, Spanned::into_inner);
@@ -161,28 +161,28 @@ fn per(table: &mut Table<'_>) -> Option<Duration> {
     None
 }
 
-fn key(table: &mut Table<'_>) -> Option<Spanned<Vec<Spanned<LimitKey>>>> {
+fn key(table: &mut Table<'_>, verifies: bool) -> Option<Spanned<Vec<Spanned<LimitKey>>>> {
     let (span, mistakes) = (table.span(), table.mistakes());
     let is_said = table.boolean("unsafe_unverified") == Some(true);
     if !table.has("key") {
         return Some(Spanned::new(span.clone(), vec![Spanned::new(span, LimitKey::Client)]));
     }
-    let key = table.list("key", KEY_FORM, key_part)?;
+    let key = table.list("key", KEY_FORM, |text| key_part(text, is_said))?;
     if key.get_ref().is_empty() {
         let mistake = Mistake::new("a limit without a key would be one for all clients together");
         mistakes.error(key.span(), mistake.hint("[\"route\"] is one for all clients of a route; [\"client\"] is one for each"));
         return None;
     }
-    if let Some(claim) = key.get_ref().iter().find(|part| matches!(part.get_ref(), LimitKey::Claim(_))).filter(|_| !is_said) {
+    if let Some(claim) = key.get_ref().iter().find(|part| matches!(part.get_ref(), LimitKey::Claim(_))).filter(|_| !verifies) {
         let mistake =
             Mistake::new("`jwt:` takes claims from tokens that nobody has verified here: whoever forges one has a limit of his own");
-        let hint = "where something before Larder verifies every token, add unsafe_unverified = true; \"client\" needs no trust";
+        let hint = "add [auth.jwt] with the issuer's keys; or unsafe_unverified = true, where something before Larder verifies every token";
         mistakes.error(claim.span(), mistake.hint(hint));
     }
     Some(key)
 }
 
-fn key_part(text: &str) -> Result<LimitKey, Mistake> {
+fn key_part(text: &str, is_unverified: bool) -> Result<LimitKey, Mistake> {
     let wrong = || Mistake::new(format!("`{text}` does not tell clients apart"));
     match text.split_once(':') {
         None if text == "client" => Ok(LimitKey::Client),
@@ -193,7 +193,7 @@ fn key_part(text: &str) -> Result<LimitKey, Mistake> {
             Ok(LimitKey::Header(name))
         }
         Some(("cookie", name)) if is_cookie_name(name) => Ok(LimitKey::Cookie(name.to_owned())),
-        Some(("jwt", name)) => claim(name).map(LimitKey::Claim),
+        Some(("jwt", name)) => claim(name).map(if is_unverified { LimitKey::UnverifiedClaim } else { LimitKey::Claim }),
         Some(("path", name)) if !name.is_empty() => Ok(LimitKey::Path(name.to_owned())),
         _ => Err(wrong().hint(format!("write {KEY_FORM}"))),
     }

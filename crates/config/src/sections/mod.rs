@@ -2,6 +2,7 @@
 
 mod acme;
 mod alike;
+mod auth;
 mod cache;
 mod file;
 mod limits;
@@ -52,6 +53,8 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let alerts = alerts::read(&mut root, &purge);
     let Stores { memory, disk, redis } = store::store(&mut root, overrides);
     let acme = acme::read(&mut root, &server, redis.is_some());
+    let jwt = auth::read(&mut root);
+    let verifies = table.get_ref().contains_key("auth");
     let log = log::read(&mut root);
     let traces = telemetry::read(&mut root);
     let upstreams = upstreams::read(&mut root);
@@ -64,11 +67,11 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         .into_iter()
         .filter_map(|(tier, is_there)| is_there.then_some(tier));
     let room = disk.as_ref().map_or(0, |disk| disk.max_object).max(memory.capacity);
-    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, room, far.collect());
+    let Routing { routes, fallback, namespace } = routes::read(&mut root, &names, room, (far.collect(), verifies));
     let warm = warm::read(&mut root, &server, routes.iter().chain(&fallback));
     let tags = tags::response_tags(&mut root);
     let prices = prices::read(&mut root);
-    let limits = limits::read(&mut root, &routes, fallback.as_ref(), redis.is_some());
+    let limits = limits::read(&mut root, &routes, fallback.as_ref(), (redis.is_some(), verifies));
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
     let tests = testing::read(&mut root, &Tested::of(&server, &routes, fallback.as_ref()));
@@ -80,10 +83,11 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         }
     }
     let upstreams = upstreams.into_iter().map(|(upstream, _)| upstream).collect();
-    Some(Config {
+    let config = Config {
         server,
         admin,
         acme,
+        jwt: jwt.as_ref().map(|jwt| jwt.get_ref().clone()),
         warm,
         purge,
         alerts,
@@ -104,5 +108,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
         tests,
         source: None,
         written: Written::default(),
-    })
+    };
+    jwt.iter().filter(|_| config.verified_claims().is_empty()).for_each(|jwt| auth::warn_of_no_use(jwt, mistakes));
+    Some(config)
 }

@@ -54,6 +54,8 @@ struct Surroundings<'a> {
     memory: u64,
     /// The stores behind the memory that there are.
     far: Vec<FarTier>,
+    /// Whether there is a section for tokens.
+    verifies: bool,
 }
 
 /// A route as far as it is right, and where its parts stand.
@@ -66,12 +68,13 @@ struct Located {
     own: Layer,
 }
 
-/// Reads the routes; `upstreams` are the names there are, `memory` is the store's capacity in bytes, and `far` are the stores behind it.
-pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u64, far: Vec<FarTier>) -> Routing {
+/// Reads the routes; `upstreams` are the names there are, `memory` is the store's capacity in bytes, `far` are the stores behind it, and tokens
+/// are verified or not.
+pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u64, (far, verifies): (Vec<FarTier>, bool)) -> Routing {
     let mistakes = root.mistakes();
     let cache = root.table("cache").map_or_else(Layer::default, |table| layer(table));
     let classes = root.named_tables("classes").into_iter().map(|(name, table)| (name, layer(table))).collect();
-    let around = Surroundings { upstreams, cache, classes, memory, far };
+    let around = Surroundings { upstreams, cache, classes, memory, far, verifies };
     let tables = root.tables("routes");
     let placed: Vec<Located> = tables.into_iter().filter_map(|table| around.route(table)).collect();
     let (mut routes, mut spans, mut names, mut own) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -125,6 +128,7 @@ impl Surroundings<'_> {
         let chains: Vec<Chain<'_>> = chains.chain(fallback.map(|route| Chain::of(route, layers(route, None)))).collect();
         let all = || std::iter::once(&self.cache).chain(self.classes.iter().map(|(_, layer)| layer)).chain(own);
         advice::check(all(), &chains, mistakes);
+        all().for_each(|layer| layer.check_claims(self.verifies, mistakes));
         all().for_each(|layer| layer.check_tiers(|tier| self.far.contains(&tier), mistakes));
         if mistakes.any_error() {
             // The route that takes a class may be wrong.

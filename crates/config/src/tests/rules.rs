@@ -66,7 +66,7 @@ fn words() {
     in_cache("scope = \"user\"", r#"2:9: error: `user` is not a value of `scope` (hint: expected one of "public", "identity")"#);
     in_cache(
         "unsafe_ignore = []\nidentity = [\"authorization\"]",
-        r#"3:13: error: `authorization` is not a part of an identity (hint: write "header:NAME", "cookie:NAME", "query:NAME" or "client-cert")"#,
+        r#"3:13: error: `authorization` is not a part of an identity (hint: write "header:NAME", "cookie:NAME", "query:NAME", "jwt:CLAIM" or "client-cert")"#,
     );
     in_cache("namespace = \"a:b\"", "2:13: error: `a:b` is not a namespace (hint: letters, digits, `-`, `_` and `.`)");
 }

@@ -242,8 +242,8 @@ fn claims_are_part_of_a_key_only_for_who_says_that_tokens_are_verified_elsewhere
     assert_eq!(said.key.claims, ["sub", "https://a.example/org"]);
     in_cache(
         "key = { jwt = [\"sub\"] }",
-        "2:15: error: `jwt` takes claims from tokens that nobody has verified here: a forged one gets what is stored under its claims (hint: where \
-         something before Larder verifies every token, add unsafe_unverified = true; scope = \"identity\" needs no trust)",
+        "2:15: error: `jwt` takes claims from tokens that nobody has verified here: a forged one gets what is stored under its claims (hint: add \
+         [auth.jwt] with the issuer's keys; or unsafe_unverified = true, where something before Larder verifies every token)",
     );
     in_cache(
         "key = { jwt = [\"a b\"], unsafe_unverified = true }",

@@ -5,16 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use tokio::time::timeout;
 
 use crate::config::Webhook;
-
-/// Until the head of an answer is there.
-const ANSWERING: Duration = Duration::from_secs(10);
+use crate::https::{HttpsClient, USER_AGENT};
 
 /// Before each attempt but the first.
 const PAUSES: [Duration; 4] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(20), Duration::from_secs(60)];
@@ -29,7 +22,7 @@ struct Failure {
 
 /// Sends it, several times where that may help. An error says why the last attempt failed, and never the URL's path.
 pub(super) async fn send(webhook: &Webhook, id: &str, body: &Bytes) -> Result<(), String> {
-    let client = client(webhook)?;
+    let client = HttpsClient::new(webhook.authorities.as_ref())?;
     let mut pauses = PAUSES.iter();
     loop {
         let failure = match attempt(&client, webhook, id, body).await {
@@ -43,46 +36,19 @@ pub(super) async fn send(webhook: &Webhook, id: &str, body: &Bytes) -> Result<()
     }
 }
 
-/// Made for each alert: they are rare, and nothing is kept open for them. It follows no redirect.
-fn client(webhook: &Webhook) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let builder = match &webhook.authorities {
-        Some(authorities) => {
-            let tls = rustls::ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions();
-            let roots = authorities.roots().map_err(|error| error.to_string())?;
-            let tls = tls.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(tls)
-        }
-        None => HttpsConnectorBuilder::new().with_provider_and_native_roots(provider).map_err(|error| error.to_string())?,
-    };
-    Ok(Client::builder(TokioExecutor::new()).build(builder.https_or_http().enable_http1().build()))
-}
-
-async fn attempt(
-    client: &Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    webhook: &Webhook,
-    id: &str,
-    body: &Bytes,
-) -> Result<(), Failure> {
+async fn attempt(client: &HttpsClient, webhook: &Webhook, id: &str, body: &Bytes) -> Result<(), Failure> {
     let again = |why: String| Failure { why, is_final: false };
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(webhook.url.clone())
         .header(header::CONTENT_TYPE, "application/json")
-        .header(header::USER_AGENT, concat!("larder/", env!("CARGO_PKG_VERSION")))
+        .header(header::USER_AGENT, USER_AGENT)
         .header("x-larder-delivery", id);
     if let Some(secret) = &webhook.secret {
         request = request.header(SIGNATURE, signature(secret, body));
     }
     let request = request.body(Full::new(body.clone())).map_err(|error| Failure { why: error.to_string(), is_final: true })?;
-    let answer = match timeout(ANSWERING, client.request(request)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            return Err(again(format!("{error}{source}")));
-        }
-        Err(_) => return Err(again(format!("no answer within {} s", ANSWERING.as_secs()))),
-    };
+    let answer = client.ask(request).await.map_err(again)?;
     judged(answer.status())
 }
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderMap;
-use larder_semantics::key::{put_claim, put_cookie, put_header, put_value};
+use larder_semantics::TokenVerifier;
+use larder_semantics::key::{put_claim, put_cookie, put_header, put_value, put_verified_claim};
 use smallvec::SmallVec;
 
 use crate::config::LimitKey;
@@ -36,6 +37,8 @@ pub(crate) struct KeyFacts<'a> {
     pub(crate) route: &'a str,
     /// The parts of the path that the route's template names.
     pub(crate) captures: &'a [(&'a str, &'a str)],
+    /// What verifies tokens.
+    pub(crate) tokens: Option<&'a dyn TokenVerifier>,
 }
 
 impl Keys {
@@ -72,7 +75,8 @@ fn put(part: &LimitKey, facts: KeyFacts<'_>, text: &mut String) {
         LimitKey::Route => return put_value(text, facts.route.as_bytes()),
         LimitKey::Header(name) => put_header(facts.headers, name, text),
         LimitKey::Cookie(name) => put_cookie(facts.headers, name, text),
-        LimitKey::Claim(name) => put_claim(facts.headers, name, text),
+        LimitKey::Claim(name) => put_verified_claim(facts.headers, name, facts.tokens, text),
+        LimitKey::UnverifiedClaim(name) => put_claim(facts.headers, name, text),
         LimitKey::Path(name) => {
             let capture = facts.captures.iter().find(|(own, _)| own == name);
             capture.map(|(_, value)| put_value(text, value.as_bytes())).is_some()
@@ -102,7 +106,7 @@ mod tests {
     fn keys(rules: &[&[LimitKey]], client: &str, lines: &[(&'static str, &'static str)]) -> Vec<String> {
         let headers = lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
         let client = client.parse().expect("an address");
-        let facts = KeyFacts { headers: &headers, client, route: "issue.list", captures: &[("org", "acme")] };
+        let facts = KeyFacts { headers: &headers, client, route: "issue.list", captures: &[("org", "acme")], tokens: None };
         let keys = Keys::of(rules.iter().copied(), facts);
         (0..rules.len()).map(|place| keys.get(place).to_owned()).collect()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 use larder_redis::RedisStore;
+use larder_semantics::TokenVerifier;
 use larder_tower::clock::Clock;
 
 use super::asked::{Answers, Asked, ByteClients, Over};
@@ -35,6 +36,8 @@ pub(crate) struct RouteLimits {
     route: Arc<str>,
     /// Where a key has parts of the path, with their names.
     path: Option<(PathMatcher, Box<[String]>)>,
+    /// What verifies tokens.
+    tokens: Option<Arc<dyn TokenVerifier>>,
     /// `RateLimit-Policy` of an answer that the origin was not asked for, and of one that it was.
     pub(super) policies: [Option<HeaderValue>; 2],
 }
@@ -93,6 +96,7 @@ impl RouteLimits {
         Ok(Some(Arc::new(Self {
             path: path.map(|matcher| (matcher, route.path.captures().into())),
             policies: [policies(&limits[..door]), policies(&limits)],
+            tokens: route.settings.key.tokens.clone(),
             route: Arc::clone(&route.name),
             door,
             limits,
@@ -123,7 +127,8 @@ impl RouteLimits {
         let captured = self.path.as_ref().and_then(|(matcher, _)| matcher.captures(request.uri().path())).unwrap_or_default();
         let names = self.path.iter().flat_map(|(_, names)| names.iter().map(String::as_str));
         let captures: Vec<(&str, &str)> = names.zip(captured.iter().map(String::as_str)).collect();
-        let facts = KeyFacts { headers: request.headers(), client, route: &self.route, captures: &captures };
+        let facts =
+            KeyFacts { headers: request.headers(), client, route: &self.route, captures: &captures, tokens: self.tokens.as_deref() };
         Keys::of(self.limits.iter().map(|limit| &*limit.settings.key), facts)
     }
 

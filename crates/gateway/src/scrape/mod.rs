@@ -53,6 +53,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         tls: tls(gateway),
         warm: gateway.jobs.snapshot(),
         limits: active.limits.snapshot(),
+        tokens: active.auth.as_ref().map(|auth| auth.snapshot()),
         build: BuildSnapshot { version: env!("CARGO_PKG_VERSION"), arch: std::env::consts::ARCH, os: std::env::consts::OS },
         config: gateway.reloads.snapshot(active.config.hash()),
         alerts: gateway.alerts.snapshot(),

@@ -81,7 +81,7 @@ impl<S> CacheService<S> {
     }
 
     /// Derives the key of a request that is looked up, and reads what bears on caching; or tells why the request passes by the store: for its
-    /// cookies, or because it does not show what its answer is shared by. Cookies that are as if absent are there no more afterwards: neither a key nor `Vary` nor the origin sees them.
+    /// cookies, for a token that is not to be believed, or because it does not show what its answer is shared by. Cookies that are as if absent are there no more afterwards: neither a key nor `Vary` nor the origin sees them.
     pub(crate) fn prepare<R>(
         &self,
         request: &mut Request<R>,
@@ -112,6 +112,9 @@ impl<S> CacheService<S> {
             }
         };
         let context = read(request, key);
+        if key.unverified() {
+            return Err(Reason::UnverifiedToken);
+        }
         if rules.key.needs_identity && !key.identified() {
             return Err(Reason::Unidentified);
         }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use http::HeaderName;
 use larder_semantics::content::ContentRules;
 use larder_semantics::reuse::told::tells_its_own;
-use larder_semantics::{ClientTtl, CookiePolicy, GuardMode, IdentityPart, KeyRules, PathCase, Policy, Replay, Scope, TtlMode};
+use larder_semantics::{
+    ClientTtl, CookiePolicy, GuardMode, IdentityPart, KeyRules, PathCase, Policy, Replay, Scope, TokenVerifier, TtlMode,
+};
 
 use super::content::Turns;
 use super::{BypassRate, ContentDecoder, GuardObserver, MayBypass, RouteRules, TagSource, TierChoice, WriteRules};
@@ -224,7 +226,25 @@ impl RouteRulesBuilder {
     /// Claims of a bearer token (`Authorization: Bearer`) that are part of the key: requests whose tokens have the same share responses. **Nothing is
     /// verified here**: only where tokens have been verified before. Default: none.
     pub fn key_unverified_claims<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
-        self.set(|rules| rules.key.claims = names.into_iter().map(Into::into).collect())
+        self.set(|rules| {
+            rules.key.claims = names.into_iter().map(Into::into).collect();
+            rules.key.unverified_claims = true;
+        })
+    }
+
+    /// Claims of a bearer token that are part of the key, where the [verifier](Self::token_verifier) believes the token. A request with any other token
+    /// passes by the store. Default: none.
+    pub fn key_claims<T: Into<String>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.set(|rules| {
+            rules.key.claims = names.into_iter().map(Into::into).collect();
+            rules.key.unverified_claims = false;
+        })
+    }
+
+    /// Verifies the tokens whose claims are part of the key or of an identity; it has to know all of these claims. Default: none, so that no token is
+    /// believed.
+    pub fn token_verifier(self, verifier: Arc<dyn TokenVerifier>) -> Self {
+        self.set(|rules| rules.key.tokens = Some(verifier))
     }
 
     /// Whether the host is part of the key. Without it all hosts share what is stored, and the inner service is not told the client's where its answer

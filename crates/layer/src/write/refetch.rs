@@ -25,6 +25,9 @@ impl<S: Upstream> CacheService<S> {
         }
         let mut key = KeyBuffer::default();
         self.route.key.derive(target, &template.headers, &mut key);
+        if key.unverified() {
+            return Vec::new();
+        }
         let stored = self.cache.store.variants(self.cache.store.slot_key(&key)).into_iter().filter(|stored| stored.was_asked());
         stored.filter_map(|stored| self.refetch(target, template, &key, &stored)).collect()
     }

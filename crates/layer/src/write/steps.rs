@@ -192,6 +192,9 @@ impl Write {
         }
         let mut key = KeyBuffer::default();
         rules.key.derive(target, headers, &mut key);
+        if key.unverified() {
+            return None;
+        }
         let context = rules.context(&self.parts.method, headers, &key);
         let (head, vary) = self.storable(service, &rules, answer, &context, target)?;
         let request = Arc::new(ClientRequest::new(&rules, self.parts.clone(), context, key.to_key()));

@@ -1,7 +1,7 @@
 //! Claims of a bearer token as a part of the key (RFC 6750, RFC 7519).
 //!
 //! Nothing is verified here: a token counts as what it says. So a route may do this only where something before it has verified tokens, or
-//! where whoever forges one may have what is stored under it.
+//! where whoever forges one may have what is stored under it. [`super::verified`] is for all others.
 
 use std::borrow::Cow;
 
@@ -44,7 +44,7 @@ pub(super) fn write_one(name: &str, headers: &HeaderMap, text: &mut String) -> b
 }
 
 /// The claim of this name with its mark. Null says nothing, and an object or a list cannot be told by its spelling.
-fn claim<'c>(members: &'c [(Cow<'_, str>, Value<'_>)], name: &str) -> Option<(char, &'c str)> {
+pub(super) fn claim<'c>(members: &'c [(Cow<'_, str>, Value<'_>)], name: &str) -> Option<(char, &'c str)> {
     match &members.iter().find(|(own, _)| own == name)?.1 {
         Value::String(value) => Some(('=', value)),
         Value::Plain("null") | Value::Array(_) | Value::Object(_) => None,
@@ -70,13 +70,15 @@ fn payload(headers: &HeaderMap) -> Option<Vec<u8>> {
     if more.is_some() || line.len() > MAX_TOKEN {
         return None;
     }
-    let (scheme, token) = line.split_at_checked(b"Bearer ".len())?;
-    if !scheme.eq_ignore_ascii_case(b"Bearer ") {
-        return None;
-    }
-    let mut parts = token.trim_ascii().split(|&byte| byte == b'.');
+    let mut parts = text_of(line)?.split(|&byte| byte == b'.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() { None } else { decoded(payload) }
+}
+
+/// The token in a value of `Authorization`; `None` where that has another scheme (RFC 6750 §2.1).
+pub(super) fn text_of(line: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = line.split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii())
 }
 
 /// Base64 with the alphabet for URLs and without padding (RFC 7515 §2).

@@ -3,10 +3,11 @@
 use http::HeaderMap;
 
 use super::query::values;
+use super::verified::Token;
 use super::{IdentityPart, cookies};
 
 /// Appends ` #identity=` and the hash of all parts; nothing where the request has none of them. Tells whether it did.
-pub(super) fn write(parts: &[IdentityPart], headers: &HeaderMap, query: Option<&str>, text: &mut String) -> bool {
+pub(super) fn write(parts: &[IdentityPart], headers: &HeaderMap, query: Option<&str>, token: &Token, text: &mut String) -> bool {
     if parts.is_empty() {
         return false;
     }
@@ -18,6 +19,7 @@ pub(super) fn write(parts: &[IdentityPart], headers: &HeaderMap, query: Option<&
             IdentityPart::Header(name) => headers.get_all(name).iter().for_each(|value| add(&mut hash, value.as_bytes())),
             IdentityPart::Cookie(name) => cookies::values(headers, name).for_each(|value| add(&mut hash, value)),
             IdentityPart::Query(name) => values(query.unwrap_or_default(), name).for_each(|value| add(&mut hash, value.as_bytes())),
+            IdentityPart::Claim(name) => token.each_part(name, |value| add(&mut hash, value)),
         }
         found |= hash.count() > count_before;
         // The end of a part: values of one part cannot pass for those of the next.

@@ -23,8 +23,10 @@ mod parts;
 mod path;
 mod primary;
 mod query;
+mod verified;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, Method};
@@ -37,6 +39,7 @@ pub use part::{put_claim, put_cookie, put_header, put_value};
 pub use parts::KeyParts;
 pub use path::PathCase;
 pub use primary::{PrimaryKey, url_of};
+pub use verified::{TokenVerifier, VerifiedClaims, put_verified_claim};
 
 /// In place of a scheme or a host that a route leaves out of its keys. A host of this name is written in another way.
 const ANY: &str = "*";
@@ -75,8 +78,12 @@ pub struct KeyRules {
     pub route: Option<Box<str>>,
     /// Names of the request fields that are part of the key, in the order in which they stand there.
     pub headers: Vec<HeaderName>,
-    /// Claims of a bearer token that are part of the key, in the order in which they stand there. Tokens are not verified.
+    /// Claims of a bearer token that are part of the key, in the order in which they stand there.
     pub claims: Vec<String>,
+    /// Whether they count although nobody has verified the token.
+    pub unverified_claims: bool,
+    /// Verifies tokens. Without it no token is believed.
+    pub tokens: Option<Arc<dyn TokenVerifier>>,
     /// The parts of an identity; empty where the scope is public.
     pub identity: Vec<IdentityPart>,
     /// Whether requests without an identity pass by the store, and those with one share what is stored whatever other credentials they have.
@@ -98,6 +105,8 @@ impl Default for KeyRules {
             route: None,
             headers: Vec::new(),
             claims: Vec::new(),
+            unverified_claims: false,
+            tokens: None,
             identity: Vec::new(),
             needs_identity: false,
             cookies,
@@ -134,6 +143,8 @@ pub enum IdentityPart {
     Cookie(String),
     /// The value of a parameter of the query, which is then [secret](QueryRules::secret).
     Query(String),
+    /// A claim of a verified bearer token.
+    Claim(String),
 }
 
 /// The target URI of a request as the cache believes it (RFC 9110 §7.1).
@@ -156,6 +167,7 @@ pub struct KeyBuffer {
     url: Range<usize>,
     identified: bool,
     claimed: bool,
+    unverified: bool,
     query_as_sent: bool,
 }
 
@@ -178,6 +190,12 @@ impl KeyBuffer {
     /// Whether claims of a bearer token are part of the key, so that its answer is for all who have the same.
     pub fn claimed(&self) -> bool {
         self.claimed
+    }
+
+    /// Whether the key should have claims of a token, and the request shows one that is not to be believed or does not say them. Nothing stored is for such a
+    /// request, and nothing of its answer may be kept.
+    pub fn unverified(&self) -> bool {
+        self.unverified
     }
 
     /// Whether the query is in the key as it was sent: in order, and with nothing left out, so that there is no bypass parameter in it.
@@ -229,12 +247,19 @@ impl KeyRules {
         }
         fields::write(&self.headers, headers, text);
         cookies::write(&self.cookies.key, headers, text);
-        buffer.claimed = claims::write(&self.claims, headers, text);
+        let token = self.token(headers);
+        buffer.unverified = self.lacks_claims(&token);
+        buffer.claimed = if self.unverified_claims {
+            claims::write(&self.claims, headers, text)
+        } else {
+            !buffer.unverified && token.write(&self.claims, text)
+        };
         if let Some(content) = content {
             text.push_str(BODY);
             content.write(text);
         }
-        buffer.identified = identity::write(&self.identity, headers, target.query, text);
+        buffer.identified = !buffer.unverified && identity::write(&self.identity, headers, target.query, &token, text);
+        buffer.claimed |= buffer.identified && token.is_verified();
     }
 
     /// The URL part of the keys of `target`, for invalidation by URI: the same text as [`KeyBuffer::url`].
@@ -246,8 +271,10 @@ impl KeyRules {
 
     /// Who asks with these fields and this query, as [`PrimaryKey::identity`] has it; `None` where they tell nothing.
     pub fn identity_of(&self, headers: &HeaderMap, query: Option<&str>) -> Option<String> {
+        let token = self.token(headers);
         let mut text = String::new();
-        identity::write(&self.identity, headers, query, &mut text).then(|| text.split_off(IDENTITY.len()))
+        let is_told = !self.lacks_claims(&token) && identity::write(&self.identity, headers, query, &token, &mut text);
+        is_told.then(|| text.split_off(IDENTITY.len()))
     }
 
     /// Whether `Authorization` is part of the identity.
@@ -260,7 +287,7 @@ impl KeyRules {
         let looks_at_cookies = |part: &IdentityPart| match part {
             IdentityPart::Header(name) => *name == COOKIE,
             IdentityPart::Cookie(_) => true,
-            IdentityPart::Query(_) => false,
+            IdentityPart::Query(_) | IdentityPart::Claim(_) => false,
         };
         !self.identity.is_empty() && !self.identity.iter().any(looks_at_cookies)
     }

@@ -98,6 +98,9 @@ impl Reason {
                 "Of GraphQL queries are answered from the store, of JSON-RPC what `rpc` or the route's `ttl` gives a lifetime."
             }
             Self::Unidentified => "Send the field that `share` of the route names.",
+            Self::UnverifiedToken => {
+                "Metrics tell what is wrong with tokens (`larder_token_checks_total`): the signature, the issuer, the audience, the time. Compare with `[auth.jwt]`."
+            }
             Self::Upgrade => "An upgraded connection is a tunnel: nothing of it is stored.",
             _ => return None,
         })

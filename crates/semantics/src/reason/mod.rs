@@ -133,6 +133,9 @@ reasons! {
     Operation = "operation",
     /// The request shows nothing of what the route's answers are shared by.
     Unidentified = "unidentified",
+    /// The key of the route has claims of verified bearer tokens (`[auth.jwt]`), and the request shows a token that was not verified or does not
+    /// say them. The origin judges it.
+    UnverifiedToken = "unverified-token",
     /// The connection is to change its protocol (RFC 9110 §7.8).
     Upgrade = "upgrade",
     /// The key is known for answers that cannot be shared, so requests do not wait for each other.

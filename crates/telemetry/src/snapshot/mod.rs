@@ -13,6 +13,7 @@ mod redis;
 mod route;
 mod store;
 mod tls;
+mod tokens;
 mod upstream;
 mod warm;
 
@@ -28,6 +29,7 @@ pub use redis::{LogSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrit
 pub use route::{Exemplar, GuardFindings, RequestCount, ResultLatency, RoutePlace, RouteSnapshot};
 pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot, TierSnapshot};
 pub use tls::{AcmeDomain, AcmeSnapshot, CertificateSnapshot, RevocationSnapshot, TlsSnapshot};
+pub use tokens::{KeyFetches, TokensSnapshot};
 pub use upstream::{Breaker, ServerSnapshot, UpstreamSnapshot, UpstreamState};
 pub use warm::WarmSnapshot;
 
@@ -66,6 +68,8 @@ pub struct Snapshot {
     pub warm: Vec<WarmSnapshot>,
     /// Limits of clients; empty where there are none.
     pub limits: Vec<LimitSnapshot>,
+    /// Bearer tokens, where they are verified.
+    pub tokens: Option<TokensSnapshot>,
     /// The process as a whole.
     pub process: ProcessSnapshot,
 }

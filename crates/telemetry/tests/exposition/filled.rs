@@ -11,9 +11,9 @@ use larder_store::{BreakerState, RemoteError};
 use larder_telemetry::metrics::{DiskMetrics, Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::snapshot::{
     AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups,
-    DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, LabelledCount, LimitSnapshot, ProcessSnapshot, RedisSnapshot,
-    RevocationSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot,
-    TraceSnapshot, UpstreamState, UsageSnapshot, WarmSnapshot,
+    DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, KeyFetches, LabelledCount, LimitSnapshot, ProcessSnapshot,
+    RedisSnapshot, RevocationSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot,
+    TlsSnapshot, TokensSnapshot, TraceSnapshot, UpstreamState, UsageSnapshot, WarmSnapshot,
 };
 use larder_tower::CacheResult;
 
@@ -237,6 +237,12 @@ pub(crate) fn filled() -> Snapshot {
             keys: 44,
             alone: Some(45),
         }],
+        tokens: Some(TokensSnapshot {
+            checked: labelled([("verified", 46), ("expired", 47)]),
+            remembered: 48,
+            keys: 49,
+            fetches: Some(KeyFetches { ok: 50, failed: 51, last_success_seconds: 52 }),
+        }),
         build: BuildSnapshot { version: "0.1.0", arch: "x86_64", os: "linux" },
         config: ConfigSnapshot {
             hash: Some("0123456789abcdef".to_owned()),

@@ -8,7 +8,7 @@ use larder_semantics::{KeyRules, PathCase};
 use toml::Spanned;
 
 use super::{items, set};
-use crate::parse::mistake::Mistake;
+use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 
 /// What one table says; `None` is "not here".
@@ -19,7 +19,8 @@ pub(super) struct KeyLayer {
     path: Option<PathCase>,
     headers: Option<Vec<HeaderName>>,
     cookies: Option<Vec<String>>,
-    claims: Option<Vec<String>>,
+    claims: Option<Spanned<Vec<String>>>,
+    unverified: Option<Spanned<bool>>,
     /// A template, which only a route's path gives its places.
     pub(super) name: Option<Spanned<String>>,
     /// `None` in it: no content counts.
@@ -37,7 +38,8 @@ impl KeyLayer {
             path: key.one_of("path", &[("as-sent", PathCase::AsSent), ("lower", PathCase::Lower)]).map(toml::Spanned::into_inner),
             headers: key.list("headers", "field names in quotes, like \"x-branch\"", field).map(items),
             cookies: key.list("cookies", "cookie names in quotes, like \"locale\"", cookie).map(items),
-            claims: claims(&mut key),
+            claims: key.list("jwt", "names of claims in quotes, like \"sub\"", claim).map(|list| Spanned::new(list.span(), items(list))),
+            unverified: key.boolean_at("unsafe_unverified"),
             name: key.parse("name", "a template in quotes, like \"{namespace}:issue:{id}:{query}\"", |text| Ok(text.to_owned())),
             body: key.one_of("body", &BODIES),
             drop: key.list("drop", "JSON Pointers in quotes, like \"/metadata\"", pointer),
@@ -54,7 +56,31 @@ impl KeyLayer {
         set(&mut base.path, &self.path);
         set(&mut base.headers, &self.headers);
         set(&mut base.cookies.key, &self.cookies);
-        set(&mut base.claims, &self.claims);
+        if let Some(claims) = &self.claims {
+            base.claims.clone_from(claims.get_ref());
+            base.unverified_claims = self.takes_unverified();
+        }
+    }
+
+    fn takes_unverified(&self) -> bool {
+        self.unverified.as_ref().is_some_and(|said| *said.get_ref())
+    }
+
+    /// Claims count where tokens are verified, here or, for who says so, elsewhere.
+    pub(super) fn check_claims(&self, verifies: bool, mistakes: &Mistakes) {
+        let claims = self.claims.as_ref().filter(|claims| !claims.get_ref().is_empty());
+        if let Some(claims) = claims.filter(|_| !verifies && !self.takes_unverified()) {
+            let mistake = Mistake::new(
+                "`jwt` takes claims from tokens that nobody has verified here: a forged one gets what is stored under its claims",
+            );
+            let hint =
+                "add [auth.jwt] with the issuer's keys; or unsafe_unverified = true, where something before Larder verifies every token";
+            mistakes.error(claims.span(), mistake.hint(hint));
+        }
+        if let Some(said) = self.unverified.as_ref().filter(|_| verifies && self.takes_unverified()) {
+            let mistake = Mistake::new("`unsafe_unverified` believes every token, although [auth.jwt] verifies them");
+            mistakes.warning(said.span(), mistake.hint("leave it out"));
+        }
     }
 }
 
@@ -93,19 +119,6 @@ fn field(text: &str) -> Result<HeaderName, Mistake> {
         _ => return Ok(name),
     };
     Err(Mistake::new(format!("`{text}` cannot be part of a key")).hint(hint))
-}
-
-/// Claims count only for who says that tokens are verified elsewhere.
-fn claims(key: &mut Table<'_>) -> Option<Vec<String>> {
-    let is_said = key.boolean("unsafe_unverified") == Some(true);
-    let claims = key.list("jwt", "names of claims in quotes, like \"sub\"", claim)?;
-    if !claims.get_ref().is_empty() && !is_said {
-        let mistake =
-            Mistake::new("`jwt` takes claims from tokens that nobody has verified here: a forged one gets what is stored under its claims");
-        let hint = "where something before Larder verifies every token, add unsafe_unverified = true; scope = \"identity\" needs no trust";
-        key.mistakes().error(claims.span(), mistake.hint(hint));
-    }
-    Some(items(claims))
 }
 
 pub(crate) fn claim(text: &str) -> Result<String, Mistake> {

@@ -83,6 +83,17 @@ impl Layer {
         }
     }
 
+    /// Claims count only where tokens are verified.
+    pub(crate) fn check_claims(&self, verifies: bool, mistakes: &Mistakes) {
+        self.key.check_claims(verifies, mistakes);
+        let of_identity = self.identity.iter().flat_map(|identity| identity.get_ref()).map(|part| (part.span(), part.get_ref()));
+        let claim = of_identity.chain(self.models.shared_by()).find(|(_, part)| matches!(part, IdentityPart::Claim(_)));
+        if let Some((span, _)) = claim.filter(|_| !verifies) {
+            let mistake = Mistake::new("\"jwt:\" is about tokens that are verified, and none is");
+            mistakes.error(span, mistake.hint("add [auth.jwt] with the issuer's keys; \"header:authorization\" needs none"));
+        }
+    }
+
     /// Takes the cache keys out of `table`; the caller reads the others and finishes it.
     pub(crate) fn read(table: &mut Table<'_>) -> Self {
         let mut layer = Self {
@@ -315,13 +326,16 @@ fn namespace(text: &str) -> Result<String, Mistake> {
 fn identity_part(text: &str) -> Result<IdentityPart, Mistake> {
     let wrong = || {
         Mistake::new(format!("`{text}` is not a part of an identity"))
-            .hint("write \"header:NAME\", \"cookie:NAME\", \"query:NAME\" or \"client-cert\"")
+            .hint("write \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"jwt:CLAIM\" or \"client-cert\"")
     };
     if text == "client-cert" {
         // The listener removes what clients send under this name, and puts the certificate there that they have shown.
         return Ok(IdentityPart::Header(HeaderName::from_static("client-cert")));
     }
     let (kind, name) = text.split_once(':').ok_or_else(wrong)?;
+    if kind == "jwt" {
+        return key::claim(name).map(IdentityPart::Claim);
+    }
     // Cookie names are tokens (RFC 6265 §4.1.1), just as field names are.
     let header = HeaderName::try_from(name).map_err(|_| wrong())?;
     match kind {

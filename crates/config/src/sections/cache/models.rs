@@ -1,5 +1,6 @@
 //! Requests to language models: `share`, `when`, `answers`, `trim`, `finish`, `convert`; streams: `record`, `replay`; and `client_controls`.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -73,6 +74,16 @@ fn answers(table: &mut Table<'_>) -> Option<Spanned<u8>> {
     let span = table.get("answers")?.span();
     let answers = table.integer("answers", 1..=MAX_ANSWERS)?;
     u8::try_from(answers).ok().map(|answers| Spanned::new(span, answers))
+}
+
+impl ModelLayer {
+    /// The parts of an identity in `share`, each with its place.
+    pub(super) fn shared_by(&self) -> impl Iterator<Item = (Range<usize>, &IdentityPart)> {
+        self.share.iter().flat_map(|share| match share.get_ref() {
+            Share::By(parts) => parts.iter().map(|part| (share.span(), part)).collect(),
+            Share::Identity | Share::Everyone => Vec::new(),
+        })
+    }
 }
 
 /// A word, or a list of parts of an identity.
