@@ -33,6 +33,7 @@ mod misses;
 mod models;
 mod nginx;
 mod observe;
+mod origin_limits;
 mod paths;
 mod protocols;
 mod proxy_protocol;

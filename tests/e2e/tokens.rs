@@ -17,7 +17,7 @@ async fn personal(cache_control: &'static str) -> Result<Origin> {
 /// An issuer that hands out its keys.
 async fn issuer(keys: &[&TokenKey]) -> Result<Origin> {
     let issuer = Origin::start().await?;
-    issuer.always("GET", "/jwks", Answer::ok().body(&key_set(keys)));
+    issuer.always("GET", "/jwks", Answer::ok().body(key_set(keys)));
     Ok(issuer)
 }
 
@@ -114,11 +114,12 @@ async fn no_forged_token_gets_anothers_answer() -> Result<()> {
 
 #[tokio::test]
 async fn a_new_key_is_fetched_when_a_token_names_it_and_the_old_ones_hold_while_the_issuer_is_away() -> Result<()> {
-    let (first, second) = (TokenKey::p256("a")?, TokenKey::p256("b")?);
+    let (first, second, third) = (TokenKey::p256("a")?, TokenKey::p256("b")?, TokenKey::p256("c")?);
     let (origin, issuer) = (personal("max-age=60").await?, Origin::start().await?);
-    issuer.once("GET", "/jwks", Answer::ok().body(&key_set(&[&first])));
+    issuer.once("GET", "/jwks", Answer::ok().body(key_set(&[&first])));
     issuer.once("GET", "/jwks", Answer::new(503));
-    issuer.always("GET", "/jwks", Answer::ok().body(&key_set(&[&second])));
+    issuer.once("GET", "/jwks", Answer::ok().body(key_set(&[&first, &second])));
+    issuer.always("GET", "/jwks", Answer::ok().body(key_set(&[&second])));
     let larder = Larder::before(&origin, &at(&issuer.url(), "min_refresh = \"0s\"")).await?;
     has_keys(&larder, 1.0).await?;
     let (old, new) = (first.sign(&claims(ISSUER, "ann"))?, second.sign(&claims(ISSUER, "ann"))?);
@@ -130,6 +131,8 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_the_old_ones_hold_while_
     ask(&larder, &new).await?;
     has_keys(&larder, 2.0).await?;
     assert_eq!(ask(&larder, &new).await?.x_cache(), "HIT", "one subject, whatever key signs for it");
+    ask(&larder, &third.sign(&claims(ISSUER, "ann"))?).await?;
+    has_keys(&larder, 3.0).await?;
     let withdrawn = ask(&larder, &old).await?;
     assert!(withdrawn.cache_status().contains("detail=unverified-token"), "its key was withdrawn: {withdrawn:?}");
     Ok(())

@@ -18,6 +18,7 @@ fn upstream_states(active: &ActiveConfig) -> impl Iterator<Item = UpstreamState>
         retries: service.stats().retries_total(),
         waiting: service.pressure().waiting() as u64,
         refused: service.refused_total(),
+        held: service.held_total(),
         retries_refused: service.stats().retries_refused_total(),
         breaker: service.breaker().into(),
         servers: service.servers().into_iter().map(server).collect(),

@@ -7,6 +7,8 @@ use http::StatusCode;
 use larder_message::problem::{LIMITED, Problem, TOO_LARGE};
 use larder_tower::{BoxError, FetchError};
 
+use crate::protect::learnt::HeldBack;
+
 /// The steps to a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
@@ -78,7 +80,7 @@ pub enum UpstreamError {
         /// Seconds after which there may be one.
         retry_after: u32,
     },
-    /// A limit of the gateway lets no more requests of this client go out.
+    /// A limit of the gateway, or one that the origin has told of, lets no more requests of this client go out.
     #[error("a limit lets no more requests of this client go out")]
     Limited(#[source] FetchError),
     /// The client's own request body failed while it was sent on.
@@ -184,7 +186,10 @@ impl UpstreamError {
             }
             Self::RequestBody(_) => return Problem::refusal(StatusCode::BAD_REQUEST, "The request body did not arrive intact."),
             Self::RequestTooLarge => return TOO_LARGE,
-            Self::Limited(_) => return LIMITED,
+            Self::Limited(error) => match error.downcast_ref::<HeldBack>() {
+                Some(held) => return HELD_BACK.retry_after(held.seconds),
+                None => return LIMITED,
+            },
             Self::RequestStalled => return Problem::refusal(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
             Self::ConnectTimeout(Phase::Tls) => "The TLS handshake with the origin server took too long.",
             _ => return Self::problem_of(self.token()).unwrap_or(UNKNOWN),
@@ -208,6 +213,12 @@ impl UpstreamError {
 
 const BAD: StatusCode = StatusCode::BAD_GATEWAY;
 const LATE: StatusCode = StatusCode::GATEWAY_TIMEOUT;
+
+const HELD_BACK: Problem = Problem::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "http_request_denied",
+    "The origin server has said that it takes no more requests for now.",
+);
 
 const UNKNOWN: Problem = Problem::new(BAD, "destination_unavailable", "The origin server could not be reached.");
 

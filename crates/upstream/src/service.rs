@@ -15,6 +15,7 @@ use crate::error::UpstreamError;
 use crate::exchange::body::UpstreamBody;
 use crate::observe::{ExchangeObserver, UpstreamStats};
 use crate::options::{UpstreamOptions, UpstreamSetupError};
+use crate::protect::learnt::LimitedKey;
 use crate::request::content::WatchedBody;
 use crate::request::expect::Gate;
 use crate::request::interim::InterimSink;
@@ -100,6 +101,11 @@ impl UpstreamService {
         self.0.concurrency.refused()
     }
 
+    /// Requests that were held back since the start, because it had said that it takes no more.
+    pub fn held_total(&self) -> u64 {
+        self.0.learnt.as_ref().map_or(0, |learnt| learnt.held())
+    }
+
     /// How its servers stand, in the order of the configuration.
     pub fn servers(&self) -> Vec<ServerState> {
         self.0.servers.load().all().iter().map(|server| ServerState::of(server)).collect()
@@ -140,6 +146,7 @@ impl UpstreamService {
             observer.begins(&mut parts.headers);
         }
         let (client, interim) = context.map(|context| (context.connection, context.interim)).unzip();
+        let limited = upstream.learnt.as_ref().map(|_| LimitedKey::of(&parts.headers));
         let server = upstream.pick(&parts, client.as_ref(), &[]);
         let gate = upstream.expects_continue(&parts, client.as_ref(), &body).then(Gate::default);
         let mut body = WatchedBody::new(body, &parts.headers, gate.clone());
@@ -152,6 +159,10 @@ impl UpstreamService {
             let upstream = &*service.0;
             // A block and no future of its own: that would be moved with all it holds.
             let result = 'exchange: {
+                let learnt = upstream.learnt.as_deref().zip(limited.as_ref());
+                if let Some(Err(error)) = learnt.map(|(learnt, key)| learnt.check(key)) {
+                    break 'exchange Err(error);
+                }
                 let mut held = match upstream.admit(&server, permit).await {
                     Ok(held) => held,
                     Err(error) => break 'exchange Err(error),
@@ -176,6 +187,9 @@ impl UpstreamService {
                     _ => answer,
                 };
                 attempt.ended(&answer);
+                if let (Some((learnt, key)), Ok(response)) = (learnt, &answer) {
+                    learnt.learn(key, response.status(), response.headers(), upstream.options.clock.now());
+                }
                 answer.and_then(|response| upstream.received(response, held, interim.gate))
             };
             upstream.observe(started, &result);

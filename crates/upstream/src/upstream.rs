@@ -32,6 +32,7 @@ use crate::options::{UpstreamOptions, UpstreamSetupError};
 use crate::protect::budget::Budget;
 use crate::protect::concurrency::{ConcurrencyLimit, Permit};
 use crate::protect::health::Health;
+use crate::protect::learnt::LearntLimits;
 use crate::request::content::Progress;
 use crate::request::expect::Gate;
 use crate::request::interim::InterimSink;
@@ -45,6 +46,8 @@ pub(crate) struct Upstream {
     pub(crate) servers: ArcSwap<Servers>,
     /// That of `retry`, if it is configured.
     pub(crate) budget: Option<Budget>,
+    /// Where `learn_limits` is set.
+    pub(crate) learnt: Option<Arc<LearntLimits>>,
     /// For connections to servers that are found later.
     tls: rustls::ClientConfig,
 }
@@ -74,7 +77,9 @@ impl Upstream {
         let health = same_breaker.map(|before| Arc::clone(&before.health));
         let health = health.unwrap_or_else(|| Arc::new(Health::new(&config.name, config.breaker)));
         let budget = config.retry.as_ref().map(|retry| Budget::new(retry.budget));
-        Ok(Self { stats, concurrency, health, servers, budget, tls, options })
+        let known = before.and_then(|before| before.learnt.clone());
+        let learnt = config.learn_limits.then(|| known.unwrap_or_else(|| Arc::new(LearntLimits::new(Arc::clone(&config.name)))));
+        Ok(Self { stats, concurrency, health, servers, budget, learnt, tls, options })
     }
 
     /// Names were looked up: for each server of the section what it stands for, or `None` where that failed and what was known goes on.

@@ -176,7 +176,7 @@ error: unknown key `pasword` in [upstreams.api]
 3 | pasword = "x"
   | ^^^^^^^
   |
-  = hint: keys here: `url`, `servers`, `connect_timeout`, `first_byte_timeout`, `idle_timeout`, `max_idle`, `max_requests`, `queue`, `breaker`, `host`, `h2c`, `ca_file`, `tls`, `resolve`, `balance`, `warm_up`, `eject`, `retry`, `health`
+  = hint: keys here: `url`, `servers`, `connect_timeout`, `first_byte_timeout`, `idle_timeout`, `max_idle`, `max_requests`, `queue`, `learn_limits`, `breaker`, `host`, `h2c`, `ca_file`, `tls`, `resolve`, `balance`, `warm_up`, `eject`, `retry`, `health`
 
 error: [store.redis] needs the key `url`
  --> config.toml:4:1

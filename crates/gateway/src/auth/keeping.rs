@@ -41,6 +41,12 @@ async fn keep<F: Future<Output = Result<Vec<u8>, String>>>(
     loop {
         let began = timer_now();
         let Some(failed) = fetched(fetch().await) else { return };
+        // Keys that were wanted meanwhile are there now, or will be wanted again: one request looks at its token more than once.
+        tokio::select! {
+            biased;
+            () = wanted.notified() => {}
+            () = std::future::ready(()) => {}
+        }
         let due = async {
             match failed {
                 0 => sleep(refresh).await,

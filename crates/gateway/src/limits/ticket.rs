@@ -73,6 +73,11 @@ impl UnderLimits {
         self.ticket.clone()
     }
 
+    /// Whether a limit keeps the request from the origin.
+    pub(crate) fn is_held(&self) -> bool {
+        self.ticket.as_ref().is_some_and(MissTicket::is_held)
+    }
+
     /// The client has been told how it stands.
     pub(crate) fn forget_standing(&mut self) {
         (self.note, self.ticket) = (None, None);
@@ -148,6 +153,10 @@ impl MissTicket {
                 Err(over)
             }
         }
+    }
+
+    fn is_held(&self) -> bool {
+        matches!(&*self.0.state.lock().unwrap_or_else(PoisonError::into_inner), State::Held(_))
     }
 
     fn standing(&self) -> (Option<Note>, bool) {

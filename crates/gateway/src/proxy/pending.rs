@@ -90,7 +90,8 @@ impl PendingAnswer {
             response.headers_mut().extend(parts.headers);
             *response.body_mut() = body;
         }
-        if outcome.reason == Reason::RateLimited {
+        // Otherwise the origin has told of a limit of its own.
+        if outcome.reason == Reason::RateLimited && self.limited.is_held() {
             self.count_limited(active, LimitOutcome::Stale);
         }
         if outcome.reason == Reason::Cookie

@@ -37,6 +37,8 @@ pub struct UpstreamState {
     pub waiting: u64,
     /// Requests that were refused because the upstream had as many as it may have, since the start.
     pub refused: u64,
+    /// Requests that were held back because the upstream had said that it takes no more, since the start.
+    pub held: u64,
     /// Whether it is asked.
     pub breaker: Breaker,
     /// Its servers, in the order of the configuration.

@@ -152,6 +152,7 @@ fn upstream(position: usize, first: u64, breaker: Breaker) -> UpstreamState {
         waiting: first + 4,
         refused: first + 5,
         retries_refused: first + 6,
+        held: first + 7,
         breaker,
         servers: vec![server(position, first + 100), server(position + 1, first + 200)],
     }

@@ -4,3 +4,5 @@ pub(crate) mod budget;
 pub(crate) mod concurrency;
 pub(crate) mod failure_log;
 pub(crate) mod health;
+pub(crate) mod learnt;
+mod told;

@@ -39,6 +39,8 @@ pub struct Upstream {
     pub max_idle: usize,
     /// How many exchanges it has at a time, and how many wait.
     pub limit: Limit,
+    /// Whether requests are held back when its answers say that it takes no more for a while.
+    pub learn_limits: bool,
     /// When it is left alone; `None` for never.
     pub breaker: Option<BreakerLimit>,
     /// Which `Host` it sees. With [`HostPolicy::Upstream`], HTTP/2 is offered to `https` origins; with [`HostPolicy::Preserve`] it is not,
@@ -96,6 +98,7 @@ impl Upstream {
             idle_timeout: Duration::from_secs(4),
             max_idle: 128,
             limit: Limit::default(),
+            learn_limits: false,
             breaker: Some(BreakerLimit::default()),
             host: HostPolicy::default(),
             h2c: false,

@@ -40,6 +40,7 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Vec<Serv
     let idle_timeout = table.duration("idle_timeout").map(Spanned::into_inner);
     let max_idle = table.integer("max_idle", 0..=65_535).and_then(|count| usize::try_from(count).ok());
     let limit = limit(&mut table);
+    let learn_limits = table.boolean("learn_limits");
     let breaker = breaker(&mut table);
     let host = table.one_of("host", &[("preserve", HostPolicy::Preserve), ("upstream", HostPolicy::Upstream)]).map(Spanned::into_inner);
     let is_https = servers.as_ref().map(|(servers, _)| servers.iter().any(|server| server.url.is_https()));
@@ -62,6 +63,7 @@ fn one(name: &Spanned<&str>, mut table: Table<'_>) -> Option<(Upstream, Vec<Serv
         idle_timeout: idle_timeout.unwrap_or(base.idle_timeout),
         max_idle: max_idle.unwrap_or(base.max_idle),
         limit,
+        learn_limits: learn_limits.unwrap_or(base.learn_limits),
         breaker,
         host: host.unwrap_or(base.host),
         h2c: h2c.unwrap_or(base.h2c),

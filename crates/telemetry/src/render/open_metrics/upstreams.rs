@@ -30,11 +30,12 @@ const GAUGES: [(&str, &str, Figure); 4] = [
     }),
 ];
 
-const COUNTERS: [(&str, &str, Figure); 4] = [
+const COUNTERS: [(&str, &str, Figure); 5] = [
     ("origin_connects", "Connections made to an upstream.", |state| state.connects),
     ("origin_retries", "Requests sent again, because a reused connection had died or as `retry` says.", |state| state.retries),
     ("origin_retries_refused", "Requests not sent again because the budget of `retry` was used up.", |state| state.retries_refused),
     ("origin_refused", "Requests that got no place at an upstream, because it had as many as it may have.", |state| state.refused),
+    ("origin_held", "Requests that were held back, because an upstream had said that it takes no more for now.", |state| state.held),
 ];
 
 /// The upstreams of the running configuration, in its order.
