@@ -95,7 +95,7 @@ pub(crate) enum SetupError {
 impl ActiveConfig {
     /// From a checked configuration. What `before` has that did not change stays: connections to upstreams, and all counts.
     pub(crate) fn new(mut config: Config, process: &Process<'_>, before: Option<&ActiveConfig>) -> Result<Self, SetupError> {
-        let auth = Auth::follow(&config, process.clock, before.and_then(|active| active.auth.as_ref()))?;
+        let auth = Auth::follow(&config, process.clock, before.and_then(|active| active.auth.as_ref()), process.stand_in.is_none())?;
         for route in config.routes.iter_mut().chain(&mut config.fallback) {
             route.settings.key.tokens = auth.as_ref().map(|auth| auth.verifier());
         }

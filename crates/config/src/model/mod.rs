@@ -4,10 +4,9 @@
 //! read from tables is not known here.
 
 mod acme;
-mod auth;
+mod clients;
 mod config;
 mod key_name;
-mod limits;
 pub(crate) mod listen;
 mod listener;
 mod operating;
@@ -24,10 +23,9 @@ mod upstreams;
 mod warm;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
-pub use auth::{JwksUrl, JwtAuth, JwtKeys};
+pub use clients::{JwksUrl, JwtAuth, JwtKeys, LimitCount, LimitKey, LimitOver, RateLimit};
 pub use config::{Config, MemoryStore};
 pub use key_name::{KeyNameTemplate, NAME_TAG, NamePart};
-pub use limits::{LimitCount, LimitKey, LimitOver, RateLimit};
 pub use listen::{Listen, ListenKind, Origin};
 pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
 pub use operating::{AccessLog, AlertKind, Alerts, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, TraceLink, Traces, Webhook};

@@ -2,10 +2,9 @@
 
 mod acme;
 mod alike;
-mod auth;
 mod cache;
+mod clients;
 mod file;
-mod limits;
 mod listener;
 pub(crate) mod listeners;
 mod matching;
@@ -33,6 +32,7 @@ use crate::model::{Config, FarTier};
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::written::Written;
+use clients::{auth, limits};
 use operating::{alerts, log, telemetry};
 use purging::{purge, tags, writes};
 use routes::Routing;

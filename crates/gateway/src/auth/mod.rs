@@ -44,11 +44,17 @@ struct Fetches {
 }
 
 impl Auth {
-    /// What verifies the tokens of a configuration; `None` where nothing does. Keys that `before` had from the same place hold until they are fetched.
+    /// What verifies the tokens of a configuration; `None` where nothing does. Keys that `before` had from the same place hold until they are fetched, if
+    /// anything `is_fetched` at all: without a network there are those of files.
     ///
     /// # Errors
     /// If the keys in a file cannot be used.
-    pub(crate) fn follow(config: &Config, clock: &Clock, before: Option<&Arc<Self>>) -> Result<Option<Arc<Self>>, KeySetError> {
+    pub(crate) fn follow(
+        config: &Config,
+        clock: &Clock,
+        before: Option<&Arc<Self>>,
+        is_fetched: bool,
+    ) -> Result<Option<Arc<Self>>, KeySetError> {
         let Some(settings) = config.jwt.clone() else { return Ok(None) };
         let names = config.verified_claims();
         if let Some(before) = before.filter(|before| before.settings == settings && before.names == names) {
@@ -69,7 +75,9 @@ impl Auth {
             let _ = verifier.set_keys(&document);
         }
         let auth = Arc::new(Self { settings, names, verifier, wanted, fetches, clock: clock.clone() });
-        if let JwtKeys::Url(url) = &auth.settings.keys {
+        if let JwtKeys::Url(url) = &auth.settings.keys
+            && is_fetched
+        {
             tokio::spawn(keeping::keep_at(Arc::downgrade(&auth), Arc::clone(&auth.wanted), url.clone()));
         }
         Ok(Some(auth))

@@ -1,10 +1,12 @@
 //! `key` in `[cache]`, a class or a route: what is part of a cache key besides namespace, version and query.
 
+use std::ops::Range;
+
 use http::HeaderName;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, HOST, PROXY_AUTHORIZATION, VIA};
 use larder_semantics::content::{ContentKind, Pointer};
 use larder_semantics::fields::is_hop_by_hop;
-use larder_semantics::{KeyRules, PathCase};
+use larder_semantics::{IdentityPart, KeyRules, PathCase};
 use toml::Spanned;
 
 use super::{items, set};
@@ -66,8 +68,18 @@ impl KeyLayer {
         self.unverified.as_ref().is_some_and(|said| *said.get_ref())
     }
 
-    /// Claims count where tokens are verified, here or, for who says so, elsewhere.
-    pub(super) fn check_claims(&self, verifies: bool, mistakes: &Mistakes) {
+    /// Claims of the key, and of an `identity` beside it, count where tokens are verified: here, or for who says so elsewhere.
+    pub(super) fn check_claims<'p>(
+        &self,
+        mut identity: impl Iterator<Item = (Range<usize>, &'p IdentityPart)>,
+        verifies: bool,
+        mistakes: &Mistakes,
+    ) {
+        let claim = identity.find(|(_, part)| matches!(part, IdentityPart::Claim(_)));
+        if let Some((span, _)) = claim.filter(|_| !verifies) {
+            let mistake = Mistake::new("\"jwt:\" is about tokens that are verified, and none is");
+            mistakes.error(span, mistake.hint("add [auth.jwt] with the issuer's keys; \"header:authorization\" needs none"));
+        }
         let claims = self.claims.as_ref().filter(|claims| !claims.get_ref().is_empty());
         if let Some(claims) = claims.filter(|_| !verifies && !self.takes_unverified()) {
             let mistake = Mistake::new(

@@ -85,13 +85,8 @@ impl Layer {
 
     /// Claims count only where tokens are verified.
     pub(crate) fn check_claims(&self, verifies: bool, mistakes: &Mistakes) {
-        self.key.check_claims(verifies, mistakes);
-        let of_identity = self.identity.iter().flat_map(|identity| identity.get_ref()).map(|part| (part.span(), part.get_ref()));
-        let claim = of_identity.chain(self.models.shared_by()).find(|(_, part)| matches!(part, IdentityPart::Claim(_)));
-        if let Some((span, _)) = claim.filter(|_| !verifies) {
-            let mistake = Mistake::new("\"jwt:\" is about tokens that are verified, and none is");
-            mistakes.error(span, mistake.hint("add [auth.jwt] with the issuer's keys; \"header:authorization\" needs none"));
-        }
+        let identity = self.identity.iter().flat_map(|identity| identity.get_ref()).map(|part| (part.span(), part.get_ref()));
+        self.key.check_claims(identity.chain(self.models.shared_by()), verifies, mistakes);
     }
 
     /// Takes the cache keys out of `table`; the caller reads the others and finishes it.

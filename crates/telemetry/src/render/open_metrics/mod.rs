@@ -12,7 +12,6 @@ mod process;
 mod redis;
 mod routes;
 mod tls;
-mod tokens;
 mod upstreams;
 mod warm;
 
@@ -55,7 +54,7 @@ impl Collector for Exposition {
         alerts::encode(&snapshot.alerts, &mut families)?;
         warm::encode(&snapshot.warm, &mut families)?;
         limits::encode(&snapshot.limits, &mut families)?;
-        snapshot.tokens.as_ref().map_or(Ok(()), |tokens| tokens::encode(tokens, &mut families))?;
+        snapshot.tokens.as_ref().map_or(Ok(()), |tokens| limits::encode_tokens(tokens, &mut families))?;
         snapshot.tls.as_ref().map_or(Ok(()), |tls| tls::encode(tls, &mut families))?;
         snapshot.disk.as_ref().map_or(Ok(()), |disk| disk::encode(disk, &mut families))?;
         snapshot.redis.as_ref().map_or(Ok(()), |redis| redis::encode(redis, &mut families))
