@@ -13,10 +13,10 @@ async fn ask(larder: &Larder) -> Result<Value> {
 }
 
 /// A subscription, spoken by hand.
-struct Channel(TcpStream);
+pub(crate) struct Channel(TcpStream);
 
 impl Channel {
-    async fn subscribe(redis: &Redis, channel: &str) -> Result<Self> {
+    pub(crate) async fn subscribe(redis: &Redis, channel: &str) -> Result<Self> {
         let mut stream = TcpStream::connect(redis.address()).await?;
         stream.write_all(format!("SUBSCRIBE {channel}\r\n").as_bytes()).await?;
         let mut subscribed = Self(stream);
@@ -25,7 +25,7 @@ impl Channel {
     }
 
     /// The next message, as JSON.
-    async fn message(mut self) -> Result<Value> {
+    pub(crate) async fn message(mut self) -> Result<Value> {
         let text = self.read_until("}\r\n").await?;
         let json = text.find('{').map(|start| text[start..].trim_end()).unwrap_or_default();
         Ok(serde_json::from_str(json)?)
@@ -50,7 +50,7 @@ impl Channel {
 }
 
 /// The bodies that a receiver got, with their signatures.
-fn received(receiver: &Origin) -> Vec<(Value, String)> {
+pub(crate) fn received(receiver: &Origin) -> Vec<(Value, String)> {
     let requests = receiver.received();
     let own = |request: &larder_testkit::origin::Received| {
         let body = serde_json::from_slice(&request.body).unwrap_or_default();

@@ -6,7 +6,7 @@ use larder_testkit::{Answer, Larder, Origin, Response, Result, larder};
 use sfv::{BareItem, List, ListEntry, Parser};
 
 /// The members of a field, each with its name and its parameters.
-fn members(field: &str) -> Vec<(String, Vec<(String, i64)>)> {
+pub(crate) fn members(field: &str) -> Vec<(String, Vec<(String, i64)>)> {
     let list: List = Parser::new(field).parse().unwrap_or_else(|error| panic!("{field}: {error}"));
     let member = |entry: ListEntry| {
         let ListEntry::Item(item) = entry else { panic!("an inner list in {field}") };
@@ -21,7 +21,7 @@ fn members(field: &str) -> Vec<(String, Vec<(String, i64)>)> {
 }
 
 /// The limit that a response tells of, and what is left.
-fn left(response: &Response) -> Option<(String, i64)> {
+pub(crate) fn left(response: &Response) -> Option<(String, i64)> {
     let (name, numbers) = members(response.header("ratelimit")?).remove(0);
     let (key, left) = &numbers[0];
     assert_eq!(key, "r", "{response:?}");
@@ -32,11 +32,11 @@ fn limit(name: &str, rest: &str) -> String {
     format!("[[limits]]\nname = \"{name}\"\nper = \"1h\"\n{rest}\n")
 }
 
-async fn outcome(larder: &Larder, limit: &str, outcome: &str) -> Result<f64> {
+pub(crate) async fn outcome(larder: &Larder, limit: &str, outcome: &str) -> Result<f64> {
     larder.metric("larder_limit_requests_total", &[&format!("limit=\"{limit}\""), &format!("outcome=\"{outcome}\"")]).await
 }
 
-fn assert_refused(response: &Response) {
+pub(crate) fn assert_refused(response: &Response) {
     assert_eq!(response.status, 429, "{response:?}");
     assert_eq!(response.header("content-type"), Some("application/problem+json"));
     assert_eq!(response.header("proxy-status"), Some("larder; error=http_request_denied"));

@@ -15,7 +15,7 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 55] = [
+pub(crate) const TABLES: [(&str, &str); 58] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
@@ -31,6 +31,9 @@ pub(crate) const TABLES: [(&str, &str); 55] = [
     ("tags", "[tags]\nKEY"),
     ("prices.*", "[prices.x]\nKEY"),
     ("limits[]", "[[limits]]\nKEY"),
+    ("quotas[]", "[[quotas]]\nKEY"),
+    ("quotas[].limits[]", "[[quotas]]\nlimits = [{ KEY }]"),
+    ("quotas[].price", "[[quotas]]\nprice = { KEY }"),
     ("on_write[]", "[[on_write]]\nKEY"),
     ("on_event[]", "[[on_event]]\nKEY"),
     ("log", "[log]\nKEY"),
@@ -73,6 +76,9 @@ pub(crate) const TABLES: [(&str, &str); 55] = [
     ("tests[].steps[].expect", "[[tests]]\nsteps = [{ expect = { KEY } }]"),
 ];
 
+/// Further files for a place, in which a key takes values of other shapes.
+const VARIANTS: [(&str, &str); 1] = [("limits[]", "[[limits]]\ncount = \"bytes\"\nKEY")];
+
 /// Values of each shape, and how JSON Schema calls it. Some keys are turned off with `false`, and cannot be `true`.
 const SHAPES: [(&str, &[&str]); 6] = [
     ("string", &["\"1\""]),
@@ -95,7 +101,7 @@ pub fn schema() -> Value {
     for (place, file) in TABLES {
         let table = table_at(&mut root, place);
         for key in known_keys(file) {
-            let mut property = property(file, &key);
+            let mut property = property(place, file, &key);
             if let Some(text) = description(place, &key) {
                 property["description"] = text.into();
             }
@@ -170,9 +176,11 @@ fn object_in<'s>(property: &'s mut Value, kind: &str) -> &'s mut Value {
 }
 
 /// What a key may be.
-fn property(file: &str, key: &str) -> Value {
-    let accepted: Vec<&str> =
-        SHAPES.iter().filter(|(_, values)| values.iter().any(|value| takes(file, key, value))).map(|(name, _)| *name).collect();
+fn property(place: &str, file: &str, key: &str) -> Value {
+    let variants = VARIANTS.iter().filter(|(own, file)| *own == place && !file.contains(&format!("{key} = "))).map(|(_, file)| *file);
+    let files: Vec<&str> = std::iter::once(file).chain(variants).collect();
+    let accepts = |values: &&[&str]| values.iter().any(|value| files.iter().any(|file| takes(file, key, value)));
+    let accepted: Vec<&str> = SHAPES.iter().filter(|(_, values)| accepts(values)).map(|(name, _)| *name).collect();
     let of = |name: &str| match name {
         "string" => match words(file, key) {
             words if words.is_empty() => json!({ "type": "string" }),
@@ -314,6 +322,8 @@ mod tests {
         let schema = schema();
         check(&schema, "[server]\nlisten = [\"127.0.0.1:1\"]\n[cache]\nscope = \"identity\"\n[cache.query]\nsort = true\n[[routes]]\npath = \"/a\"\nquery = { sort = false }\n")
             .expect("all of it is right");
+        check(&schema, "[[limits]]\nmax = \"1GiB\"\n[[quotas]]\nlimits = [{ count = \"cost\", max = 25.0, per = \"month\" }]")
+            .expect("units differ");
         check(&schema, "[cache]\nbypass = false\n[upstreams.api]\nurl = \"http://a\"\nbreaker = false\n[log]\naccess = \"json\"")
             .expect("some are turned off");
         for wrong in [

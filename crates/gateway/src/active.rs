@@ -114,8 +114,9 @@ impl ActiveConfig {
         let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
         let all = || config.routes.iter().chain(&config.fallback);
         let prices = Arc::new(config.prices.clone());
-        let usages: Vec<Option<RouteUsage>> = all().map(|route| RouteUsage::of(route, &prices, &metrics)).collect();
         let limits = Limits::new(&config, process.redis.map(Redis::store), process.clock, before.map(|active| &active.limits))?;
+        let usage = |(index, route)| RouteUsage::of(route, limits.of_route(index).map(|limits| &**limits), &prices, &metrics);
+        let usages: Vec<Option<RouteUsage>> = all().enumerate().map(usage).collect();
         let way = |(index, (route, usage)): (usize, (&Route, &Option<RouteUsage>))| {
             let servers = &config.upstreams[route.upstream].servers;
             let way = RouteUpstream::new(upstreams[route.upstream].clone(), route, servers, &metrics, usage.clone());

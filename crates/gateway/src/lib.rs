@@ -36,6 +36,7 @@ mod reloads;
 mod replicas;
 mod routing;
 mod scrape;
+mod state_files;
 mod stats;
 mod upstreams;
 mod warm;

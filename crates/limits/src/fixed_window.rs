@@ -4,7 +4,7 @@ use crate::rate::{Rate, Standing, Usage, saturated};
 
 pub(crate) fn pass_time(rate: &Rate, usage: &mut Usage, now: u64) {
     if usage.level == 0 || now - usage.at >= rate.per {
-        *usage = Usage { at: now, level: 0, previous: 0 };
+        *usage = Usage { at: now, ..Usage::default() };
     }
 }
 

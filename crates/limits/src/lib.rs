@@ -6,6 +6,7 @@
 //! Everything here computes: no clock is read and nothing is waited for. Times are microseconds since any fixed moment.
 
 mod bucket;
+mod calendar;
 mod fixed_window;
 mod keyed;
 mod rate;
@@ -14,4 +15,4 @@ mod table;
 
 pub use keyed::{Keyed, Shared};
 pub use rate::{Algorithm, Rate, Standing, Usage};
-pub use table::{Client, Table};
+pub use table::{Client, KnownClient, Table};

@@ -1,6 +1,6 @@
 //! A rate, and what a client has used of it.
 
-use crate::{bucket, fixed_window, sliding_window};
+use crate::{bucket, calendar, fixed_window, sliding_window};
 
 /// How usage is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +12,12 @@ pub enum Algorithm {
     /// `max` in the last `per`, where the uses of the window before count by the share of it that is still within `per` (as nginx's and
     /// Cloudflare's counters do: uses are taken to be spread evenly over a window).
     SlidingWindow,
+    /// `max` in a window that begins at this time, in microseconds, and has the length `per`: a day, a month. All clients have the same one, and
+    /// the caller says when the next begins.
+    Calendar {
+        /// When the running window began.
+        begins: u64,
+    },
 }
 
 /// `max` units in the time `per`.
@@ -36,6 +42,8 @@ pub struct Usage {
     pub(crate) level: u128,
     /// Units in the window before, for a sliding window.
     pub(crate) previous: u64,
+    /// Whether [`Rate::reaches`] has said so in this window.
+    pub(crate) is_told: bool,
 }
 
 /// How a client stands.
@@ -56,7 +64,7 @@ impl Rate {
     pub fn capacity(&self) -> u64 {
         match self.algorithm {
             Algorithm::TokenBucket => self.burst,
-            Algorithm::FixedWindow | Algorithm::SlidingWindow => self.max,
+            Algorithm::FixedWindow | Algorithm::SlidingWindow | Algorithm::Calendar { .. } => self.max,
         }
     }
 
@@ -89,7 +97,9 @@ impl Rate {
         let Standing { allowed, retry_after, .. } = self.look(usage, now, units);
         match self.algorithm {
             Algorithm::TokenBucket => bucket::add(self, usage, units),
-            Algorithm::FixedWindow | Algorithm::SlidingWindow => usage.level = usage.level.saturating_add(u128::from(units)),
+            Algorithm::FixedWindow | Algorithm::SlidingWindow | Algorithm::Calendar { .. } => {
+                usage.level = usage.level.saturating_add(u128::from(units));
+            }
         }
         Standing { allowed, retry_after, ..self.standing(usage, now, 0) }
     }
@@ -98,7 +108,9 @@ impl Rate {
     pub fn give_back(&self, usage: &mut Usage, units: u64) {
         match self.algorithm {
             Algorithm::TokenBucket => bucket::remove(self, usage, units),
-            Algorithm::FixedWindow | Algorithm::SlidingWindow => usage.level = usage.level.saturating_sub(u128::from(units)),
+            Algorithm::FixedWindow | Algorithm::SlidingWindow | Algorithm::Calendar { .. } => {
+                usage.level = usage.level.saturating_sub(u128::from(units));
+            }
         }
     }
 
@@ -107,9 +119,29 @@ impl Rate {
         self.pass_time(usage, now);
         match self.algorithm {
             Algorithm::TokenBucket => bucket::used(self, usage),
-            Algorithm::FixedWindow => saturated(usage.level),
+            Algorithm::FixedWindow | Algorithm::Calendar { .. } => saturated(usage.level),
             Algorithm::SlidingWindow => sliding_window::used(self, usage, now),
         }
+    }
+
+    /// Takes over what others say that a client has used, and in how many microseconds all is there again.
+    pub fn learn(&self, usage: &mut Usage, now: u64, used: u64, reset: u64) {
+        self.pass_time(usage, now);
+        usage.level = u128::from(used);
+        match self.algorithm {
+            // The time until all is there says more than whole tokens do.
+            Algorithm::TokenBucket => usage.level = u128::from(reset).saturating_mul(u128::from(self.max)),
+            Algorithm::FixedWindow => usage.at = now.saturating_sub(self.per.saturating_sub(reset)),
+            Algorithm::SlidingWindow => (usage.at, usage.previous) = (now, 0),
+            Algorithm::Calendar { .. } => {}
+        }
+    }
+
+    /// Whether a client has used so many units, said once in each window of the calendar.
+    pub fn reaches(&self, usage: &mut Usage, now: u64, units: u64) -> bool {
+        let is_first = !usage.is_told && self.used(usage, now) >= units;
+        usage.is_told |= is_first;
+        is_first
     }
 
     /// Whether a client stands as one that has used nothing, so that it need not be remembered.
@@ -125,6 +157,7 @@ impl Rate {
             Algorithm::TokenBucket => bucket::pass_time(self, usage, now),
             Algorithm::FixedWindow => fixed_window::pass_time(self, usage, now),
             Algorithm::SlidingWindow => sliding_window::pass_time(self, usage, now),
+            Algorithm::Calendar { begins } => calendar::pass_time(usage, begins, now),
         }
     }
 
@@ -133,6 +166,7 @@ impl Rate {
             Algorithm::TokenBucket => bucket::standing(self, usage, units),
             Algorithm::FixedWindow => fixed_window::standing(self, usage, now, units),
             Algorithm::SlidingWindow => sliding_window::standing(self, usage, now, units),
+            Algorithm::Calendar { begins } => calendar::standing(self, usage, begins, now, units),
         }
     }
 }

@@ -7,8 +7,8 @@ pub(crate) fn pass_time(rate: &Rate, usage: &mut Usage, now: u64) {
     let windows = (now - usage.at) / rate.per;
     match windows {
         0 => {}
-        1 => *usage = Usage { at: usage.at + rate.per, level: 0, previous: saturated(usage.level) },
-        _ => *usage = Usage { at: now, level: 0, previous: 0 },
+        1 => *usage = Usage { at: usage.at + rate.per, previous: saturated(usage.level), ..Usage::default() },
+        _ => *usage = Usage { at: now, ..Usage::default() },
     }
     if usage.level == 0 && usage.previous == 0 {
         usage.at = now;

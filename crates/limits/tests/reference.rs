@@ -80,6 +80,19 @@ fn sliding_window(rate: &Rate, history: &History, now: u64, units: u64) -> bool 
     u128::from(before) * left + u128::from(within + units) * per <= u128::from(rate.max) * per
 }
 
+/// The window of the calendar at a time: such as months, they are not all of the same length.
+fn calendar_window(now: u64) -> (u64, u64) {
+    const LENGTHS: [u64; 3] = [31, 28, 30];
+    let (mut begins, mut month) = (0, 0);
+    loop {
+        let per = LENGTHS[month % LENGTHS.len()];
+        if now < begins + per {
+            return (begins, per);
+        }
+        (begins, month) = (begins + per, month + 1);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -96,6 +109,28 @@ proptest! {
     #[test]
     fn a_sliding_window_admits_what_a_count_of_all_uses_admits(rate in rate(Algorithm::SlidingWindow), schedule in schedule()) {
         agree(rate, &schedule, sliding_window)?;
+    }
+
+    #[test]
+    fn a_calendar_admits_what_a_count_of_all_uses_in_the_same_month_admits(
+        max in 1..12_u64,
+        schedule in proptest::collection::vec((0..40_u64, 1..4_u64), 1..80),
+    ) {
+        let table = larder_limits::Table::new(Rate { algorithm: Algorithm::Calendar { begins: 0 }, max, per: 0, burst: max }, 10);
+        let (mut history, mut now) = (History::new(), 0);
+        for (wait, units) in schedule {
+            now += wait;
+            let (begins, per) = calendar_window(now);
+            table.turn(begins, per);
+            let used: u64 = history.iter().filter(|(at, _)| *at >= begins).map(|(_, units)| units).sum();
+            let standing = table.take("a", now, units);
+            prop_assert_eq!(standing.allowed, used + units <= max, "{} of {:?} at {}", units, history, now);
+            if standing.allowed {
+                history.push((now, units));
+            } else {
+                prop_assert_eq!(standing.retry_after, if units > max { u64::MAX } else { begins + per - now });
+            }
+        }
     }
 
     /// However a clock jumps, a client that waits as long as it was told gets what it was refused, and nobody gets more than there is at one moment.

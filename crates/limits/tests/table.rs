@@ -76,3 +76,70 @@ fn threads_together_take_no_more_than_there_is() {
     });
     assert_eq!(had, 5_000);
 }
+
+#[test]
+fn a_day_begins_for_all_clients_at_once_and_is_not_had_twice() {
+    let rate = Rate { algorithm: Algorithm::Calendar { begins: 0 }, max: 3, per: 0, burst: 3 };
+    let table = Table::new(rate, 100);
+    table.turn(1_000, 100);
+    for client in ["a", "b"] {
+        let had = (0..5).filter(|_| table.take(client, 1_099, 1).allowed).count();
+        assert_eq!(had, 3);
+    }
+    let refused = table.look("a", 1_099, 1);
+    assert_eq!((refused.remaining, refused.reset, refused.retry_after), (0, 1, 1), "the day ends a microsecond later");
+    table.turn(1_100, 200);
+    assert_eq!((table.look("a", 1_100, 1).remaining, table.used("b", 1_100)), (3, Some(0)));
+    assert!(table.take("a", 1_110, 2).allowed);
+    // The clock is set back into the day before, and comes again.
+    table.turn(1_000, 100);
+    assert_eq!(table.look("a", 1_050, 1).remaining, 1, "what was used stays used");
+    table.turn(1_100, 200);
+    assert_eq!(table.take("a", 1_120, 1).remaining, 0);
+}
+
+#[test]
+fn a_share_is_reached_once_in_a_window() {
+    let table = Table::new(Rate { algorithm: Algorithm::Calendar { begins: 0 }, max: 10, per: 0, burst: 10 }, 100);
+    table.turn(1_000, 100);
+    let mut reached = Vec::new();
+    for turn in 0..10 {
+        table.charge("a", 1_000 + turn, 1);
+        reached.extend(table.reaches("a", 1_000 + turn, 8).then_some(turn));
+    }
+    table.turn(1_100, 100);
+    table.charge("a", 1_101, 9);
+    assert_eq!((reached, table.reaches("a", 1_101, 8), table.reaches("nobody", 1_101, 8)), (vec![7], true, false));
+}
+
+#[test]
+fn what_others_know_replaces_what_is_known_here() {
+    for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::Calendar { begins: 0 }] {
+        let table = Table::new(Rate { algorithm, max: 10, per: 1_000_000, burst: 10 }, 100);
+        table.turn(0, 1_000_000);
+        table.charge("a", 600_000, 9);
+        table.learn("a", 600_000, 4, 400_000);
+        let standing = table.look("a", 600_000, 1);
+        assert_eq!((standing.remaining, table.used("a", 600_000)), (6, Some(4)), "{algorithm:?}");
+        if algorithm != Algorithm::SlidingWindow {
+            assert_eq!(standing.reset, 400_000, "{algorithm:?}");
+        }
+    }
+}
+
+#[test]
+fn another_process_goes_on_with_what_clients_have_used() {
+    let rate = Rate { algorithm: Algorithm::Calendar { begins: 0 }, max: 10, per: 0, burst: 10 };
+    let [before, after] = [(); 2].map(|()| {
+        let table = Table::new(rate, 100);
+        table.turn(1_000, 100);
+        table
+    });
+    before.charge("a", 1_010, 12);
+    assert!(before.reaches("a", 1_010, 8));
+    before.charge("b", 1_010, 3);
+    before.known(1_020).iter().for_each(|client| after.restore(client, 1_030));
+    assert_eq!((after.used("a", 1_030), after.used("b", 1_030), after.reaches("a", 1_030, 8)), (Some(12), Some(3), false));
+    after.turn(1_100, 100);
+    assert!(after.known(1_100).is_empty(), "the window is over");
+}

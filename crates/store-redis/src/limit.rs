@@ -11,7 +11,7 @@ use crate::store::RedisStore;
 use crate::value::LimitKey;
 
 /// The words that the script has for algorithms, as they stand in keys.
-const ALGORITHMS: [&str; 3] = ["b", "f", "s"];
+const ALGORITHMS: [&str; 4] = ["b", "f", "s", "c"];
 
 /// A question for the units of one client under one limit.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,8 @@ pub struct LimitAsk<'a> {
     pub owed: u64,
     /// Microseconds that the units may be waited for.
     pub max_wait: u64,
+    /// Units of which [`LimitGrant::is_reached`] tells; 0: none.
+    pub told_at: u64,
 }
 
 /// The answer.
@@ -43,6 +45,10 @@ pub struct LimitGrant {
     pub reset: u64,
     /// Microseconds until the units that were wanted are there; 0: they are.
     pub retry_after: u64,
+    /// Units that were used, beyond what there is as well.
+    pub used: u64,
+    /// Whether `told_at` is reached, which one replica is told once in each window of the calendar.
+    pub is_reached: bool,
 }
 
 impl RedisStore {
@@ -78,23 +84,26 @@ impl RedisStore {
         let link = self.link();
         let mut call = LIMIT.call();
         for ask in asks {
-            let word = match ask.rate.algorithm {
-                Algorithm::TokenBucket => ALGORITHMS[0],
-                Algorithm::FixedWindow => ALGORITHMS[1],
-                Algorithm::SlidingWindow => ALGORITHMS[2],
+            let (word, begins) = match ask.rate.algorithm {
+                Algorithm::TokenBucket => (ALGORITHMS[0], 0),
+                Algorithm::FixedWindow => (ALGORITHMS[1], 0),
+                Algorithm::SlidingWindow => (ALGORITHMS[2], 0),
+                Algorithm::Calendar { begins } => (ALGORITHMS[3], begins),
             };
             let key = LimitKey::new(&link.options().prefix, ask.limit, ask.client);
             call = call.key(key.of_algorithm(word)).arg(word).arg(ask.rate.max).arg(ask.rate.per).arg(ask.rate.burst);
-            call = call.arg(ask.least).arg(ask.most).arg(ask.owed).arg(ask.max_wait);
+            call = call.arg(ask.least).arg(ask.most).arg(ask.owed).arg(ask.max_wait).arg(begins).arg(ask.told_at);
         }
         let call = &call;
         let work = |mut connection| async move { call.invoke::<Vec<u64>>(&mut connection).await };
         let numbers = link.run(Operation::Limit, Lane::Small, work).await?;
-        let grants = numbers.chunks_exact(4).map(|answer| LimitGrant {
+        let grants = numbers.chunks_exact(6).map(|answer| LimitGrant {
             granted: answer[0],
             remaining: answer[1],
             reset: answer[2],
             retry_after: answer[3],
+            used: answer[4],
+            is_reached: answer[5] > 0,
         });
         let grants: Vec<_> = grants.collect();
         if grants.len() == asks.len() { Ok(grants) } else { Err(RemoteError::Refused) }

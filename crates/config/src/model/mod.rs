@@ -23,7 +23,7 @@ mod upstreams;
 mod warm;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
-pub use clients::{JwksUrl, JwtAuth, JwtKeys, LimitCount, LimitKey, LimitOver, RateLimit};
+pub use clients::{Amount, JwksUrl, JwtAuth, JwtKeys, LimitCount, LimitKey, LimitOver, Period, PeriodWindow, QuotaPart, RateLimit};
 pub use config::{Config, MemoryStore};
 pub use key_name::{KeyNameTemplate, NAME_TAG, NamePart};
 pub use listen::{Listen, ListenKind, Origin};

@@ -16,6 +16,11 @@ pub struct Price {
 }
 
 impl Prices {
+    /// Whether no model has a price.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The price of a model: that of its name, otherwise that of the longest pattern that suits it.
     pub fn of(&self, model: &str) -> Option<&Price> {
         let suiting = self.0.iter().filter(|(pattern, _)| matches_pattern(pattern, model.as_bytes()));

@@ -160,6 +160,11 @@ impl<'a> Table<'a> {
 
     /// A price: a number that is not negative.
     pub(crate) fn price(&mut self, key: &'static str) -> Option<f64> {
+        self.number(key, "of a million tokens: 2.5")
+    }
+
+    /// A sum of money that is not negative; `hint` says of what.
+    pub(crate) fn number(&mut self, key: &'static str, hint: &str) -> Option<f64> {
         let value = self.get(key)?;
         let number = match value.get_ref() {
             DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
@@ -171,7 +176,7 @@ impl<'a> Table<'a> {
         };
         let price = number.filter(|number| number.is_finite() && *number >= 0.0);
         if price.is_none() {
-            self.mistakes.error(value.span(), Mistake::new(format!("`{key}` is not a price")).hint("of a million tokens: 2.5"));
+            self.mistakes.error(value.span(), Mistake::new(format!("`{key}` is not a price")).hint(hint));
         }
         price
     }

@@ -28,7 +28,7 @@ use toml::de::DeTable;
 pub(crate) use overrides::KUBERNETES;
 pub use overrides::Overrides;
 
-use crate::model::{Config, FarTier};
+use crate::model::{Config, FarTier, Prices, RateLimit, Route};
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::written::Written;
@@ -71,7 +71,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let warm = warm::read(&mut root, &server, routes.iter().chain(&fallback));
     let tags = tags::response_tags(&mut root);
     let prices = prices::read(&mut root);
-    let limits = limits::read(&mut root, &routes, fallback.as_ref(), (redis.is_some(), verifies));
+    let limits = all_limits(&mut root, &routes.iter().chain(&fallback).collect::<Vec<_>>(), &prices, (redis.is_some(), verifies));
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
     let tests = testing::read(&mut root, &Tested::of(&server, &routes, fallback.as_ref()));
@@ -111,4 +111,12 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     };
     jwt.iter().filter(|_| config.verified_claims().is_empty()).for_each(|jwt| auth::warn_of_no_use(jwt, mistakes));
     Some(config)
+}
+
+/// `[[limits]]` and `[[quotas]]`, among which a name stands for one thing.
+fn all_limits(root: &mut Table<'_>, routes: &[&Route], prices: &Prices, has: (bool, bool)) -> Vec<RateLimit> {
+    let mut names = Vec::new();
+    let mut all = limits::read(root, routes, has, &mut names);
+    all.extend(quotas::read(root, routes, prices, has, &mut names));
+    all
 }

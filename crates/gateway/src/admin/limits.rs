@@ -76,10 +76,23 @@ fn unused(limit: &str) -> Refused {
 fn named(shared: &Shared, name: &str) -> Result<Arc<RunningLimit>, Refused> {
     let active = shared.gateway.active.load();
     let all = active.limits.all();
-    all.iter().find(|limit| *limit.settings.name == *name).cloned().ok_or_else(|| {
-        let names: Vec<&str> = all.iter().map(|limit| &*limit.settings.name).collect();
-        let hint = if names.is_empty() { "there are none".to_owned() } else { config::nearest_hint(name, &names, "there are") };
-        let end = if hint.ends_with('?') { "" } else { "." };
-        Refused::new(StatusCode::NOT_FOUND, format!("There is no limit `{name}`: {hint}{end}"))
-    })
+    let of_quota = |limit: &&Arc<RunningLimit>| limit.settings.quota.as_ref().is_some_and(|quota| *quota.quota == *name);
+    let limits: Vec<&Arc<RunningLimit>> = all.iter().filter(of_quota).collect();
+    let found = all.iter().find(|limit| *limit.settings.name == *name);
+    found
+        .or(match &limits[..] {
+            [only] => Some(only),
+            _ => None,
+        })
+        .cloned()
+        .ok_or_else(|| {
+            if !limits.is_empty() {
+                let names: Vec<String> = limits.iter().map(|limit| format!("`{}`", limit.settings.name)).collect();
+                return Refused::new(StatusCode::NOT_FOUND, format!("`{name}` is a quota of several limits: {}.", names.join(", ")));
+            }
+            let names: Vec<&str> = all.iter().map(|limit| &*limit.settings.name).collect();
+            let hint = if names.is_empty() { "there are none".to_owned() } else { config::nearest_hint(name, &names, "there are") };
+            let end = if hint.ends_with('?') { "" } else { "." };
+            Refused::new(StatusCode::NOT_FOUND, format!("There is no limit `{name}`: {hint}{end}"))
+        })
 }

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::ring::{Alerts, Raised, Waiting};
 use super::webhook;
-use crate::config;
+use crate::config::{self, AlertKind};
 use crate::redis::Redis;
 
 /// Delivers what is raised, by the settings of that moment, for as long as it is polled.
@@ -25,7 +25,8 @@ pub(crate) async fn deliver(alerts: &Alerts, mut waiting: Waiting, redis: Option
             }
         };
         let to_channel = async {
-            if let (Some(redis), Some(channel)) = (redis, &settings.channel) {
+            let channel = if kind == AlertKind::Quota { &settings.quota_channel } else { &settings.channel };
+            if let (Some(redis), Some(channel)) = (redis, channel) {
                 let sent = redis.publish(channel, &body(&raised)).await;
                 told(alerts, &raised, &format!("the channel {channel}"), sent);
             }

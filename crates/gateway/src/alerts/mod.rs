@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! the snapshot, every few seconds --> conditions (begins, ends) --+
+//! clients near the end of a quota (quotas) ------------------------+
 //! a reload that was refused --------------------------------------+--> Alerts: the last ones, counted --> delivery: webhook, Redis channel
 //! ```
 //!
@@ -13,6 +14,7 @@ mod conditions;
 mod delivery;
 mod hit_ratio;
 mod limits;
+mod quotas;
 mod replicas;
 mod ring;
 mod webhook;
@@ -20,4 +22,5 @@ mod webhook;
 pub(crate) use alert::{Alert, State};
 pub(crate) use conditions::{Conditions, Reading};
 pub(crate) use delivery::deliver;
+pub(crate) use quotas::QuotaWarnings;
 pub(crate) use ring::{Alerts, Raised, Waiting};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::alert::{Alert, State};
+use super::alert::{Alert, QuotaFacts, State};
 use crate::config::AlertKind;
 use crate::telemetry::snapshot::{AlertsSnapshot, LabelledCount};
 
@@ -19,7 +19,7 @@ const KEPT: usize = 100;
 const QUEUE: usize = 64;
 
 /// An alert as others see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Raised {
     /// Tells it from others of this replica; the same at each attempt to deliver it.
     pub(crate) id: String,
@@ -32,6 +32,9 @@ pub(crate) struct Raised {
     pub(crate) replica: String,
     /// When, as of RFC 3339.
     pub(crate) at: String,
+    /// Where it is about a quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quota: Option<QuotaFacts>,
 }
 
 /// The alerts of a process.
@@ -58,16 +61,17 @@ impl Alerts {
 
     /// Keeps an alert, and has it delivered. `at` is now, as of RFC 3339.
     pub(crate) fn raise(&self, alert: Alert, at: String) {
-        let Alert { kind, state, subject, message, remedy } = alert;
+        let Alert { kind, state, subject, message, remedy, quota } = alert;
         let place = AlertKind::ALL.iter().position(|(_, own)| *own == kind).unwrap_or_default();
         self.raised[place].fetch_add(1, Ordering::Relaxed);
         // The log has a line of its own for what it notices itself.
-        if state == State::Firing && matches!(kind, AlertKind::HitRatio | AlertKind::Limit | AlertKind::Replica) {
+        if state == State::Firing && matches!(kind, AlertKind::HitRatio | AlertKind::Limit | AlertKind::Quota | AlertKind::Replica) {
             warn!("{message}; {remedy}");
         }
         let number = self.total();
         let id = format!("{}-{at}-{number}", self.replica);
-        let raised = Arc::new(Raised { id, kind: kind.as_str(), state, subject, message, remedy, replica: self.replica.clone(), at });
+        let raised =
+            Arc::new(Raised { id, kind: kind.as_str(), state, subject, message, remedy, replica: self.replica.clone(), at, quota });
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             last.push_back(Arc::clone(&raised));
@@ -78,6 +82,11 @@ impl Alerts {
         if self.queue.try_send((kind, raised)).is_err() {
             self.counts_delivery(false);
         }
+    }
+
+    /// How many more can wait to be delivered.
+    pub(crate) fn room(&self) -> usize {
+        self.queue.capacity()
     }
 
     /// One was delivered somewhere, or given up.
@@ -124,7 +133,7 @@ mod tests {
     use super::*;
 
     fn raise(alerts: &Alerts, subject: &str, state: State) {
-        let alert = Alert { kind: AlertKind::Breaker, state, subject: subject.to_owned(), message: String::new(), remedy: "" };
+        let alert = Alert { kind: AlertKind::Breaker, state, subject: subject.to_owned(), message: String::new(), remedy: "", quota: None };
         alerts.raise(alert, "2026-11-30T00:00:00Z".to_owned());
     }
 

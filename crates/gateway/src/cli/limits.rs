@@ -69,8 +69,11 @@ fn encoded(text: &str) -> String {
 fn write_limits(paper: &mut Paper, limits: &[LimitReport]) {
     let count = |limit: &LimitReport, outcome: &str| limit.requests.get(outcome).copied().unwrap_or_default().to_string();
     let row = |limit: &LimitReport| {
-        let per = display_duration(Duration::from_secs_f64(limit.per_seconds));
-        let mut row = vec![limit.name.clone(), format!("{} {} in {per}", limit.max, limit.count), limit.clients.to_string()];
+        let gives = match &limit.quota {
+            Some(window) => format!("{} {} a {}", limit.max, limit.count, window.per),
+            None => format!("{} {} in {}", limit.max, limit.count, display_duration(Duration::from_secs_f64(limit.per_seconds))),
+        };
+        let mut row = vec![limit.name.clone(), gives, limit.clients.to_string()];
         row.extend(["admitted", "delayed", "stale", "refused", "observed"].map(|outcome| count(limit, outcome)));
         row
     };
@@ -90,6 +93,8 @@ fn write_clients(paper: &mut Paper, clients: &[ClientReport]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Amount;
+    use crate::limits::WindowReport;
 
     #[test]
     fn each_limit_and_each_client_has_a_row() {
@@ -97,18 +102,27 @@ mod tests {
         let limit = LimitReport {
             name: "per-client".to_owned(),
             count: "misses".to_owned(),
-            max: 100,
+            max: Amount::Units(100),
             per_seconds: 60.0,
             requests,
             ..LimitReport::default()
         };
-        let client = ClientReport { key: "192.0.2.1".to_owned(), used: 40, max: 100, remaining: 60, reset_in_seconds: 24 };
+        let quota = LimitReport {
+            name: "llm.cost.month".to_owned(),
+            count: "cost".to_owned(),
+            max: Amount::Sum(25.0),
+            quota: Some(WindowReport { per: "month".to_owned(), ..WindowReport::default() }),
+            ..LimitReport::default()
+        };
+        let [used, max, remaining] = [40, 100, 60].map(Amount::Units);
+        let client = ClientReport { key: "192.0.2.1".to_owned(), used, max, remaining, reset_in_seconds: 24 };
         let mut paper = Paper::plain();
-        write_limits(&mut paper, &[limit]);
+        write_limits(&mut paper, &[limit, quota]);
         write_clients(&mut paper, &[client]);
         let text = paper.text();
         let words: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words[1], ["per-client", "100", "misses", "in", "1m", "0", "7", "0", "0", "3", "0"], "{text}");
-        assert_eq!(words[3], ["192.0.2.1", "40", "60", "100", "24s"], "{text}");
+        assert_eq!(words[2][..5], ["llm.cost.month", "25", "cost", "a", "month"], "{text}");
+        assert_eq!(words[4], ["192.0.2.1", "40", "60", "100", "24s"], "{text}");
     }
 }

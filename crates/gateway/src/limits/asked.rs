@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_limits::{Client, Standing};
+use larder_limits::Standing;
 use larder_tower::{FetchError, FetchErrorKind};
 use smallvec::SmallVec;
 
-use super::running::{LimitOutcome, RunningLimit};
+use super::running::{LimitOutcome, Payer, RunningLimit};
 use super::shared::Answer;
 use super::{Keys, RouteLimits};
 use crate::config::{LimitCount, LimitOver};
@@ -57,7 +57,7 @@ impl Answers {
 }
 
 /// Clients that are charged for the bytes of an answer once they are known, each with the place of its limit.
-pub(crate) type ByteClients = SmallVec<[(usize, Client); 1]>;
+pub(crate) type ByteClients = SmallVec<[(usize, Payer); 1]>;
 
 /// What limits have said about a request that may go on. Nothing is counted before [`Self::keep`].
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ impl Asked {
     pub(super) fn give_back(&self, limits: &RouteLimits, keys: &Keys) {
         for (place, _) in &self.taken {
             let limit = limits.at(*place);
-            if limit.settings.count != LimitCount::Bytes {
+            if !limit.settings.count.is_known_afterwards() {
                 limit.give_back(keys.get(*place));
             }
         }
@@ -125,10 +125,12 @@ impl Asked {
 
     fn standing(&mut self, limit: &RunningLimit, place: usize, key: &str, answers: &Answers, may_wait: bool) -> Standing {
         if limit.settings.count == LimitCount::Bytes {
-            self.bytes.push((place, limit.table().client(key)));
-            return limit.table().look(key, limit.now(), 1);
+            self.bytes.push((place, limit.payer(key)));
         }
-        limit.take(key, answers.of(place), may_wait)
+        match limit.settings.count.is_known_afterwards() {
+            true => limit.look(key, answers.of(place)),
+            false => limit.take(key, answers.of(place), may_wait),
+        }
     }
 
     /// The strictest limit speaks.

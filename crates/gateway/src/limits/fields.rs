@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{RouteLimits, RunningLimit, UnderLimits};
-use crate::config::{LimitCount, LimitOver};
+use crate::config::{LimitCount, LimitOver, Period};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");
@@ -35,15 +35,25 @@ pub(super) fn policies(limits: &[Arc<RunningLimit>]) -> Option<HeaderValue> {
 
 fn policy(limit: &RunningLimit) -> String {
     let settings = &limit.settings;
-    let mut text = format!("\"{}\";q={}", settings.name, settings.max.min(MAX));
-    // A window is told in whole seconds, and one that is not is told not at all.
-    if settings.per == Duration::from_secs(settings.per.as_secs()) {
+    let mut text = format!("\"{}\";q={}", settings.name, told(settings.count, settings.max));
+    // A window is told in whole seconds, and one that is not, or is not always as long, is told not at all.
+    let is_even = settings.quota.as_ref().is_none_or(|quota| quota.period != Period::Month);
+    if is_even && settings.per == Duration::from_secs(settings.per.as_secs()) {
         text.push_str(&format!(";w={}", settings.per.as_secs()));
     }
-    if settings.count == LimitCount::Bytes {
-        text.push_str(";qu=\"content-bytes\"");
-    }
+    text.push_str(match settings.count {
+        LimitCount::Requests | LimitCount::Misses => "",
+        LimitCount::Bytes => ";qu=\"content-bytes\"",
+        LimitCount::Tokens => ";qu=\"tokens\"",
+        LimitCount::Cost => ";qu=\"millionths\"",
+    });
     text
+}
+
+/// Units as fields tell them: integers are all that they have, so a sum of money is told in millionths.
+fn told(count: LimitCount, units: u64) -> u64 {
+    let units = if count == LimitCount::Cost { units / (LimitCount::COST_UNITS / 1_000_000) } else { units };
+    units.min(MAX)
 }
 
 impl RouteLimits {
@@ -54,7 +64,8 @@ impl RouteLimits {
         if let Some(policy) = &self.policies[usize::from(was_asked)] {
             put(&POLICY, policy.as_bytes());
         }
-        let (remaining, reset) = (note.remaining.min(MAX), note.reset.min(MAX));
+        let count = limit.settings.count;
+        let (remaining, reset) = (told(count, note.remaining), note.reset.min(MAX));
         VALUE.with_borrow_mut(|value| {
             let mut put_text = |name: &HeaderName, text: std::fmt::Arguments<'_>| {
                 value.clear();
@@ -64,7 +75,7 @@ impl RouteLimits {
             };
             put_text(&STANDING, format_args!("\"{}\";r={remaining};t={reset}", limit.settings.name));
             if limit.settings.legacy_fields {
-                put_text(&LEGACY_LIMIT, format_args!("{}", limit.table().rate().capacity()));
+                put_text(&LEGACY_LIMIT, format_args!("{}", told(count, limit.table().rate().capacity())));
                 put_text(&LEGACY_REMAINING, format_args!("{remaining}"));
                 put_text(&LEGACY_RESET, format_args!("{reset}"));
             }

@@ -11,10 +11,13 @@ use larder_tower::clock::Clock;
 use super::asked::{Answers, Asked, ByteClients, Over};
 use super::fields::policies;
 use super::keys::KeyFacts;
-use super::shared::Shared;
+use super::owing::settle;
+use super::running::Surroundings;
 use super::ticket::Entered;
+use super::together::Together;
+use super::warnings::Warnings;
 use super::{Keys, RunningLimit};
-use crate::config::{Config, LimitCount, LimitKey, LimitOver, RateLimit, Route};
+use crate::config::{Config, LimitKey, LimitOver, RateLimit, Route};
 use crate::path_matcher::PathMatcher;
 use crate::telemetry::access_log::ByteObserver;
 use crate::telemetry::snapshot::LimitSnapshot;
@@ -25,6 +28,7 @@ pub(crate) struct Limits {
     all: Vec<Arc<RunningLimit>>,
     /// By route, the one for everything else last.
     by_route: Vec<Option<Arc<RouteLimits>>>,
+    warnings: Arc<Warnings>,
 }
 
 /// The limits of one route: first those that are asked before the look-up, then those that are asked before the origin.
@@ -50,12 +54,14 @@ impl Limits {
         clock: &Clock,
         before: Option<&Self>,
     ) -> Result<Self, matchit::InsertError> {
+        let warnings = before.map_or_else(Arc::default, |before| Arc::clone(&before.warnings));
+        let around = Surroundings { redis, clock, warnings: &warnings };
         let known = |limit: &RateLimit| before?.all.iter().find(|known| known.settings.name == limit.name);
-        let running = |limit: &RateLimit| Arc::new(RunningLimit::new(limit.clone(), redis, clock, known(limit).map(|known| &**known)));
+        let running = |limit: &RateLimit| Arc::new(RunningLimit::new(limit.clone(), &around, known(limit).map(|known| &**known)));
         let all: Vec<_> = config.limits.iter().map(running).collect();
         let routes = config.routes.iter().chain(&config.fallback).enumerate();
         let by_route = routes.map(|(index, route)| RouteLimits::of(index, route, &all)).collect::<Result<_, _>>()?;
-        Ok(Self { all, by_route })
+        Ok(Self { all, by_route, warnings })
     }
 
     /// Those of a route; `None`: it has none.
@@ -70,7 +76,19 @@ impl Limits {
 
     /// Whether any limit may have to ask Redis before the look-up.
     pub(crate) fn ask_ahead(&self) -> bool {
-        self.all.iter().any(|limit| limit.shared().is_some() && limit.settings.count != LimitCount::Misses)
+        self.all.iter().any(|limit| limit.together().is_some() && !limit.settings.count.is_of_origin())
+    }
+
+    /// Tells Redis of what clients owe.
+    pub(crate) async fn settle(&self) {
+        for limit in &self.all {
+            settle(limit).await;
+        }
+    }
+
+    /// What people are to be told of.
+    pub(crate) fn warnings(&self) -> &Warnings {
+        &self.warnings
     }
 
     /// Forgets clients that stand as new ones do.
@@ -89,8 +107,8 @@ impl RouteLimits {
         if limits.is_empty() {
             return Ok(None);
         }
-        limits.sort_by_key(|limit| limit.settings.count == LimitCount::Misses);
-        let door = limits.iter().filter(|limit| limit.settings.count != LimitCount::Misses).count();
+        limits.sort_by_key(|limit| limit.settings.count.is_of_origin());
+        let door = limits.iter().filter(|limit| !limit.settings.count.is_of_origin()).count();
         let names_path = limits.iter().any(|limit| limit.settings.key.iter().any(|part| matches!(part, LimitKey::Path(_))));
         let path = names_path.then(|| PathMatcher::new(&route.path)).transpose()?;
         Ok(Some(Arc::new(Self {
@@ -120,6 +138,11 @@ impl RouteLimits {
     /// Whether any of them may keep a request from the origin.
     pub(crate) fn guards_origin(&self) -> bool {
         self.door < self.limits.len() || self.limits.iter().any(|limit| limit.settings.over == LimitOver::Stale)
+    }
+
+    /// Whether any of them counts what models say.
+    pub(crate) fn count_models(&self) -> bool {
+        self.limits.iter().any(|limit| limit.settings.count.is_of_models())
     }
 
     /// The clients that a request counts for.
@@ -161,22 +184,25 @@ impl RouteLimits {
 
     /// Whether nothing needs to be asked of Redis for the limits at these places.
     pub(super) fn is_ready(&self, from: usize, to: usize, keys: &Keys) -> bool {
-        (from..to).all(|place| self.at(place).shared().is_none_or(|shared| shared.is_ready(keys.get(place), self.at(place).now())))
+        (from..to).all(|place| self.at(place).together().is_none_or(|together| together.is_ready(keys.get(place), self.at(place).now())))
     }
 
     /// Asks Redis for the units of a request under the shared limits at these places, in one question for all.
     pub(super) async fn inquire(&self, from: usize, to: usize, keys: &Keys) -> Answers {
-        let shared = |place: usize| Some((place, self.at(place), self.at(place).shared()?));
-        let needy = |(place, limit, shared): &(usize, &RunningLimit, &Shared)| !shared.is_ready(keys.get(*place), limit.now());
+        let shared = |place: usize| Some((place, self.at(place), self.at(place).together()?));
+        let needy = |(place, limit, together): &(usize, &RunningLimit, &Together)| !together.is_ready(keys.get(*place), limit.now());
         let places: Vec<_> = (from..to).filter_map(shared).filter(needy).collect();
         let mut answers = Answers::default();
         let Some((_, _, first)) = places.first() else { return answers };
-        let asks: Vec<_> = places.iter().map(|(place, limit, shared)| shared.ask(&limit.settings, keys.get(*place))).collect();
+        let asks: Vec<_> = places.iter().map(|(place, limit, together)| together.ask(limit, keys.get(*place))).collect();
         let grants = first.redis().limit(&asks).await.ok();
-        for (index, (place, _, shared)) in places.iter().enumerate() {
+        for (index, (place, limit, together)) in places.iter().enumerate() {
             let grant = grants.as_ref().map(|grants| grants[index]);
-            if grant.is_some() {
-                shared.settled(&asks[index]);
+            if let Some(grant) = &grant {
+                together.settled(&asks[index]);
+                if grant.is_reached {
+                    limit.warn(keys.get(*place), grant.used);
+                }
             }
             answers.add(*place, grant);
         }
@@ -213,7 +239,8 @@ impl RouteLimits {
         let sentence = |(place, limit): (usize, &Arc<RunningLimit>)| {
             let (settings, key) = (&limit.settings, keys.get(place));
             let standing = limit.table().look(key, limit.now(), 1);
-            let (left, most, unit) = (standing.remaining, limit.table().rate().capacity(), settings.count.as_str());
+            let (unit, amount) = (settings.count.as_str(), |units| settings.count.as_people_count(units));
+            let (left, most) = (amount(standing.remaining), amount(limit.table().rate().capacity()));
             let verdict = if standing.allowed { "" } else { ": it is used up now" };
             format!("limit `{}` counts {unit} of `{key}`: {left} of {most} are left{verdict}", settings.name)
         };
@@ -230,9 +257,6 @@ struct Charge {
 
 impl ByteObserver for Charge {
     fn ended(&self, bytes: u64) {
-        for (place, client) in &self.clients {
-            let limit = self.limits.at(*place);
-            limit.table().charge_client(client, limit.now(), bytes);
-        }
+        self.clients.iter().for_each(|(place, client)| self.limits.at(*place).charge(client, bytes));
     }
 }

@@ -4,21 +4,27 @@ use std::collections::BTreeMap;
 
 use larder_limits::Algorithm;
 use larder_redis::LimitAsk;
+use larder_semantics::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RunningLimit;
+use crate::config::Amount;
+use crate::telemetry::access_log::timestamp;
 
 /// One limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LimitReport {
     pub(crate) name: String,
-    /// `requests`, `misses` or `bytes`.
+    /// `requests`, `misses`, `bytes`, `tokens` or `cost`.
     pub(crate) count: String,
-    /// Units in the time `per_seconds`.
-    pub(crate) max: u64,
+    /// Units in the time `per_seconds`; of a cost, in the currency of the prices.
+    pub(crate) max: Amount,
     pub(crate) per_seconds: f64,
     /// Units that may be had at once.
-    pub(crate) burst: u64,
+    pub(crate) burst: Amount,
+    /// Where it is a limit of a quota.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quota: Option<WindowReport>,
     pub(crate) shared: bool,
     /// Clients that this replica knows.
     pub(crate) clients: u64,
@@ -26,14 +32,26 @@ pub(crate) struct LimitReport {
     pub(crate) requests: BTreeMap<String, u64>,
 }
 
-/// One client of a limit.
+/// The window of the calendar that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WindowReport {
+    /// The quota's name.
+    pub(crate) name: String,
+    /// `hour`, `day` or `month`.
+    pub(crate) per: String,
+    pub(crate) timezone: String,
+    /// As of RFC 3339.
+    pub(crate) ends_at: String,
+}
+
+/// One client of a limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ClientReport {
     /// What tells it apart; credentials in it are hashes.
     pub(crate) key: String,
-    pub(crate) used: u64,
-    pub(crate) max: u64,
-    pub(crate) remaining: u64,
+    pub(crate) used: Amount,
+    pub(crate) max: Amount,
+    pub(crate) remaining: Amount,
     /// Until it has everything again.
     pub(crate) reset_in_seconds: u64,
 }
@@ -53,9 +71,10 @@ impl RunningLimit {
         LimitReport {
             name: snapshot.limit,
             count: settings.count.as_str().to_owned(),
-            max: settings.max,
+            max: self.amount(settings.max),
             per_seconds: settings.per.as_secs_f64(),
-            burst: if of_bucket { settings.burst } else { settings.max },
+            burst: self.amount(if of_bucket { settings.burst } else { settings.max }),
+            quota: self.window_report(),
             shared: settings.shared,
             clients: snapshot.keys,
             requests: snapshot.requests.into_iter().map(|counted| (counted.label.to_owned(), counted.count)).collect(),
@@ -70,21 +89,13 @@ impl RunningLimit {
 
     /// One client: as all replicas together know it where Redis answers, and as this one does otherwise. `None`: it has used nothing.
     pub(crate) async fn client(&self, key: &str) -> Option<ClientReport> {
-        if let Some(shared) = self.shared() {
-            let ask = LimitAsk { least: 0, most: 0, ..shared.ask(&self.settings, key) };
-            if let Ok(grants) = shared.redis().limit(&[ask]).await {
-                shared.settled(&ask);
+        if let Some(together) = self.together() {
+            // Nobody is warned by a look, so that a request is.
+            let ask = LimitAsk { least: 0, most: 0, told_at: 0, ..together.ask(self, key) };
+            if let Ok(grants) = together.redis().limit(&[ask]).await {
+                together.settled(&ask);
                 let grant = grants.first()?;
-                let max = self.table().rate().capacity();
-                let used = max.saturating_sub(grant.remaining);
-                let reset_in_seconds = grant.reset.div_ceil(1_000_000);
-                return (grant.reset > 0).then(|| ClientReport {
-                    key: key.to_owned(),
-                    used,
-                    max,
-                    remaining: grant.remaining,
-                    reset_in_seconds,
-                });
+                return (grant.reset > 0).then(|| self.client_report(key, grant.used, grant.remaining, grant.reset));
             }
         }
         self.known_client(key)
@@ -94,22 +105,40 @@ impl RunningLimit {
         let (table, now) = (self.table(), self.now());
         let used = table.used(key, now)?;
         let standing = table.look(key, now, 1);
-        Some(ClientReport {
+        (standing.reset > 0).then(|| self.client_report(key, used, standing.remaining, standing.reset))
+    }
+
+    fn client_report(&self, key: &str, used: u64, remaining: u64, reset: u64) -> ClientReport {
+        ClientReport {
             key: key.to_owned(),
-            used,
-            max: table.rate().capacity(),
-            remaining: standing.remaining,
-            reset_in_seconds: standing.reset.div_ceil(1_000_000),
+            used: self.amount(used),
+            max: self.amount(self.table().rate().capacity()),
+            remaining: self.amount(remaining),
+            reset_in_seconds: reset.div_ceil(1_000_000),
+        }
+    }
+
+    fn amount(&self, units: u64) -> Amount {
+        self.settings.count.as_people_count(units)
+    }
+
+    fn window_report(&self) -> Option<WindowReport> {
+        let quota = self.settings.quota.as_ref()?;
+        Some(WindowReport {
+            name: quota.quota.to_string(),
+            per: quota.period.as_str().to_owned(),
+            timezone: quota.zone.iana_name().unwrap_or("UTC").to_owned(),
+            ends_at: timestamp(Timestamp::from_millis(self.window_end()?.saturating_mul(1000))),
         })
     }
 
     /// Gives a client back all that it has used; tells how it stood before, where it had used anything. An error is for people.
     pub(crate) async fn forgive(&self, key: &str) -> Result<Option<ClientReport>, String> {
         let before = self.client(key).await;
-        if let Some(shared) = self.shared() {
-            let forgotten = shared.redis().forget_limit(&self.settings.name, key).await;
+        if let Some(together) = self.together() {
+            let forgotten = together.redis().forget_limit(&self.settings.name, key).await;
             forgotten.map_err(|error| format!("Redis was not told, so other replicas still count: {error}"))?;
-            shared.forget(key);
+            together.forget(key);
         }
         self.table().forget(key);
         Ok(before)

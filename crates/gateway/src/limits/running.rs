@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use larder_limits::{Standing, Table};
+use larder_limits::{Algorithm, Client, Rate, Standing, Table};
 use larder_redis::RedisStore;
 use larder_tower::clock::Clock;
 
+use super::owing::{Debtor, Owing};
 use super::shared::{Answer, Shared};
-use crate::config::{LimitOver, RateLimit};
+use super::together::Together;
+use super::warnings::{Warning, Warnings};
+use crate::config::{LimitOver, QuotaPart, RateLimit};
 use crate::telemetry::snapshot::{LabelledCount, LimitSnapshot};
 
 /// What became of a request that a limit holds for.
@@ -42,7 +45,9 @@ impl LimitOutcome {
 pub(crate) struct RunningLimit {
     pub(crate) settings: RateLimit,
     usage: Arc<Usage>,
-    counts: Arc<[AtomicU64; LimitOutcome::ALL.len()]>,
+    counts: Arc<Counts>,
+    clock: Clock,
+    warnings: Arc<Warnings>,
 }
 
 /// What outlives a reload that does not change the rate.
@@ -50,30 +55,71 @@ pub(crate) struct RunningLimit {
 struct Usage {
     table: Table,
     /// Where replicas count together.
-    shared: Option<Shared>,
+    together: Option<Arc<Together>>,
     began: Instant,
-    clock: Clock,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+struct Counts {
+    requests: [AtomicU64; LimitOutcome::ALL.len()],
+    /// Units that clients were charged for once they were known.
+    charged: AtomicU64,
+    /// Answers that said nothing of what is counted.
+    silent: AtomicU64,
+    /// Warnings of clients.
+    warned: AtomicU64,
+}
+
+/// A client that is charged later.
+#[derive(Clone, Debug)]
+pub(crate) struct Payer {
+    client: Client,
+    debtor: Option<Debtor>,
+}
+
+/// What limits are made with.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) redis: Option<&'a RedisStore>,
+    pub(super) clock: &'a Clock,
+    pub(super) warnings: &'a Arc<Warnings>,
 }
 
 impl RunningLimit {
     /// What `before` has counted goes on by its name, and what its clients have used goes on where key and rate are the same.
-    pub(super) fn new(settings: RateLimit, redis: Option<&RedisStore>, clock: &Clock, before: Option<&Self>) -> Self {
-        let shared = || redis.filter(|_| settings.shared).map(|redis| Shared::new(redis.clone(), settings.max_keys));
-        let fresh = || {
-            let table = Table::new(settings.rate(), settings.max_keys);
-            Arc::new(Usage { table, shared: shared(), began: clock.instant(), clock: clock.clone() })
+    pub(super) fn new(settings: RateLimit, around: &Surroundings<'_>, before: Option<&Self>) -> Self {
+        let together = || {
+            let redis = around.redis.filter(|_| settings.shared)?.clone();
+            Some(Arc::new(match settings.count.is_known_afterwards() {
+                true => Together::Owing(Owing::new(redis, settings.max_keys)),
+                false => Together::Granted(Shared::new(redis, settings.max_keys)),
+            }))
         };
-        let is_same = |before: &&Self| {
-            let (then, now) = (&before.settings, &settings);
-            then.rate() == now.rate()
-                && then.key == now.key
-                && then.count == now.count
-                && then.max_keys == now.max_keys
-                && then.shared == now.shared
+        let table = || Table::new(settings.rate(), settings.max_keys);
+        let usage = match before.filter(|before| before.has_same_clients(&settings)) {
+            Some(before) if before.settings.rate() == settings.rate() => Arc::clone(&before.usage),
+            // Whoever gives a budget more does not begin the month anew.
+            Some(before) if settings.quota.is_some() => Arc::new(Usage {
+                table: before.table().with_rate(settings.rate(), before.now()),
+                together: before.usage.together.clone(),
+                began: before.usage.began,
+            }),
+            _ => Arc::new(Usage { table: table(), together: together(), began: around.clock.instant() }),
         };
-        let usage = before.filter(is_same).map_or_else(fresh, |before| Arc::clone(&before.usage));
         let counts = before.map_or_else(Arc::default, |before| Arc::clone(&before.counts));
-        Self { settings, usage, counts }
+        Self { settings, usage, counts, clock: around.clock.clone(), warnings: Arc::clone(around.warnings) }
+    }
+
+    /// Whether what clients have used is counted alike.
+    fn has_same_clients(&self, now: &RateLimit) -> bool {
+        let then = &self.settings;
+        let window = |quota: &QuotaPart| (quota.period, quota.zone.clone());
+        then.key == now.key
+            && then.count == now.count
+            && then.max_keys == now.max_keys
+            && then.shared == now.shared
+            && then.quota.as_ref().map(window) == now.quota.as_ref().map(window)
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -81,56 +127,144 @@ impl RunningLimit {
     }
 
     /// What this replica knows of the clients where replicas count together.
-    pub(super) fn shared(&self) -> Option<&Shared> {
-        self.usage.shared.as_ref()
+    pub(super) fn together(&self) -> Option<&Together> {
+        self.usage.together.as_deref()
     }
 
     /// Takes one unit of a client, by what Redis has answered where it was asked. With `may_wait` one may be taken that is there later.
     pub(super) fn take(&self, key: &str, answer: Option<&Answer>, may_wait: bool) -> Standing {
         let (settings, now, table) = (&self.settings, self.now(), self.table());
-        match (self.shared(), settings.over) {
-            (Some(shared), _) => shared.take(table, key, now, answer),
-            (None, LimitOver::Observe) => table.charge(key, now, 1),
-            (None, LimitOver::Delay) if may_wait => {
+        if let Some(Together::Granted(shared)) = self.together() {
+            return shared.take(table, key, now, answer);
+        }
+        let standing = match settings.over {
+            LimitOver::Observe => table.charge(key, now, 1),
+            LimitOver::Delay if may_wait => {
                 table.take_within(key, now, 1, u64::try_from(settings.max_delay.as_micros()).unwrap_or(u64::MAX))
             }
-            (None, _) => table.take(key, now, 1),
+            _ => table.take(key, now, 1),
+        };
+        let used = settings.max.saturating_sub(standing.remaining);
+        if self.warn_at().is_some_and(|units| used >= units && table.reaches(key, now, units)) {
+            self.warn(key, used);
         }
+        standing
+    }
+
+    /// How a client stands under a limit whose units are known afterwards, by what Redis has answered where it was asked.
+    pub(super) fn look(&self, key: &str, answer: Option<&Answer>) -> Standing {
+        match self.together() {
+            Some(Together::Owing(owing)) => owing.look(self.table(), key, self.now(), answer),
+            _ => self.table().look(key, self.now(), 1),
+        }
+    }
+
+    /// A client, to be charged once it is known for how much.
+    pub(super) fn payer(&self, key: &str) -> Payer {
+        let debtor = match self.together() {
+            Some(Together::Owing(owing)) => Some(owing.debtor(key)),
+            _ => None,
+        };
+        Payer { client: self.table().client(key), debtor }
+    }
+
+    /// Charges a client for what is known now.
+    pub(super) fn charge(&self, payer: &Payer, units: u64) {
+        self.counts.charged.fetch_add(units, Ordering::Relaxed);
+        let (table, now) = (self.table(), self.now());
+        if let (Some(Together::Owing(owing)), Some(debtor)) = (self.together(), &payer.debtor) {
+            return owing.charge(table, (&payer.client, debtor), now, units);
+        }
+        let standing = table.charge_client(&payer.client, now, units);
+        let used = self.settings.max.saturating_sub(standing.remaining);
+        if self.warn_at().is_some_and(|share| used >= share && table.client_reaches(&payer.client, now, share))
+            && let Some(key) = table.key_of(&payer.client)
+        {
+            self.warn(&key, table.used(&key, now).unwrap_or(used));
+        }
+    }
+
+    /// An answer of a model came without what is counted.
+    pub(super) fn count_silent(&self) {
+        self.counts.silent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Units at which people are warned.
+    pub(super) fn warn_at(&self) -> Option<u64> {
+        self.settings.quota.as_ref().and_then(|quota| quota.warn_at)
+    }
+
+    /// People are to be told that a client has used so much.
+    pub(super) fn warn(&self, key: &str, used: u64) {
+        let Some(quota) = &self.settings.quota else { return };
+        self.counts.warned.fetch_add(1, Ordering::Relaxed);
+        let ends_at = self.window_end().unwrap_or_default();
+        self.warnings.push(Warning {
+            quota: Arc::clone(&quota.quota),
+            limit: Arc::clone(&self.settings.name),
+            count: self.settings.count,
+            key: key.to_owned(),
+            used,
+            max: self.settings.max,
+            ends_at,
+        });
     }
 
     /// Gives back the unit that was taken last.
     pub(super) fn give_back(&self, key: &str) {
-        match self.shared() {
-            Some(shared) => shared.give_back(self.table(), key, self.now()),
-            None => self.table().give_back(key, 1),
+        match self.together() {
+            Some(Together::Granted(shared)) => shared.give_back(self.table(), key, self.now()),
+            _ => self.table().give_back(key, 1),
         }
     }
 
     /// Forgets clients that stand as new ones do.
     pub(super) fn forget_idle(&self) {
         self.table().forget_idle(self.now());
-        self.shared().iter().for_each(|shared| shared.forget_idle(self.now()));
+        self.together().iter().for_each(|together| together.forget_idle(self.now()));
     }
 
-    /// Microseconds, as the table counts them.
+    /// Microseconds, as the table counts them: since 1970 for a window of the calendar, which is the running one from here on.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.usage.clock.instant().saturating_duration_since(self.usage.began).as_micros()).unwrap_or(u64::MAX)
+        let Some(quota) = &self.settings.quota else {
+            return u64::try_from(self.clock.instant().saturating_duration_since(self.usage.began).as_micros()).unwrap_or(u64::MAX);
+        };
+        let now = self.clock.now().as_millis().saturating_mul(1000);
+        if let Rate { algorithm: Algorithm::Calendar { begins }, per, .. } = self.table().rate()
+            && !(begins..begins.saturating_add(per)).contains(&now)
+        {
+            let window = quota.period.window(&quota.zone, now / 1_000_000);
+            self.table().turn(window.begins, window.length);
+        }
+        now
+    }
+
+    /// When the running window of the calendar ends, in seconds since 1970; `None`: it is none of the calendar.
+    pub(super) fn window_end(&self) -> Option<u64> {
+        self.now();
+        match self.table().rate() {
+            Rate { algorithm: Algorithm::Calendar { begins }, per, .. } => Some(begins.saturating_add(per) / 1_000_000),
+            _ => None,
+        }
     }
 
     pub(crate) fn count(&self, outcome: LimitOutcome) {
-        self.counts[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        self.counts.requests[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self) -> LimitSnapshot {
-        let count = |(label, outcome): (&'static str, LimitOutcome)| LabelledCount {
-            label,
-            count: self.counts[outcome as usize].load(Ordering::Relaxed),
-        };
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let count =
+            |(label, outcome): (&'static str, LimitOutcome)| LabelledCount { label, count: load(&self.counts.requests[outcome as usize]) };
+        let (quota, count_of) = (self.settings.quota.as_ref(), self.settings.count);
         LimitSnapshot {
             limit: self.settings.name.to_string(),
             requests: LimitOutcome::ALL.into_iter().map(count).collect(),
             keys: self.table().len() as u64,
-            alone: self.shared().map(Shared::alone),
+            alone: self.together().map(Together::alone),
+            charged: count_of.is_known_afterwards().then(|| count_of.as_people_count(load(&self.counts.charged))),
+            silent: count_of.is_of_models().then(|| load(&self.counts.silent)),
+            warnings: quota.map(|_| load(&self.counts.warned)),
         }
     }
 }

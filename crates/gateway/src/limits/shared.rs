@@ -7,10 +7,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_limits::{Algorithm, Keyed, Standing, Table};
+use larder_limits::{Algorithm, Keyed, Rate, Standing, Table};
 use larder_redis::{LimitAsk, LimitGrant, RedisStore};
 
-use crate::config::{LimitOver, RateLimit};
+use super::RunningLimit;
+use crate::config::LimitOver;
 
 /// A client that has nothing left is not asked about again for so many microseconds at most: what was given back meanwhile counts then.
 const REMEMBERED: u64 = 1_000_000;
@@ -65,14 +66,16 @@ impl Shared {
     }
 
     /// The question for Redis about one request.
-    pub(super) fn ask<'a>(&self, settings: &'a RateLimit, key: &'a str) -> LimitAsk<'a> {
+    pub(super) fn ask<'a>(&self, limit: &'a RunningLimit, key: &'a str) -> LimitAsk<'a> {
+        let settings = &limit.settings;
         let max_wait = match settings.over {
             LimitOver::Delay => u64::try_from(settings.max_delay.as_micros()).unwrap_or(HOWEVER_LONG),
             LimitOver::Observe => HOWEVER_LONG,
             LimitOver::Reject | LimitOver::Stale => 0,
         };
         let owed = self.clients.get(key).lock().owed;
-        LimitAsk { limit: &settings.name, client: key, rate: settings.rate(), least: 1, most: settings.batch, owed, max_wait }
+        let (rate, told_at) = (limit.table().rate(), limit.warn_at().unwrap_or_default());
+        LimitAsk { limit: &settings.name, client: key, rate, least: 1, most: settings.batch, owed, max_wait, told_at }
     }
 
     /// Redis has taken what was owed into account.
@@ -140,6 +143,11 @@ impl Shared {
     }
 }
 
+/// Whether it is before `until`, which was `longest` ahead at most when it was set: a clock that was set back since makes nothing hold for longer.
+pub(super) fn within(until: u64, now: u64, longest: u64) -> bool {
+    now < until && until - now <= longest
+}
+
 impl Client {
     fn has_reserve(&self, now: u64) -> bool {
         self.reserve > 0 && now < self.reserve_until
@@ -147,7 +155,7 @@ impl Client {
 
     /// How the client stood when nothing was left, where that is remembered.
     fn denied(&self, now: u64) -> Option<Standing> {
-        let (until, standing) = self.denied.filter(|(until, _)| now < *until)?;
+        let (until, standing) = self.denied.filter(|(until, _)| within(*until, now, REMEMBERED))?;
         let passed = REMEMBERED.min(standing.retry_after).saturating_sub(until - now);
         let (reset, retry_after) = (standing.reset.saturating_sub(passed), standing.retry_after.saturating_sub(passed));
         Some(Standing { reset, retry_after, ..standing })
@@ -159,7 +167,7 @@ impl Client {
     }
 
     fn granted(&mut self, table: &Table, now: u64, grant: &LimitGrant) -> Standing {
-        let LimitGrant { granted, remaining, reset, retry_after } = *grant;
+        let LimitGrant { granted, remaining, reset, retry_after, .. } = *grant;
         self.left = (remaining, reset, now);
         if granted == 0 {
             let standing = Standing { allowed: false, remaining, reset, retry_after };
@@ -168,7 +176,10 @@ impl Client {
         }
         let rate = table.rate();
         // What is left of a window may not be used in the next one.
-        let until = now.saturating_add(if rate.algorithm == Algorithm::FixedWindow { reset } else { rate.per });
+        let until = match rate {
+            Rate { algorithm: Algorithm::FixedWindow | Algorithm::Calendar { .. }, .. } => now.saturating_add(reset),
+            Rate { per, .. } => now.saturating_add(per),
+        };
         self.reserve = granted - 1 + if self.has_reserve(now) { self.reserve } else { 0 };
         (self.reserve_until, self.denied) = (until, None);
         Standing { retry_after, ..self.standing(now) }

@@ -8,6 +8,7 @@ use larder_tower::InBackground;
 
 use super::asked::{Asked, ByteClients, stricter};
 use super::{Answers, Keys, Note, Over, RouteLimits};
+use crate::config::Prices;
 
 /// A request that may be looked up.
 #[derive(Debug)]
@@ -90,6 +91,14 @@ impl UnderLimits {
     }
 }
 
+/// What a model has counted for one answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tokens<'a> {
+    pub(crate) model: Option<&'a str>,
+    pub(crate) input: u64,
+    pub(crate) output: u64,
+}
+
 /// The right of one request to be one miss, however often the origin is asked for it. In the request's extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct MissTicket(Arc<Inner>);
@@ -131,6 +140,22 @@ impl MissTicket {
             None => {
                 let Inner { limits, keys, .. } = &*self.0;
                 self.decide(&limits.inquire(limits.door(), limits.len(), keys).await)
+            }
+        }
+    }
+
+    /// The answer of the origin has had so many tokens, or has not said; its client is charged for them.
+    pub(crate) fn charge(&self, prices: &Prices, tokens: Option<Tokens<'_>>) {
+        let Inner { limits, keys, .. } = &*self.0;
+        for place in limits.door()..limits.len() {
+            let limit = limits.at(place);
+            if !limit.settings.count.is_of_models() {
+                continue;
+            }
+            let units = tokens.and_then(|Tokens { model, input, output }| limit.settings.units_of_tokens(prices, model, input, output));
+            match units {
+                Some(units) => limit.charge(&limit.payer(keys.get(place)), units),
+                None => limit.count_silent(),
             }
         }
     }

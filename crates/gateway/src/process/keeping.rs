@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_tower::clock::monotonic;
+use tokio::time::MissedTickBehavior;
 
-use crate::alerts::{Conditions, Reading, Waiting, deliver};
+use super::quota_file;
+use crate::alerts::{Conditions, QuotaWarnings, Reading, Waiting, deliver};
 use crate::proxy::Gateway;
 use crate::scrape;
 use crate::stats::INTERVAL;
@@ -15,7 +18,8 @@ use crate::warm;
 /// Keeps the history, and tells what needs a person, for as long as it is polled.
 pub(super) async fn keep(gateway: Arc<Gateway>, waiting: Waiting) {
     let settings = || gateway.active.load().config.alerts.clone();
-    tokio::join!(look(&gateway), warm::keep_hot(&gateway), deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings));
+    let delivering = deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings);
+    tokio::join!(look(&gateway), settle(&gateway), warm::keep_hot(&gateway), quota_file::keep(&gateway), delivering);
 }
 
 /// Points of the history after which limits forget clients that stand as new ones do.
@@ -36,6 +40,31 @@ async fn look(gateway: &Gateway) {
         gateway.history.keep(now, wall.as_millis() / 1000, &snapshot);
         let reading = Reading { now, snapshot: &snapshot, points: &gateway.history.hour(), replicas: &gateway.replicas() };
         conditions.look(reading).into_iter().for_each(|alert| gateway.alerts.raise(alert, timestamp(wall)));
+    }
+}
+
+/// How often Redis is told of what clients owe, and people of those who have used much.
+const SETTLING: Duration = Duration::from_millis(250);
+
+/// Keeps what clients owe under limits that replicas share at zero, and warns of those near the end of a quota.
+async fn settle(gateway: &Gateway) {
+    let mut ticks = tokio::time::interval(SETTLING);
+    // One that Redis held up is not made up for.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut warned = QuotaWarnings::default();
+    loop {
+        ticks.tick().await;
+        let active = gateway.active.load_full();
+        active.limits.settle().await;
+        let wall = gateway.clock.now();
+        // What does not fit into the queue waits for the next time.
+        let waiting = std::iter::from_fn(|| active.limits.warnings().pop()).take(gateway.alerts.room());
+        for alert in waiting.map(|warning| warned.begin(warning)).collect::<Vec<_>>() {
+            gateway.alerts.raise(alert, timestamp(wall));
+        }
+        for alert in warned.ended(wall.as_millis() / 1000) {
+            gateway.alerts.raise(alert, timestamp(wall));
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod inherited;
 mod keeping;
 mod moments;
 mod notify;
+mod quota_file;
 mod reload;
 mod report;
 mod run;

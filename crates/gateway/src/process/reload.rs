@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::expiry::{ExpiryLog, RevocationLog};
+use super::quota_file;
 use super::report;
 use super::source::{Changes, Source};
 use super::succession::Handover;
@@ -122,6 +123,7 @@ impl Signals {
         }
         // It is the new process's from then on.
         warm::save_hot(gateway);
+        quota_file::save(gateway);
         tokio::select! {
             biased;
             _ = self.terminate.recv() => Some(Stop::Requested),

@@ -17,6 +17,7 @@ use super::inherited::Inherited;
 use super::keeping::{keep, replica_name};
 use super::moments;
 use super::notify;
+use super::quota_file;
 use super::reload::{self, Stop};
 use super::report;
 use super::source::Source;
@@ -214,6 +215,7 @@ async fn run(
         }
     }
 
+    quota_file::restore(&gateway);
     let (stop, mut stopped) = watch::channel(false);
     let serving = tokio::spawn(server.serve(options, PublicHandler(Arc::clone(&gateway)), async move {
         // A sender that is gone means to stop as well.
@@ -251,8 +253,10 @@ async fn run(
         warn!("{} connections did not finish in time and were cut", drained.aborted);
     }
     moments::drained(&gateway).await;
+    gateway.active.load_full().limits.settle().await;
     if stop_by == Stop::Requested {
         warm::save_hot(&gateway);
+        quota_file::save(&gateway);
     }
     admin.abort();
     keeping.abort();

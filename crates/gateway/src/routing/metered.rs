@@ -1,4 +1,4 @@
-//! What answers of models cost: read from their bodies as they pass, whoever they are for.
+//! What answers of models cost: read from their bodies as they pass, whoever they are for. The client who has asked the origin is charged for it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use larder_coding::decoded;
 use larder_semantics::content::model::{AnswerForm, Api, Judged, Meter};
 
 use crate::config::{Prices, Route};
+use crate::limits::{MissTicket, RouteLimits, Tokens};
 use crate::telemetry::metrics::{Metrics, UsageOutcome, UsageRecord};
 
 /// Counts the tokens of a route's answers.
@@ -20,13 +21,21 @@ pub(crate) struct RouteUsage {
     route: Arc<str>,
     prices: Arc<Prices>,
     metrics: Arc<Metrics>,
+    /// Whether a limit counts them: then they are read from answers of APIs that are not known as well.
+    is_limited: bool,
 }
 
 impl RouteUsage {
-    /// `None` where a route has no answers of models.
-    pub(crate) fn of(route: &Route, prices: &Arc<Prices>, metrics: &Arc<Metrics>) -> Option<Self> {
+    /// `None` where a route has no answers of models, and none of its limits counts them.
+    pub(crate) fn of(route: &Route, limits: Option<&RouteLimits>, prices: &Arc<Prices>, metrics: &Arc<Metrics>) -> Option<Self> {
         let has_models = route.settings.content.as_ref().is_some_and(|rules| rules.kind.is_model());
-        has_models.then(|| Self { route: Arc::clone(&route.name), prices: Arc::clone(prices), metrics: Arc::clone(metrics) })
+        let is_limited = limits.is_some_and(RouteLimits::count_models);
+        (has_models || is_limited).then(|| Self {
+            route: Arc::clone(&route.name),
+            prices: Arc::clone(prices),
+            metrics: Arc::clone(metrics),
+            is_limited,
+        })
     }
 
     /// Counts what an answer has cost or saved.
@@ -35,12 +44,29 @@ impl RouteUsage {
         self.metrics.usage(&self.route, outcome, &UsageRecord { model, input, output, price });
     }
 
-    /// A meter for an answer to a request with this path; `None` where nothing can be read.
-    pub(crate) fn meter(&self, path: &str, status: StatusCode, headers: &HeaderMap) -> Option<Meter> {
-        let api = Api::of_path(path).filter(|_| status == StatusCode::OK)?;
+    /// How the cost of an answer to a request with this path is read, and who pays for it; `None` where nothing can be read.
+    pub(crate) fn metering(&self, path: &str, status: StatusCode, headers: &HeaderMap, ticket: Option<MissTicket>) -> Option<Metering> {
+        let api = Api::of_path(path).or(self.is_limited.then_some(Api::Unknown)).filter(|_| status == StatusCode::OK)?;
         let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
         let form = AnswerForm::of_type(&kind.split(';').next()?.trim().to_ascii_lowercase())?;
-        Some(Meter::new(api, form))
+        let coding = headers.get(CONTENT_ENCODING).map(|coding| HeaderMap::from_iter([(CONTENT_ENCODING, coding.clone())]));
+        Some(Metering { meter: Meter::new(api, form), coding, ended: Ended { usage: self.clone(), ticket } })
+    }
+}
+
+/// How the cost of one answer is read.
+#[derive(Debug)]
+pub(crate) struct Metering {
+    meter: Meter,
+    coding: Option<HeaderMap>,
+    ended: Ended,
+}
+
+impl Metering {
+    /// Reads it from this body.
+    pub(crate) fn of<B>(self, body: B) -> Metered<B> {
+        let Self { meter, coding, ended } = self;
+        Metered { body, meter: Some(meter), coded: coding.map(|coding| (coding, Vec::new())), ended: Some(ended) }
     }
 }
 
@@ -51,19 +77,22 @@ pub(crate) struct Metered<B> {
     meter: Option<Meter>,
     /// The body so far, where it has a content coding.
     coded: Option<(HeaderMap, Vec<u8>)>,
+    /// Until it was counted.
+    ended: Option<Ended>,
+}
+
+/// What happens at the end of a body.
+#[derive(Debug)]
+struct Ended {
     usage: RouteUsage,
+    /// Of the client who pays for it.
+    ticket: Option<MissTicket>,
 }
 
 /// Bytes of the longest body with a content coding whose cost is read, before and after it is undone.
 const MAX_CODED: usize = 8 << 20;
 
 impl<B> Metered<B> {
-    /// The body of an answer with these fields.
-    pub(crate) fn new(body: B, headers: &HeaderMap, meter: Meter, usage: RouteUsage) -> Self {
-        let coded = headers.get(CONTENT_ENCODING).map(|coding| (HeaderMap::from_iter([(CONTENT_ENCODING, coding.clone())]), Vec::new()));
-        Self { body, meter: Some(meter), coded, usage }
-    }
-
     fn see(&mut self, data: &[u8]) {
         let Some(meter) = &mut self.meter else { return };
         match &mut self.coded {
@@ -73,15 +102,25 @@ impl<B> Metered<B> {
         }
     }
 
+    /// Counts the answer, once.
     fn count(&mut self) {
-        let Some(mut meter) = self.meter.take() else { return };
+        let Some(ended) = self.ended.take() else { return };
+        let Judged { usage, model, .. } = self.judged().unwrap_or_default();
+        if let Some(usage) = usage {
+            ended.usage.count(UsageOutcome::Spent, model.as_deref(), usage.input, usage.output);
+        }
+        if let Some(ticket) = ended.ticket {
+            let tokens = usage.map(|usage| Tokens { model: model.as_deref(), input: usage.input, output: usage.output });
+            ticket.charge(&ended.usage.prices, tokens);
+        }
+    }
+
+    fn judged(&mut self) -> Option<Judged> {
+        let mut meter = self.meter.take()?;
         if let Some((headers, coded)) = self.coded.take() {
-            let Some(whole) = decoded(&headers, &coded.into(), MAX_CODED) else { return };
-            meter.see(&whole);
+            meter.see(&decoded(&headers, &coded.into(), MAX_CODED)?);
         }
-        if let Judged { usage: Some(usage), model, .. } = meter.finish(&[]) {
-            self.usage.count(UsageOutcome::Spent, model.as_deref(), usage.input, usage.output);
-        }
+        Some(meter.finish(&[]))
     }
 }
 
@@ -132,11 +171,11 @@ mod tests {
     /// What was counted of an answer, read to its end or not.
     async fn counted(body: Vec<u8>, fields: &[(&'static str, &'static str)], is_read: bool) -> Vec<(String, u64, u64, Option<f64>)> {
         let metrics = Arc::new(Metrics::new(&["a"], &[]));
-        let usage = RouteUsage { route: "a".into(), prices: Arc::default(), metrics: Arc::clone(&metrics) };
+        let usage = RouteUsage { route: "a".into(), prices: Arc::default(), metrics: Arc::clone(&metrics), is_limited: false };
         let mut headers: HeaderMap = HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
         fields.iter().for_each(|(name, value)| _ = headers.insert(*name, http::HeaderValue::from_static(value)));
-        let meter = usage.meter("/v1/chat/completions", StatusCode::OK, &headers).expect("a meter");
-        let body = Metered::new(Full::new(Bytes::from(body)), &headers, meter, usage);
+        let metering = usage.metering("/v1/chat/completions", StatusCode::OK, &headers, None).expect("a meter");
+        let body = metering.of(Full::new(Bytes::from(body)));
         if is_read {
             body.collect().await.expect("whole");
         } else {

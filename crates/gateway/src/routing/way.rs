@@ -16,7 +16,7 @@ use larder_tower::{CACHE_NAMESPACE, CACHE_TTL, ClientBody, Pooled, RequestBody};
 use tower_service::Service;
 
 use super::WayBody;
-use super::metered::{Metered, RouteUsage};
+use super::metered::{Metering, RouteUsage};
 use crate::config::{ClientControls, Compress, Route, UpstreamServer};
 use crate::limits::MissTicket;
 use crate::telemetry::metrics::{Metrics, Recoded};
@@ -72,6 +72,8 @@ struct Incoming {
     is_head: bool,
     /// The path, where it tells how the cost of the answer is read.
     path: Option<Box<str>>,
+    /// Of the client who pays for it, where its cost is read.
+    ticket: Option<MissTicket>,
 }
 
 impl RouteUpstream {
@@ -206,6 +208,7 @@ impl Way {
             parts.extensions.insert(own.clone());
         }
         let path = self.usage.as_ref().map(|_| parts.uri.path().into());
+        let ticket = self.usage.as_ref().and_then(|_| MissTicket::of(&parts.extensions).cloned());
         let mut host = None;
         if let Some(rewrite) = &self.rewrite {
             host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
@@ -219,7 +222,7 @@ impl Way {
             parts.uri = rewrite.outgoing(&parts.uri);
         }
         let packing_request = self.packing.as_ref().map(|packing| packing.request(parts, self.reads(&parts.method)));
-        Incoming { way: Arc::clone(self), edits, host, packing_request, is_head: parts.method == Method::HEAD, path }
+        Incoming { way: Arc::clone(self), edits, host, packing_request, is_head: parts.method == Method::HEAD, path, ticket }
     }
 }
 
@@ -228,15 +231,6 @@ impl Way {
     fn reads(&self, method: &Method) -> bool {
         let (query, post) = self.reads_content;
         [Method::GET, Method::HEAD].contains(method) || (post && *method == Method::POST) || (query && method.as_str() == "QUERY")
-    }
-
-    /// The body of an answer, whose cost is read where it has one.
-    fn metered(&self, path: Option<&str>, parts: &http::response::Parts, body: UpstreamBody) -> WayBody {
-        let metered = path.zip(self.usage.as_ref());
-        match metered.and_then(|(path, usage)| Some((usage.meter(path, parts.status, &parts.headers)?, usage.clone()))) {
-            Some((meter, usage)) => WayBody::Metered(Box::new(Metered::new(body, &parts.headers, meter, usage))),
-            None => WayBody::Upstream(body),
-        }
     }
 }
 
@@ -260,18 +254,30 @@ impl Incoming {
         let edits = self.edits.as_ref().map_or(&self.way.response, |ResponseEdits(edits)| edits);
         edits.apply(&mut parts.headers, parts.status == StatusCode::NOT_MODIFIED);
         let length = if self.is_head { None } else { body.size_hint().exact() };
+        // Before it is packed, since its cost is read from what the origin has sent.
+        let metered = self.metering(&parts);
         let packed = match (&self.way.packing, &self.packing_request) {
             (Some(packing), Some(request)) => packing.received(request, &mut parts, length).filter(|_| !self.is_head),
             _ => None,
         };
-        let body = match packed {
-            Some(coding) => {
-                self.way.metrics.recoded(Recoded::Packed);
-                WayBody::Packed(Box::new(Coded::packed(body, coding)))
-            }
-            None => self.way.metered(self.path.as_deref(), &parts, body),
+        if packed.is_some() {
+            self.way.metrics.recoded(Recoded::Packed);
+        }
+        let body = match (packed, metered) {
+            (None, None) => WayBody::Upstream(body),
+            (Some(coding), None) => WayBody::Packed(Box::new(Coded::packed(body, coding))),
+            (None, Some(metering)) => WayBody::Metered(Box::new(metering.of(body))),
+            (Some(coding), Some(metering)) => WayBody::PackedMetered(Box::new(Coded::packed(metering.of(body), coding))),
         };
         Response::from_parts(parts, body)
+    }
+}
+
+impl Incoming {
+    /// How the cost of an answer is read, where it has one.
+    fn metering(&self, parts: &http::response::Parts) -> Option<Metering> {
+        let (path, usage) = self.path.as_deref().zip(self.way.usage.as_ref()).filter(|_| !self.is_head)?;
+        usage.metering(path, parts.status, &parts.headers, self.ticket.clone())
     }
 }
 

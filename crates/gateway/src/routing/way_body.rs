@@ -20,6 +20,8 @@ pub(crate) enum WayBody {
     Metered(Box<Metered<UpstreamBody>>),
     /// Packed on its way into the cache.
     Packed(Box<Coded<UpstreamBody>>),
+    /// Both, one after the other.
+    PackedMetered(Box<Coded<Metered<UpstreamBody>>>),
     /// Unpacked for one client.
     Unpacked(Box<Coded<CacheBody<WayBody>>>),
 }
@@ -39,6 +41,7 @@ impl Body for WayBody {
             Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Metered(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Packed(body) => Pin::new(body).poll_frame(cx).map_err(CodingError::into_boxed),
+            Self::PackedMetered(body) => Pin::new(body).poll_frame(cx).map_err(CodingError::into_boxed),
             Self::Unpacked(body) => Pin::new(body).poll_frame(cx).map_err(CodingError::into_boxed),
         }
     }
@@ -48,6 +51,7 @@ impl Body for WayBody {
             Self::Upstream(body) => body.is_end_stream(),
             Self::Metered(body) => body.is_end_stream(),
             Self::Packed(body) => body.is_end_stream(),
+            Self::PackedMetered(body) => body.is_end_stream(),
             Self::Unpacked(body) => body.is_end_stream(),
         }
     }
@@ -57,6 +61,7 @@ impl Body for WayBody {
             Self::Upstream(body) => body.size_hint(),
             Self::Metered(body) => body.size_hint(),
             Self::Packed(body) => body.size_hint(),
+            Self::PackedMetered(body) => body.size_hint(),
             Self::Unpacked(body) => body.size_hint(),
         }
     }

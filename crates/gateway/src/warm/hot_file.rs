@@ -1,28 +1,20 @@
 //! What clients ask for most, kept over a restart: a file in `state_dir`, written every minute and at the end.
-//!
-//! It is of use and nothing more: where it cannot be read or written, that is told, and nothing else changes.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use crate::config::Config;
 use crate::proxy::Gateway;
+use crate::state_files::{self, EVERY, of_version};
 use crate::telemetry::observe::HotUrl;
 
-/// How often it is written.
-const EVERY: Duration = Duration::from_secs(60);
+/// The name of the file.
+const NAME: &str = "hot.json";
 
 /// How many of those are an hour, after which requests from before count half.
 const HOUR: u32 = 60;
-
-/// Bytes of the file that are read.
-const MAX_FILE: u64 = 64 << 20;
 
 /// The form of the file.
 const VERSION: u32 = 1;
@@ -33,22 +25,10 @@ struct Kept {
     urls: Vec<HotUrl>,
 }
 
-/// The file, if there is a folder for it.
-fn path(config: &Config) -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let of_systemd = || std::env::split_paths(&variable("STATE_DIRECTORY")?).next();
-    let of_user = || match variable("XDG_STATE_HOME") {
-        Some(home) => Some(PathBuf::from(home).join("larder")),
-        None => Some(PathBuf::from(variable("HOME")?).join(".local/state/larder")),
-    };
-    let folder = config.server.state_dir.clone().or_else(of_systemd).or_else(of_user)?;
-    Some(folder.join("hot.json"))
-}
-
 /// Takes the list of an earlier process.
 pub(super) fn restore(gateway: &Gateway) {
     let active = gateway.active.load_full();
-    let Some(path) = path(&active.config).filter(|_| super::hot_wanted(&active.config).is_some()) else { return };
+    let Some(path) = state_files::path(&active.config, NAME).filter(|_| super::hot_wanted(&active.config).is_some()) else { return };
     match read(&path) {
         Ok(urls) => {
             info!(urls = urls.len(), "what clients asked for most is known from {}", path.display());
@@ -60,13 +40,8 @@ pub(super) fn restore(gateway: &Gateway) {
 }
 
 fn read(path: &Path) -> io::Result<Vec<HotUrl>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MAX_FILE).read_to_end(&mut text)?;
-    let kept: Kept = serde_json::from_slice(&text)?;
-    if kept.version != VERSION {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("its form is of version {}", kept.version)));
-    }
-    Ok(kept.urls)
+    let kept: Kept = state_files::read(path)?;
+    if kept.version == VERSION { Ok(kept.urls) } else { Err(of_version(kept.version)) }
 }
 
 /// Writes it every minute, for as long as it is polled.
@@ -89,7 +64,7 @@ pub(crate) async fn keep(gateway: &std::sync::Arc<Gateway>) {
 pub(crate) fn save(gateway: &Gateway) {
     let active = gateway.active.load_full();
     let Some(wanted) = super::hot_wanted(&active.config) else { return };
-    let Some(path) = path(&active.config) else {
+    let Some(path) = state_files::path(&active.config, NAME) else {
         warn!("what clients ask for most is not kept: there is no folder for it; `state_dir` in [server] names one");
         return;
     };
@@ -98,25 +73,14 @@ pub(crate) fn save(gateway: &Gateway) {
     }
 }
 
-/// Beside the old one first, so that there is a whole file at any time.
 fn write(path: &Path, urls: Vec<HotUrl>) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(&serde_json::to_vec(&Kept { version: VERSION, urls })?)?;
-        std::fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
+    state_files::write(path, &Kept { version: VERSION, urls })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn folder(name: &str) -> PathBuf {

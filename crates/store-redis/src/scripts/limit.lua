@@ -1,8 +1,9 @@
 -- Units of limits, each for itself and all in one step, in the time of this server.
--- KEYS: one for each limit and client. ARGV, eight for each: the algorithm (b: token bucket, f: fixed window, s: sliding window), `max`, `per` in
--- microseconds, `burst`, the units that are wanted at least and at most, units that were used before and count in any case, and the microseconds
--- that the wanted ones may be waited for.
--- Answers with four numbers for each: units granted, units left, microseconds until all are there again, microseconds until the wanted ones are.
+-- KEYS: one for each limit and client. ARGV, ten for each: the algorithm (b: token bucket, f: fixed window, s: sliding window, c: window of the
+-- calendar), `max`, `per` in microseconds, `burst`, the units that are wanted at least and at most, units that were used before and count in any case,
+-- the microseconds that the wanted ones may be waited for, the beginning of the window of the calendar, and the units that are told of once in it.
+-- Answers with six numbers for each: units granted, units left, microseconds until all are there again, microseconds until the wanted ones are, units
+-- used, and 1 where those that are told of were reached just now.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local answers = {}
@@ -19,16 +20,26 @@ local function fades(previous, room, into, per)
 end
 
 for place, key in ipairs(KEYS) do
-  local base = (place - 1) * 8
+  local base = (place - 1) * 10
   local algorithm, numbers = ARGV[base + 1], {}
-  for i = 2, 8 do
+  for i = 2, 10 do
     numbers[i - 1] = tonumber(ARGV[base + i])
   end
-  local max, per, burst, least, most, owed, max_wait = unpack(numbers)
+  local max, per, burst, least, most, owed, max_wait, begins, told_at = unpack(numbers)
   local found = redis.call('HMGET', key, 'a', 'l', 'p')
   local at, level, previous = tonumber(found[1] or now), tonumber(found[2] or 0), tonumber(found[3] or 0)
-  -- A clock that was set back locks no client out.
-  at = math.min(at, now)
+  local told = false
+  if algorithm == 'c' then
+    -- The replica with the clock that is ahead begins the window; one that is behind counts in it already.
+    if not found[1] or at < begins then
+      at, level = begins, 0
+    else
+      told = redis.call('HEXISTS', key, 'w') == 1
+    end
+  else
+    -- A clock that was set back locks no client out.
+    at = math.min(at, now)
+  end
   local capacity = max
   if algorithm == 'b' then
     capacity = burst
@@ -38,7 +49,7 @@ for place, key in ipairs(KEYS) do
     if level <= 0 or now - at >= per then
       at, level = now, 0
     end
-  else
+  elseif algorithm == 's' then
     local windows = math.floor((now - at) / per)
     if windows == 1 then
       at, level, previous = at + per, 0, level
@@ -64,8 +75,8 @@ for place, key in ipairs(KEYS) do
       granted = math.min(most, free)
     elseif algorithm == 'b' then
       wait = (level + least - burst) * per / max
-    elseif algorithm == 'f' then
-      wait = at + per - now
+    elseif algorithm ~= 's' then
+      wait = math.max(1, at + per - now)
     else
       local into = now - at
       local within = level + least <= max and fades(previous, max - level - least, into, per)
@@ -81,17 +92,24 @@ for place, key in ipairs(KEYS) do
   if algorithm == 'b' then
     reset = level * per / max
   elseif level > 0 then
-    reset = (algorithm == 's' and 2 or 1) * per - (now - at)
+    reset = math.max(1, (algorithm == 's' and 2 or 1) * per - (now - at))
   elseif previous > 0 then
     reset = per - (now - at)
   end
   reset = math.ceil(reset)
+  local reached = algorithm == 'c' and told_at > 0 and level >= told_at and not told
   if reset > 0 then
     redis.call('HSET', key, 'a', string.format('%.0f', at), 'l', string.format('%.17g', level), 'p', string.format('%.17g', previous))
+    if algorithm == 'c' and not told then
+      redis.call('HDEL', key, 'w')
+    end
+    if reached then
+      redis.call('HSET', key, 'w', '1')
+    end
     redis.call('PEXPIRE', key, math.ceil(reset / 1000) + 1000)
   end
   local left = math.max(0, math.floor(capacity - used() + 1e-6))
-  for _, number in ipairs({granted, left, reset, wait}) do
+  for _, number in ipairs({granted, left, reset, wait, math.ceil(used() - 1e-6), reached and 1 or 0}) do
     table.insert(answers, number)
   end
 end

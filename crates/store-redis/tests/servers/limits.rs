@@ -17,7 +17,7 @@ fn rate(algorithm: Algorithm, max: u64, burst: u64) -> Rate {
 }
 
 fn ask(rate: Rate, units: u64) -> LimitAsk<'static> {
-    LimitAsk { limit: "l", client: "c", rate, least: units, most: units, owed: 0, max_wait: 0 }
+    LimitAsk { limit: "l", client: "c", rate, least: units, most: units, owed: 0, max_wait: 0, told_at: 0 }
 }
 
 async fn take(store: &RedisStore, ask: LimitAsk<'_>) -> LimitGrant {
@@ -115,5 +115,56 @@ async fn in_a_cluster_limits_of_one_client_lie_in_one_slot() -> Result<()> {
         let grants = store.limit(&asks).await.expect("the cluster answers");
         assert!(grants.len() == 6 && grants.iter().all(|grant| grant.granted == expected), "{grants:?}");
     }
+    Ok(())
+}
+
+/// Microseconds since 1970, as the server has them.
+async fn now_of(redis: &Redis) -> Result<u64> {
+    let now = redis.count(&["EVAL", "local time = redis.call('TIME') return time[1] * 1000000 + time[2]", "0"]).await?;
+    Ok(now.unsigned_abs())
+}
+
+#[tokio::test]
+async fn a_window_of_the_calendar_ends_for_all_and_its_key_with_it() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let now = now_of(&redis).await?;
+    let day = 86_400_000_000;
+    let of = |begins: u64, units: u64| {
+        let rate = Rate { algorithm: Algorithm::Calendar { begins }, max: 5, per: day, burst: 5 };
+        LimitAsk { least: units, most: units, ..ask(rate, units) }
+    };
+    let today = now - day / 2;
+    let grant = take(&store, of(today, 4)).await;
+    assert_eq!((grant.granted, grant.remaining, grant.used), (4, 1, 4));
+    assert!(grant.reset <= day / 2 && grant.reset > day / 2 - 60_000_000, "until the end of the day: {grant:?}");
+    let refused = take(&store, of(today, 2)).await;
+    assert_eq!((refused.granted, refused.retry_after), (0, refused.reset), "{refused:?}");
+    let left = redis.count(&["EVAL", "return redis.call('PTTL', redis.call('KEYS', '*limit:*')[1])", "0"]).await?;
+    assert!(left.unsigned_abs() <= day / 2000 + 2000, "the key ends with the window: {left}");
+    // A replica whose clock is behind counts in the window that others have begun; one that is ahead begins the next.
+    assert_eq!(take(&store, of(today - day, 1)).await.remaining, 0);
+    let next = take(&store, of(today + day / 4, 1)).await;
+    assert_eq!((next.granted, next.remaining, next.used), (1, 4, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_replica_is_told_once_in_a_window_that_a_share_of_it_is_used() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let replicas = [store, another(&redis, |_| ()).await?];
+    let begins = now_of(&redis).await? - 1_000_000;
+    let charge = |begins: u64, owed: u64| {
+        let rate = Rate { algorithm: Algorithm::Calendar { begins }, max: 100, per: 3_600_000_000, burst: 100 };
+        LimitAsk { least: 0, most: 0, owed, told_at: 80, ..ask(rate, 1) }
+    };
+    let mut told = Vec::new();
+    for turn in 0..12 {
+        let grant = take(&replicas[turn % 2], charge(begins, 10)).await;
+        told.extend(grant.is_reached.then_some(grant.used));
+    }
+    assert_eq!(told, [80]);
+    assert_eq!(take(&replicas[0], charge(begins, 0)).await.used, 120, "more was used than there is");
+    let next = take(&replicas[0], charge(begins + 500_000, 90)).await;
+    assert!(next.is_reached && next.used == 90, "the next window is told of too: {next:?}");
     Ok(())
 }

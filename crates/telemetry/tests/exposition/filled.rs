@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use larder_config::Amount;
 use larder_disk::{DiskObserver, DiskOperation};
 use larder_message::OriginOutcome;
 use larder_redis::{Operation, RedisObserver, RedisStats, ServerInfo};
@@ -237,6 +238,9 @@ pub(crate) fn filled() -> Snapshot {
             requests: labelled([("admitted", 42), ("refused", 43)]),
             keys: 44,
             alone: Some(45),
+            charged: Some(Amount::Sum(46.5)),
+            silent: Some(47),
+            warnings: Some(48),
         }],
         tokens: Some(TokensSnapshot {
             checked: labelled([("verified", 46), ("expired", 47)]),

@@ -1,17 +1,24 @@
 //! `[[limits]]`: how much each client may have in a time.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use serde::{Deserialize, Serialize};
 
 use larder_limits::Algorithm;
 
-/// `[[limits]]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::QuotaPart;
+use crate::model::{Price, Prices};
+
+/// One of `[[limits]]`, or a limit of one of `[[quotas]]`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct RateLimit {
-    /// For answers, metrics and the log; unique.
+    /// For answers, metrics and the log; unique. Of a quota it has count and period behind the quota's: `llm.tokens.day`.
     pub name: Arc<str>,
+    /// Where it is a limit of a quota: then its window is one of the calendar.
+    pub quota: Option<QuotaPart>,
     /// The routes that it holds for, by position; the one for everything else is behind the last.
     pub routes: Vec<usize>,
     /// What tells clients apart; never empty.
@@ -68,6 +75,45 @@ pub enum LimitCount {
     Misses,
     /// Bytes of answers' bodies, which are counted once they are known.
     Bytes,
+    /// Tokens that models have counted for answers of the origin, once they are known.
+    Tokens,
+    /// What those tokens cost, in billionths of whatever currency prices are in.
+    Cost,
+}
+
+/// So much of what a limit counts, as people count it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Amount {
+    /// Requests, bytes, tokens.
+    Units(u64),
+    /// A sum of money.
+    Sum(f64),
+}
+
+impl Amount {
+    /// As a number of any kind.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Units(units) => units as f64,
+            Self::Sum(sum) => sum,
+        }
+    }
+}
+
+impl Default for Amount {
+    fn default() -> Self {
+        Self::Units(0)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Units(units) => units.fmt(f),
+            Self::Sum(sum) => write!(f, "{}", (sum * 1e6).round() / 1e6),
+        }
+    }
 }
 
 /// What happens to a request beyond a limit.
@@ -85,7 +131,11 @@ pub enum LimitOver {
 
 impl LimitCount {
     /// All of them, with their words.
-    pub const ALL: [(&'static str, Self); 3] = [("requests", Self::Requests), ("misses", Self::Misses), ("bytes", Self::Bytes)];
+    pub const ALL: [(&'static str, Self); 5] =
+        [("requests", Self::Requests), ("misses", Self::Misses), ("bytes", Self::Bytes), ("tokens", Self::Tokens), ("cost", Self::Cost)];
+
+    /// Units of one of what people count: a cost is counted in billionths.
+    pub const COST_UNITS: u64 = 1_000_000_000;
 
     /// Its word.
     pub fn as_str(self) -> &'static str {
@@ -93,7 +143,47 @@ impl LimitCount {
     }
 }
 
+impl LimitCount {
+    /// Units as people count them: a cost in the currency of the prices.
+    pub fn as_people_count(self, units: u64) -> Amount {
+        match self {
+            Self::Cost => Amount::Sum(units as f64 / Self::COST_UNITS as f64),
+            _ => Amount::Units(units),
+        }
+    }
+
+    /// Whether hits, and requests that share a fetch, are free: then the limit is asked when the origin is about to be.
+    pub fn is_of_origin(self) -> bool {
+        matches!(self, Self::Misses | Self::Tokens | Self::Cost)
+    }
+
+    /// Whether the units of a request are known only when it has been answered.
+    pub fn is_known_afterwards(self) -> bool {
+        matches!(self, Self::Bytes | Self::Tokens | Self::Cost)
+    }
+
+    /// Whether the units are read from answers of models.
+    pub fn is_of_models(self) -> bool {
+        matches!(self, Self::Tokens | Self::Cost)
+    }
+}
+
 impl RateLimit {
+    /// The units of an answer of a model with so many tokens of the request and of the answer; `None`: this limit does not count them, or nothing
+    /// says what they cost.
+    pub fn units_of_tokens(&self, prices: &Prices, model: Option<&str>, input: u64, output: u64) -> Option<u64> {
+        match self.count {
+            LimitCount::Tokens => Some(input.saturating_add(output)),
+            LimitCount::Cost => {
+                let own = self.quota.as_ref().and_then(|quota| quota.price.as_ref());
+                let price: &Price = model.and_then(|model| prices.of(model)).or(own)?;
+                // Rounded up, so that many small answers are not free. A cast of a float saturates.
+                Some((price.of_tokens(input, output) * LimitCount::COST_UNITS as f64).ceil() as u64)
+            }
+            LimitCount::Requests | LimitCount::Misses | LimitCount::Bytes => None,
+        }
+    }
+
     /// The rate.
     pub fn rate(&self) -> larder_limits::Rate {
         let per = u64::try_from(self.per.as_micros()).unwrap_or(u64::MAX);

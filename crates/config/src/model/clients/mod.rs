@@ -2,6 +2,8 @@
 
 mod auth;
 mod limits;
+mod quotas;
 
 pub use auth::{JwksUrl, JwtAuth, JwtKeys};
-pub use limits::{LimitCount, LimitKey, LimitOver, RateLimit};
+pub use limits::{Amount, LimitCount, LimitKey, LimitOver, RateLimit};
+pub use quotas::{Period, PeriodWindow, QuotaPart};

@@ -17,6 +17,8 @@ pub struct Alerts {
     pub webhook: Option<Webhook>,
     /// The Redis channel on which each is published; `None`: on none.
     pub channel: Option<String>,
+    /// The Redis channel for those of quotas, in place of that; `None`: on none.
+    pub quota_channel: Option<String>,
 }
 
 /// A URL that takes alerts.
@@ -41,6 +43,8 @@ pub enum AlertKind {
     HitRatio,
     /// A limit or a budget refuses requests.
     Limit,
+    /// A client has used the share of a quota at which people are warned.
+    Quota,
     /// A replica is not heard of any more.
     Replica,
     /// A new configuration was refused.
@@ -49,10 +53,11 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// All of them, with the words that configuration, metrics and alerts have for them.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("breaker", Self::Breaker),
         ("hit-ratio", Self::HitRatio),
         ("limit", Self::Limit),
+        ("quota", Self::Quota),
         ("replica", Self::Replica),
         ("reload", Self::Reload),
     ];
@@ -65,10 +70,16 @@ impl AlertKind {
 
 /// The name that applications know it by.
 const CHANNEL: &str = "system:health_check";
+const QUOTA_CHANNEL: &str = "system:quota_warning";
 
 impl Default for Alerts {
     fn default() -> Self {
-        Self { on: AlertKind::ALL.iter().map(|(_, kind)| *kind).collect(), webhook: None, channel: Some(CHANNEL.to_owned()) }
+        Self {
+            on: AlertKind::ALL.iter().map(|(_, kind)| *kind).collect(),
+            webhook: None,
+            channel: Some(CHANNEL.to_owned()),
+            quota_channel: Some(QUOTA_CHANNEL.to_owned()),
+        }
     }
 }
 

@@ -21,19 +21,26 @@ const ALGORITHMS: [(&str, Algorithm); 3] =
 const OVERS: [(&str, LimitOver); 4] =
     [("reject", LimitOver::Reject), ("stale", LimitOver::Stale), ("delay", LimitOver::Delay), ("observe", LimitOver::Observe)];
 
+/// What a limit over a rolling time counts. Money is counted by the calendar.
+const COUNTS: [(&str, LimitCount); 4] =
+    [("requests", LimitCount::Requests), ("misses", LimitCount::Misses), ("bytes", LimitCount::Bytes), ("tokens", LimitCount::Tokens)];
+
 /// The largest number that a field of an answer can tell (RFC 9651 §3.3.1).
 const MAX: u64 = 999_999_999_999_999;
+/// The least and the largest sum: Redis counts its billionths in doubles, which are exact up to 2^53.
+const MIN_COST: f64 = 0.000_001;
+const MAX_COST: f64 = 9_000_000.0;
+
 const MAX_PER: Duration = Duration::from_secs(366 * 86_400);
 const KEY_FORM: &str = "strings like \"client\", \"header:authorization\", \"cookie:session\", \"jwt:sub\", \"route\", \"path:org\"";
 
 /// Beyond it a request that waits holds its connection for longer than clients wait.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// The limits that are right; mistakes are noted. It matters whether there `has` to be a Redis, and whether tokens are verified.
-pub(crate) fn read(root: &mut Table<'_>, routes: &[Route], fallback: Option<&Route>, has: (bool, bool)) -> Vec<RateLimit> {
-    let all: Vec<&Route> = routes.iter().chain(fallback).collect();
-    let mut names = Vec::new();
-    root.tables("limits").into_iter().filter_map(|table| limit(table, &all, has, &mut names)).collect()
+/// The limits that are right; mistakes are noted. It matters whether there `has` to be a Redis, and whether tokens are verified. `names` is given their
+/// names.
+pub(crate) fn read(root: &mut Table<'_>, all: &[&Route], has: (bool, bool), names: &mut Vec<Spanned<String>>) -> Vec<RateLimit> {
+    root.tables("limits").into_iter().filter_map(|table| limit(table, all, has, names)).collect()
 }
 
 fn limit(mut table: Table<'_>, all: &[&Route], (has_redis, verifies): (bool, bool), names: &mut Vec<Spanned<String>>) -> Option<RateLimit> {
@@ -45,12 +52,12 @@ fn limit(mut table: Table<'_>, all: &[&Route], (has_redis, verifies): (bool, boo
     let key = key(&mut table, verifies);
     let routes = routes(&mut table, all);
     let algorithm = table.one_of("algorithm", &ALGORITHMS).map_or(Algorithm::TokenBucket, Spanned::into_inner);
-    let count = table.one_of("count", &LimitCount::ALL).map_or(LimitCount::Misses, Spanned::into_inner);
+    let count = table.one_of("count", &COUNTS).map_or(LimitCount::Misses, Spanned::into_inner);
     let max = amount(&mut table, "max", count);
     let per = per(&mut table);
     let burst = amount(&mut table, "burst", count);
     let (over, max_delay) = beyond(&mut table, algorithm, count);
-    let (shared, batch) = sharing(&mut table, has_redis, count, burst.or(max));
+    let (shared, batch) = sharing(&mut table, has_redis, burst.or(max));
     let legacy_fields = table.boolean("legacy_fields").unwrap_or_default();
     let max_keys = table.integer("max_keys", 1_000..=10_000_000).and_then(|count| usize::try_from(count).ok()).unwrap_or(100_000);
     if burst.is_some() && algorithm != Algorithm::TokenBucket {
@@ -62,6 +69,7 @@ fn limit(mut table: Table<'_>, all: &[&Route], (has_redis, verifies): (bool, boo
     check_path(&key, &routes, all, mistakes);
     Some(RateLimit {
         name: Arc::from(name?),
+        quota: None,
         routes,
         key: items(key),
         algorithm,
@@ -78,7 +86,8 @@ fn limit(mut table: Table<'_>, all: &[&Route], (has_redis, verifies): (bool, boo
     })
 }
 
-fn named(table: &mut Table<'_>, names: &mut Vec<Spanned<String>>) -> Option<String> {
+/// `name`, which no other limit or quota has.
+pub(super) fn named(table: &mut Table<'_>, names: &mut Vec<Spanned<String>>) -> Option<String> {
     let name = table.parse("name", "a name in quotes, like \"per-client\"", |text| {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if !text.is_empty() && text.len() <= 64 && text.bytes().all(is_plain) {
@@ -86,12 +95,17 @@ fn named(table: &mut Table<'_>, names: &mut Vec<Spanned<String>>) -> Option<Stri
         }
         Err(Mistake::new(format!("`{text}` is not a name for a limit")).hint("letters, digits, `-`, `_` and `.`"))
     })?;
+    claim_name(table.mistakes(), names, name.clone());
+    Some(name.into_inner())
+}
+
+/// No other may have the name from now on.
+pub(super) fn claim_name(mistakes: &Mistakes, names: &mut Vec<Spanned<String>>, name: Spanned<String>) {
     if let Some(first) = names.iter().find(|first| first.get_ref() == name.get_ref()) {
         let mistake = Mistake::new(format!("there are two limits called `{}`", name.get_ref()));
-        table.mistakes().clash(name.span(), mistake.hint("give each its own name"), Some(first.span()), "first here");
+        mistakes.clash(name.span(), mistake.hint("give each its own name"), Some(first.span()), "first here");
     }
-    names.push(name.clone());
-    Some(name.into_inner())
+    names.push(name);
 }
 
 /// `over` and `max_delay`.
@@ -100,7 +114,7 @@ fn beyond(table: &mut Table<'_>, algorithm: Algorithm, count: LimitCount) -> (Li
     let over = table.one_of("over", &OVERS);
     let max_delay = positive(table, "max_delay");
     if let Some(over) = over.as_ref().filter(|over| *over.get_ref() == LimitOver::Delay)
-        && (algorithm != Algorithm::TokenBucket || count == LimitCount::Bytes)
+        && (algorithm != Algorithm::TokenBucket || count.is_known_afterwards())
     {
         let hint = "a window would let all that wait go at its end: leave `algorithm` out, or say \"reject\"";
         mistakes.error(over.span(), Mistake::new("only a token bucket of requests or misses can delay").hint(hint));
@@ -118,7 +132,7 @@ fn beyond(table: &mut Table<'_>, algorithm: Algorithm, count: LimitCount) -> (Li
 }
 
 /// `shared` and `batch`, where a client may have so many units at once.
-fn sharing(table: &mut Table<'_>, has_redis: bool, count: LimitCount, capacity: Option<u64>) -> (bool, u64) {
+pub(super) fn sharing(table: &mut Table<'_>, has_redis: bool, capacity: Option<u64>) -> (bool, u64) {
     let (span, mistakes) = (table.span(), table.mistakes());
     let shared = table.boolean_at("shared");
     let batch = table.integer("batch", 1..=10_000);
@@ -126,10 +140,6 @@ fn sharing(table: &mut Table<'_>, has_redis: bool, count: LimitCount, capacity: 
         if !has_redis {
             let mistake = Mistake::new("`shared` needs a Redis that replicas share");
             mistakes.error(shared.span(), mistake.hint("add [store.redis] with url = \"redis://…\", or leave `shared` out"));
-        }
-        if count == LimitCount::Bytes {
-            let mistake = Mistake::new("bytes are counted by each replica for itself");
-            mistakes.error(shared.span(), mistake.hint("leave `shared` out, and divide `max` by the number of replicas"));
         }
     }
     let shared = shared.is_some_and(Spanned::into_inner);
@@ -142,11 +152,22 @@ fn sharing(table: &mut Table<'_>, has_redis: bool, count: LimitCount, capacity: 
     (shared, batch.unwrap_or(1))
 }
 
-/// A number of requests, or a size where bytes are counted.
-fn amount(table: &mut Table<'_>, key: &'static str, count: LimitCount) -> Option<u64> {
+/// A number of requests or tokens, a size where bytes are counted, or a sum of money.
+pub(super) fn amount(table: &mut Table<'_>, key: &'static str, count: LimitCount) -> Option<u64> {
     match count {
         LimitCount::Bytes => table.bytes(key, 1..=MAX).map(Spanned::into_inner),
-        LimitCount::Requests | LimitCount::Misses => table.integer(key, 1..=MAX),
+        LimitCount::Requests | LimitCount::Misses | LimitCount::Tokens => table.integer(key, 1..=MAX),
+        LimitCount::Cost => {
+            let span = table.get(key).map_or(table.span(), Spanned::span);
+            let sum = table.number(key, "in the currency of the prices: 25.0")?;
+            if !(MIN_COST..=MAX_COST).contains(&sum) {
+                let mistake = Mistake::new(format!("`{sum}` is out of range for `{key}`"));
+                table.mistakes().error(span, mistake.hint(format!("from {MIN_COST} to {MAX_COST}")));
+                return None;
+            }
+            // In range, so it fits.
+            Some((sum * LimitCount::COST_UNITS as f64).round() as u64)
+        }
     }
 }
 
@@ -161,13 +182,14 @@ fn per(table: &mut Table<'_>) -> Option<Duration> {
     None
 }
 
-fn key(table: &mut Table<'_>, verifies: bool) -> Option<Spanned<Vec<Spanned<LimitKey>>>> {
+/// `key` and `unsafe_unverified`; the client alone where nothing is said.
+pub(super) fn key(table: &mut Table<'_>, verifies: bool) -> Option<Spanned<Vec<Spanned<LimitKey>>>> {
     let (span, mistakes) = (table.span(), table.mistakes());
     let is_said = table.boolean("unsafe_unverified") == Some(true);
-    if !table.has("key") {
-        return Some(Spanned::new(span.clone(), vec![Spanned::new(span, LimitKey::Client)]));
-    }
-    let key = table.list("key", KEY_FORM, |text| key_part(text, is_said))?;
+    let is_named = table.has("key");
+    let Some(key) = table.list("key", KEY_FORM, |text| key_part(text, is_said)) else {
+        return (!is_named).then(|| Spanned::new(span.clone(), vec![Spanned::new(span, LimitKey::Client)]));
+    };
     if key.get_ref().is_empty() {
         let mistake = Mistake::new("a limit without a key would be one for all clients together");
         mistakes.error(key.span(), mistake.hint("[\"route\"] is one for all clients of a route; [\"client\"] is one for each"));
@@ -200,7 +222,7 @@ fn key_part(text: &str, is_unverified: bool) -> Result<LimitKey, Mistake> {
 }
 
 /// The positions of the routes that the patterns name; all where there are none.
-fn routes(table: &mut Table<'_>, all: &[&Route]) -> Option<Vec<usize>> {
+pub(super) fn routes(table: &mut Table<'_>, all: &[&Route]) -> Option<Vec<usize>> {
     let mistakes = table.mistakes();
     let is_named = table.has("routes");
     let patterns = table.list("routes", "names of routes or classes, like \"issue.*\"", |text| {
@@ -229,7 +251,7 @@ fn routes(table: &mut Table<'_>, all: &[&Route]) -> Option<Vec<usize>> {
 }
 
 /// Every route has the parts of its path that the key names.
-fn check_path(key: &Spanned<Vec<Spanned<LimitKey>>>, routes: &[usize], all: &[&Route], mistakes: &Mistakes) {
+pub(super) fn check_path(key: &Spanned<Vec<Spanned<LimitKey>>>, routes: &[usize], all: &[&Route], mistakes: &Mistakes) {
     for part in key.get_ref() {
         let LimitKey::Path(name) = part.get_ref() else { continue };
         if let Some(route) = routes.iter().map(|&index| all[index]).find(|route| !route.path.captures().contains(name)) {

@@ -26,9 +26,9 @@ pub(crate) fn read(root: &mut Table<'_>, purge: &Purge) -> Alerts {
     let mut alerts = Alerts::default();
     let Some(mut table) = root.table("alerts") else { return alerts };
     let mistakes = table.mistakes();
-    if let Some(on) =
-        table.list("on", "\"breaker\", \"hit-ratio\", \"limit\", \"replica\" or \"reload\"", |text| choose("`on`", text, &AlertKind::ALL))
-    {
+    if let Some(on) = table.list("on", "\"breaker\", \"hit-ratio\", \"limit\", \"quota\", \"replica\" or \"reload\"", |text| {
+        choose("`on`", text, &AlertKind::ALL)
+    }) {
         alerts.on = items(on);
     }
     let url = table.parse("webhook", URL_FORM, webhook);
@@ -41,13 +41,16 @@ pub(crate) fn read(root: &mut Table<'_>, purge: &Purge) -> Alerts {
     }
     let (authorities, files) = authorities(&mut table, url.as_ref().map(Spanned::get_ref));
     alerts.webhook = url.map(|url| Webhook { url: url.into_inner(), secret: secret.map(Spanned::into_inner), authorities, files });
-    if let Some(name) = table.parse("channel", "a name in quotes, like \"system:health_check\"", channel) {
+    let mut channel_of = |key, to: &mut Option<String>| {
+        let Some(name) = table.parse(key, "a name in quotes, like \"system:health_check\"", channel) else { return };
         if name.get_ref().is_some() && *name.get_ref() == purge.channel {
             let mistake = Mistake::new("alerts on the channel of [purge] would be read as purges");
             mistakes.error(name.span(), mistake.hint("give it another name, or \"\" for none"));
         }
-        alerts.channel = name.into_inner();
-    }
+        *to = name.into_inner();
+    };
+    channel_of("channel", &mut alerts.channel);
+    channel_of("quota_channel", &mut alerts.quota_channel);
     table.finish();
     alerts
 }

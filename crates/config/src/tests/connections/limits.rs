@@ -41,6 +41,10 @@ fn everything_can_be_said() {
     assert_eq!((limit.count, limit.over, limit.max_delay), (LimitCount::Requests, LimitOver::Delay, Duration::from_secs(5)));
     let bytes =
         limits("[[limits]]\nname = \"c\"\nmax = \"1GiB\"\nper = \"24h\"\ncount = \"bytes\"\nalgorithm = \"fixed-window\"").remove(0);
+    let tokens = limits(
+        "[[limits]]\nname = \"t\"\nmax = 1000\nper = \"1m\"\ncount = \"tokens\"\nshared = true\n[store.redis]\nurl = \"redis://127.0.0.1\"",
+    );
+    assert_eq!((tokens[0].count, tokens[0].shared), (LimitCount::Tokens, true));
     assert_eq!((bytes.max, bytes.count, bytes.algorithm), (1 << 30, LimitCount::Bytes, Algorithm::FixedWindow));
 }
 
@@ -69,10 +73,8 @@ fn mistakes_in_a_limit_are_reported() {
         (&format!("{usual}\nshared = true"), "`shared` needs a Redis that replicas share"),
         (&format!("{usual}\nbatch = 1"), "`batch` counts only with shared = true"),
         (&format!("{usual}\nshared = true\nbatch = 2\n[store.redis]\nurl = \"redis://127.0.0.1\""), "a replica would take 2 at once"),
-        (
-            "name = \"a\"\nper = \"1s\"\nmax = \"1MiB\"\ncount = \"bytes\"\nshared = true\n[store.redis]\nurl = \"redis://127.0.0.1\"",
-            "bytes are counted by each replica for itself",
-        ),
+        (&format!("{usual}\ncount = \"cost\""), "`cost` is not a value of `count`"),
+        (&format!("{usual}\ncount = \"tokens\"\nover = \"delay\""), "only a token bucket of requests or misses can delay"),
         (&format!("{usual}\nmax_delay = \"1s\""), "`max_delay` counts only with over = \"delay\""),
         (&format!("{usual}\nover = \"delay\"\nmax_delay = \"5m\""), "a request would wait for up to 5m"),
     ] {

@@ -4,5 +4,6 @@ mod acme;
 mod auth;
 mod limits;
 mod listeners;
+mod quotas;
 mod upstreams;
 mod warm;

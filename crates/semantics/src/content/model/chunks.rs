@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::{AnswerForm, Api, Usage, finish_word};
 use crate::content::json::Value;
 
+/// Anthropic's tokens of a request: new ones, and those that its own cache takes and has.
+const INPUT: [&str; 3] = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+
 /// An answer so far.
 #[derive(Debug)]
 pub(super) struct Chunks {
@@ -39,6 +42,10 @@ impl Chunks {
             Api::Gemini => self.add_candidates(chunk),
             Api::Ollama => self.add_ollama(chunk),
             Api::Embeddings => self.add_embeddings(chunk),
+            Api::Unknown => {
+                self.add_unknown(chunk);
+                Some(())
+            }
         }
     }
 
@@ -102,7 +109,6 @@ impl Chunks {
     }
 
     fn add_message(&mut self, chunk: &Value<'_>) -> Option<()> {
-        const INPUT: [&str; 3] = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
         if self.form != AnswerForm::Events {
             let content = chunk.member("content")?.items()?;
             self.take_usage(chunk.member("usage"), &INPUT, &["output_tokens"]);
@@ -168,6 +174,15 @@ impl Chunks {
             self.end("", None);
         }
         Some(())
+    }
+
+    fn add_unknown(&mut self, chunk: &Value<'_>) {
+        for said in [Some(chunk), chunk.member("response"), chunk.member("message")].into_iter().flatten() {
+            self.take_usage(said.member("usage"), &["prompt_tokens"], &["completion_tokens"]);
+            self.take_usage(said.member("usage"), &INPUT, &["output_tokens"]);
+            self.take_usage(said.member("usageMetadata"), &["promptTokenCount"], &["candidatesTokenCount", "thoughtsTokenCount"]);
+        }
+        self.take_usage(Some(chunk), &["prompt_eval_count"], &["eval_count"]);
     }
 
     /// Counts are sums so far: the last ones hold.

@@ -80,6 +80,8 @@ pub enum Api {
     Ollama,
     /// Embeddings of any of them.
     Embeddings,
+    /// Another one, of whose answers nothing is known but the names that others have for their cost. No path has it.
+    Unknown,
 }
 
 /// What of a request bears on its answer.

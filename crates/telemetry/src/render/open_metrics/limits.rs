@@ -16,7 +16,13 @@ pub(super) fn encode(limits: &[LimitSnapshot], families: &mut Families<'_, '_>) 
     let keys = limits.iter().map(|limit| ([("limit", &*limit.limit)], limit.keys));
     families.gauges("limit_keys", "Clients that a limit knows.", None, keys)?;
     let alone = limits.iter().filter_map(|limit| Some(([("limit", &*limit.limit)], limit.alone?)));
-    families.counters("limit_alone", "Requests that a shared limit decided about without Redis, by its share of what was left.", alone)
+    families.counters("limit_alone", "Requests that a shared limit decided about without Redis, by its share of what was left.", alone)?;
+    let charged = limits.iter().filter_map(|limit| Some(([("limit", &*limit.limit)], limit.charged?.as_f64())));
+    families.counters("limit_charged", "Bytes, tokens or cost that a limit has charged clients for.", charged)?;
+    let silent = limits.iter().filter_map(|limit| Some(([("limit", &*limit.limit)], limit.silent?)));
+    families.counters("limit_silent", "Answers without the tokens or the price that a limit counts, which were free.", silent)?;
+    let warnings = limits.iter().filter_map(|limit| Some(([("limit", &*limit.limit)], limit.warnings?)));
+    families.counters("limit_warnings", "Clients that have used the share of a quota at which people are warned.", warnings)
 }
 
 pub(super) fn encode_tokens(tokens: &TokensSnapshot, families: &mut Families<'_, '_>) -> fmt::Result {

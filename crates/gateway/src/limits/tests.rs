@@ -1,0 +1,91 @@
+//! Limits as the gateway's doors ask them, by a clock that tests move.
+
+use http::Request;
+use larder_semantics::Timestamp;
+use larder_testkit::alloc::{CountingAllocator, allocations};
+use larder_tower::clock::{Clock, ClockHand};
+
+use super::{Answers, Limits, Over, UnderLimits};
+use crate::config::{self, Config};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+fn config(text: &str) -> Config {
+    let text = format!("[upstreams.api]\nurl = \"http://127.0.0.1:1\"\n{text}");
+    let (config, _) = config::parse("test", text.as_bytes(), &config::Overrides::default()).unwrap_or_else(|report| panic!("{report}"));
+    config
+}
+
+fn limits(text: &str, now: u64) -> (Limits, Clock, ClockHand) {
+    let (clock, hand) = Clock::manual(Timestamp::from_millis(now * 1000));
+    (Limits::new(&config(text), None, &clock, None).expect("limits"), clock, hand)
+}
+
+/// Asks for one request; seconds until it may come again where it may not.
+fn enter(limits: &Limits) -> Result<(), u32> {
+    let of_route = limits.of_route(0).expect("limits of the route");
+    let keys = of_route.keys(&Request::new(()), CLIENT);
+    of_route.enter(&keys, &Answers::default()).map(drop).map_err(|Over { retry_after, .. }| retry_after)
+}
+
+const DAY: &str = "[[quotas]]\nname = \"q\"\ntimezone = \"Europe/Berlin\"\nlimits = [{ count = \"requests\", max = 1, per = \"PER\" }]";
+const HOUR: u64 = 3600;
+
+#[test]
+fn a_day_without_an_hour_ends_after_23_and_the_next_one_begins() {
+    // Midnight of 29 March 2026 in Berlin.
+    let (limits, _, hand) = limits(&DAY.replace("PER", "day"), 1_774_738_800);
+    assert_eq!((enter(&limits), enter(&limits)), (Ok(()), Err(23 * 3600)));
+    hand.advance(23 * HOUR - 1);
+    assert_eq!(enter(&limits), Err(1));
+    hand.advance(1);
+    assert_eq!((enter(&limits), enter(&limits)), (Ok(()), Err(24 * 3600)));
+}
+
+#[test]
+fn a_month_ends_with_its_last_day_and_a_clock_that_jumps_ahead_begins_another() {
+    // Midnight of 1 February 2026 in Berlin.
+    let (limits, _, hand) = limits(&DAY.replace("PER", "month"), 1_769_900_400);
+    assert_eq!((enter(&limits), enter(&limits)), (Ok(()), Err(28 * 86_400)));
+    hand.advance(200 * 86_400);
+    assert_eq!(enter(&limits), Ok(()));
+    assert!(enter(&limits).is_err());
+}
+
+#[test]
+fn a_budget_that_is_raised_by_a_reload_goes_on_with_what_was_used() {
+    let (before, clock, _hand) = limits(&DAY.replace("PER", "month"), 1_769_900_400);
+    assert_eq!((enter(&before).is_ok(), enter(&before).is_ok()), (true, false));
+    let reloaded = |text: &str, before: &Limits| Limits::new(&config(text), None, &clock, Some(before)).expect("limits");
+    let same = reloaded(&DAY.replace("PER", "month"), &before);
+    assert!(enter(&same).is_err());
+    let more = reloaded(&DAY.replace("PER", "month").replace("max = 1", "max = 3"), &same);
+    assert_eq!((enter(&more).is_ok(), enter(&more).is_ok(), enter(&more).is_ok()), (true, true, false), "one of three was used");
+}
+
+#[test]
+fn limits_on_hits_cost_a_hit_no_wait_and_no_allocation() {
+    let text = "[[limits]]\nname = \"requests\"\nmax = 1000000\nper = \"1s\"\ncount = \"requests\"\n\
+         [[limits]]\nname = \"window\"\nmax = 1000000\nper = \"1h\"\ncount = \"requests\"\nalgorithm = \"sliding-window\"\nkey = [\"header:x-team\", \"client\"]\n\
+         [[limits]]\nname = \"bytes\"\nmax = \"1TiB\"\nper = \"1s\"\ncount = \"bytes\"\n\
+         [[quotas]]\nname = \"q\"\ntimezone = \"Europe/Berlin\"\nlimits = [{ count = \"requests\", max = 10000000, per = \"day\" }, { count = \"bytes\", max = \"1TiB\", per = \"month\" }]";
+    let (limits, ..) = limits(text, 1_774_738_800);
+    let of_route = limits.of_route(0).expect("limits of the route");
+    let request = Request::builder().header("x-team", "blue").body(()).expect("a request");
+    let mut told = 0;
+    let mut hit = || {
+        let keys = of_route.keys(&request, CLIENT);
+        // Nothing here is a future: a door that would have to wait gets `None`.
+        let (limited, ticket): (UnderLimits, _) = of_route.enter_at_once(&keys).expect("it fits in").begun(of_route, keys);
+        assert!(ticket.is_none(), "a hit has no way to the origin");
+        of_route.for_each_field(&limited, |_, value| told += value.len());
+        assert!(of_route.charge(limited.bytes, Some(1234)).is_none());
+    };
+    hit();
+    let ((), counted) = allocations(|| (0..1000).for_each(|_| hit()));
+    assert_eq!(counted.count, 0);
+    assert!(told > 0);
+}
