@@ -32,7 +32,7 @@ use crate::model::{Config, FarTier, Prices, RateLimit, Route};
 use crate::parse::mistake::{Location, Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::written::Written;
-use clients::{auth, limits};
+use clients::{auth, limits, quotas};
 use operating::{alerts, log, telemetry};
 use purging::{purge, tags, writes};
 use routes::Routing;
