@@ -3,6 +3,7 @@
 //! The same functions run in the ordinary tests of each crate (`tests/fuzz_smoke.rs`, by way of `smoke.rs`) over the corpus and over random
 //! input, so that they are exercised where no fuzzer is installed.
 
+pub mod auth;
 pub mod config;
 pub mod contents;
 pub mod disk;

@@ -107,10 +107,14 @@ enum OneOrSeveral {
 
 /// Whether a token is to be believed at the time `now`; of its claims those of these `names`.
 pub(crate) fn check(token: &[u8], keys: &KeySet, rules: &TokenRules, names: &[String], now: Timestamp) -> Result<Checked, Refusal> {
-    let payload = signed(token, keys, rules)?;
-    // Names a member twice: nobody knows which one others read (RFC 8725 §2.4).
-    let claims = VerifiedClaims::read(&rules.issuer, &payload, names).ok_or(Refusal::Malformed)?;
-    let registered: Registered = serde_json::from_slice(&payload).map_err(|_| Refusal::Malformed)?;
+    believed(&signed(token, keys, rules)?, rules, names, now)
+}
+
+/// The same of the payload of a token that is signed.
+pub(crate) fn believed(payload: &[u8], rules: &TokenRules, names: &[String], now: Timestamp) -> Result<Checked, Refusal> {
+    // One that names a member twice is refused: nobody knows which of them others read (RFC 8725 §2.4).
+    let claims = VerifiedClaims::read(&rules.issuer, payload, names).ok_or(Refusal::Malformed)?;
+    let registered: Registered = serde_json::from_slice(payload).map_err(|_| Refusal::Malformed)?;
     if registered.iss.as_deref() != Some(&*rules.issuer) {
         return Err(Refusal::Issuer);
     }
@@ -118,7 +122,7 @@ pub(crate) fn check(token: &[u8], keys: &KeySet, rules: &TokenRules, names: &[St
         return Err(Refusal::Audience);
     }
     if !rules.claims.is_empty() {
-        let all: Map<String, Value> = serde_json::from_slice(&payload).map_err(|_| Refusal::Malformed)?;
+        let all: Map<String, Value> = serde_json::from_slice(payload).map_err(|_| Refusal::Malformed)?;
         if !rules.claims.iter().all(|(name, allowed)| all.get(name).is_some_and(|value| says_one_of(value, allowed))) {
             return Err(Refusal::Claims);
         }

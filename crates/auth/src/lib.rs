@@ -8,6 +8,8 @@
 
 mod algorithm;
 mod check;
+#[doc(hidden)]
+pub mod fuzzing;
 mod key_set;
 mod verifier;
 
