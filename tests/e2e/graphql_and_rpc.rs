@@ -71,24 +71,39 @@ async fn a_method_is_answered_for_as_long_as_it_may_be() -> Result<()> {
     Ok(())
 }
 
+/// The answers of a batch, by their ids.
+fn batch_of(answers: &[(&str, &str)]) -> String {
+    let answers: Vec<String> = answers.iter().map(|(id, rest)| format!(r#"{{"id":{id},{rest}}}"#)).collect();
+    format!("[{}]", answers.join(","))
+}
+
 #[tokio::test]
-async fn a_batch_is_one_request_whose_ids_count() -> Result<()> {
+async fn a_batch_asks_only_for_the_calls_that_are_not_stored() -> Result<()> {
     let origin = Origin::start().await?;
-    answers(&origin, 2, &format!("[{RESULT},{RESULT}]"));
-    answers(&origin, 3, &format!("[{RESULT},{FAILURE}]"));
+    answers(&origin, 1, &batch_of(&[("2", r#""result":"0x2""#), ("1", r#""result":"0x1""#)]));
+    answers(&origin, 1, &batch_of(&[("\"b\"", r#""error":{"code":1}"#)]));
+    answers(&origin, 2, &batch_of(&[("1", r#""result":1"#)]));
+    answers(&origin, 1, "[]");
     let larder = Larder::before(&origin, CONFIG).await?;
-    let batch = |first: u32, method: &str| format!(r#"[{{"id":{first},"method":"eth_chainId"}},{{"id":2,"method":"{method}"}}]"#);
-    for (body, expected) in [
-        (batch(1, "eth_call"), "MISS"),
-        (batch(1, "eth_call"), "HIT"),
-        (batch(3, "eth_call"), "MISS"),
-        (batch(1, "eth_getLogs"), "MISS"),
-        (batch(1, "eth_getLogs"), "MISS"),
-        (batch(1, "eth_sendRawTransaction"), "BYPASS"),
-    ] {
-        assert_eq!(ask(&larder, "/rpc", &body).await?.x_cache(), expected, "{body}");
-    }
-    Ok(())
+    let batch = batch_of;
+    let (chain, call, logs, send) =
+        (r#""method":"eth_chainId""#, r#""method":"eth_call""#, r#""method":"eth_getLogs""#, r#""method":"eth_sendRawTransaction""#);
+    let first = ask(&larder, "/rpc", &batch(&[("1", chain), ("2", call)])).await?;
+    assert_eq!((first.x_cache(), first.text()), ("MISS", batch_of(&[("2", r#""result":"0x2""#), ("1", r#""result":"0x1""#)])));
+    let all = ask(&larder, "/rpc", &batch(&[("7", call), ("\"a\"", chain)])).await?;
+    assert_eq!((all.x_cache(), all.text()), ("HIT", batch_of(&[("7", r#""result":"0x2""#), ("\"a\"", r#""result":"0x1""#)])));
+    let alone = ask(&larder, "/rpc", &format!(r#"{{"id":5,{call}}}"#)).await?;
+    assert_eq!((alone.x_cache(), alone.text().as_str()), ("HIT", r#"{"id":5,"result":"0x2"}"#));
+    let some = ask(&larder, "/rpc", &batch(&[("1", chain), ("\"b\"", logs)])).await?;
+    assert_eq!(some.text(), r#"[{"id":1,"result":"0x1"},{"error":{"code":1},"id":"b"}]"#);
+    let asked = origin.received().last().map(|request| String::from_utf8_lossy(&request.body).into_owned());
+    assert_eq!(asked, Some(batch(&[("\"b\"", logs)])));
+    // What cannot be told apart is asked for as it came, and passed on as it comes.
+    let odd = ask(&larder, "/rpc", &batch(&[("1", chain), ("2", logs)])).await?;
+    assert_eq!((odd.x_cache(), odd.text()), ("MISS", batch_of(&[("1", r#""result":1"#)])));
+    let passed = ask(&larder, "/rpc", &batch(&[("1", chain), ("2", send)])).await?;
+    assert_eq!((passed.x_cache(), passed.text().as_str()), ("BYPASS", "[]"), "one of them has to reach the origin, so all do");
+    origin.check()
 }
 
 #[tokio::test]

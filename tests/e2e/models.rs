@@ -186,33 +186,40 @@ async fn framed(larder: &Larder, request: &str) -> Result<(String, String)> {
 #[tokio::test]
 async fn a_stored_stream_has_the_chunks_in_which_it_came() -> Result<()> {
     let origin = Origin::start().await?;
-    let gate = origin.gate("more");
-    let events = |end: &str| {
+    let (begin, end) = ("data: {\"choices\":", "[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n");
+    let events = |gate: &str| {
         let answer = Answer::ok().header("Content-Type", "text/event-stream").header("Cache-Control", "max-age=60");
-        answer.chunk("data: {\"choices\":").wait("more").chunk(end).chunk("data: [DONE]\n\n")
+        answer.chunk(begin).wait(gate).chunk(end)
     };
-    let end = "[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    origin.always("POST", "/v1/chat/completions", events(end));
-    origin.always("GET", "/events", events(end));
-    gate.open();
-    let larder = Larder::before(&origin, &format!("{CONFIG}\n[[routes]]\npath = \"/events\"\nrecord = true\nreplay = \"x1000\"\n")).await?;
+    origin.always("POST", "/v1/chat/completions", events("post"));
+    origin.always("GET", "/events", events("get"));
+    let route = "\n[[routes]]\npath = \"/events\"\nrecord = true\nreplay = \"x1000\"\n";
+    let larder = Larder::before(&origin, &format!("{CONFIG}{route}")).await?;
     let streamed = CHAT.replace("}]", "}],\"stream\":true");
-    let post = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{streamed}",
-        streamed.len()
-    );
-    for request in [post.as_str(), "GET /events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"] {
-        let (first, body) = framed(&larder, request).await?;
+    for (method, target, content) in [("post", "/v1/chat/completions", streamed.as_str()), ("get", "/events", "")] {
+        let gate = origin.gate(method);
+        let method = method.to_ascii_uppercase();
+        let mut first = Client::connect(larder.address()).await?;
+        let fields: &[(&str, &str)] = if content.is_empty() { &[] } else { &[("Content-Type", "application/json")] };
+        first.send(&method, target, fields, content).await?;
+        first.read_until(begin).await?;
+        gate.open();
+        assert_eq!(first.finish().await?.text(), [begin, end].concat());
         larder.settled().await?;
+        let about = if content.is_empty() {
+            String::new()
+        } else {
+            format!("Content-Type: application/json\r\nContent-Length: {}\r\n", content.len())
+        };
+        let request = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{about}\r\n{content}", larder.address());
         let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
-        assert!(first.contains("x-cache: miss") && body.starts_with(&chunk("data: {\"choices\":")), "{first}\n{body}");
         for _ in 0..2 {
-            let (head, again) = framed(&larder, request).await?;
+            let (head, body) = framed(&larder, &request).await?;
             assert!(
                 head.contains("x-cache: hit") && head.contains("transfer-encoding: chunked") && !head.contains("content-length"),
                 "{head}"
             );
-            assert_eq!(again, body, "chunk by chunk");
+            assert_eq!(body.to_ascii_lowercase(), [chunk(begin), chunk(end), "0\r\n\r\n".to_owned()].concat().to_ascii_lowercase());
         }
     }
     Ok(())
@@ -253,6 +260,32 @@ async fn explain_says_why_a_prompt_passes() -> Result<()> {
         let said: Value = serde_json::from_slice(&answer.body)?;
         assert_eq!(said["decision"]["reason"], reason, "{said:#}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn explain_says_that_another_form_is_stored() -> Result<()> {
+    let origin = Origin::start().await?;
+    let whole = CHAT_ANSWER
+        .replace("{\"model\"", "{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":1,\"model\"")
+        .replace("{\"content\"", "{\"role\":\"assistant\",\"content\"");
+    origin.always("POST", "/v1/chat/completions", provided("application/json", &whole));
+    let config = format!("[cache]\nconvert = true\n{}", CONFIG.replacen("key = {", "share = \"everyone\"\nkey = {", 1));
+    let larder = Larder::before(&origin, &config).await?;
+    assert_eq!(ask(&larder, "/v1/chat/completions", &[], CHAT).await?.x_cache(), "MISS");
+    let streamed = CHAT.replace("}]", "}],\"stream\":true");
+    let url = format!("http://{}/v1/chat/completions", larder.address());
+    let question = json!({ "url": url, "method": "POST", "headers": { "Content-Type": "application/json" }, "data": streamed });
+    let mut client = Client::connect(larder.admin_address()).await?;
+    let fields = [("Content-Type", "application/json"), ("Connection", "close")];
+    let said: Value = serde_json::from_slice(&client.exchange("POST", "/explain", &fields, &question.to_string()).await?.body)?;
+    assert_eq!(said["decision"]["reason"], "converted", "{said:#}");
+    let read = ask(&larder, "/v1/chat/completions", &[], &streamed).await?;
+    assert!(
+        read.x_cache() == "HIT" && read.cache_status().contains("detail=converted") && read.text().ends_with("data: [DONE]\n\n"),
+        "{read:?}"
+    );
+    assert_eq!(origin.request_count(), 1);
     Ok(())
 }
 

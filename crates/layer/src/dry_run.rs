@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Extensions, Method, Request, StatusCode};
-use larder_semantics::content::Unkeyed;
+use larder_semantics::content::{ContentKey, Unkeyed};
 use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason, RequestContext, StoredHead, Timestamp};
 use larder_store::{LoadRequest, Loaded, RemoteError, Slot, StoredResponse, Tag, Validity};
 
@@ -95,6 +96,12 @@ impl Verdict {
 }
 
 impl DryRun {
+    /// Of a request that is not looked up.
+    fn without_key(verdict: Verdict, request: Arc<ClientRequest>, now: Timestamp) -> Self {
+        let stored = Vec::new();
+        Self { verdict, stored, selected: None, refreshed_ahead_in: None, now, request, has_key: false, asks_tiers: None }
+    }
+
     /// The key, where one was derived.
     pub fn key(&self) -> Option<&PrimaryKey> {
         self.has_key.then_some(&self.request.key)
@@ -130,27 +137,17 @@ impl<S> CacheService<S> {
         let mut request = request;
         let mut key = KeyBuffer::default();
         let now = self.cache.clock.now();
-        let (content, prepared) = self.prepare_dry(&mut request, content, effective, &mut key);
+        let (content, prepared, other_forms) = self.prepare_dry(&mut request, content, effective, &mut key);
         let context = match prepared {
             Ok(context) => context,
             Err(verdict) => {
                 let context = self.route.context(request.method(), request.headers(), &key);
-                let request = client_request(request, context, &key, content);
-                return DryRun {
-                    verdict,
-                    stored: Vec::new(),
-                    selected: None,
-                    refreshed_ahead_in: None,
-                    now,
-                    request,
-                    has_key: false,
-                    asks_tiers: None,
-                };
+                return DryRun::without_key(verdict, client_request(request, context, &key, content), now);
             }
         };
         let slot_key = self.cache.store.slot_key(&key);
         let found = self.cache.store.peek(slot_key, request.headers(), now);
-        let selected = found.response().cloned();
+        let mut selected = found.response().cloned();
         let looked_up: LookedUp<S::Body> = if self.asks_for_bypass(&request, &key, effective.client) {
             LookedUp::Fetch(FetchPlan::bypass())
         } else {
@@ -158,7 +155,7 @@ impl<S> CacheService<S> {
         };
         let stored = self.cache.store.slots_of(slot_key);
         let (mut asks_tiers, mut refreshed_ahead_in) = (None, None);
-        let verdict = match looked_up {
+        let mut verdict = match looked_up {
             LookedUp::Hit(hit) => {
                 refreshed_ahead_in = hit.due_ahead_in(&self.route.policy).map(Duration::from_millis);
                 let served = hit.served::<S::Body>(&context, request.headers(), &self.cache.in_flight);
@@ -174,6 +171,12 @@ impl<S> CacheService<S> {
                 Verdict::Fetch { reason: plan.reason, forward: plan.forward }
             }
         };
+        if matches!(verdict, Verdict::Fetch { .. })
+            && let Some((stored, age)) = self.in_other_form_dry(&request, &content, &other_forms, effective)
+        {
+            verdict = Verdict::Hit { reason: Reason::Converted, status: StatusCode::OK, age: Some(age), refreshes: false };
+            (selected, asks_tiers) = (Some(stored), None);
+        }
         let request = client_request(request, context, &key, content);
         DryRun { verdict, stored, selected, refreshed_ahead_in, now, request, has_key: true, asks_tiers }
     }
@@ -185,21 +188,46 @@ impl<S> CacheService<S> {
         content: &Bytes,
         effective: &EffectiveTarget,
         key: &mut KeyBuffer,
-    ) -> (Option<Content>, Result<RequestContext, Verdict>) {
+    ) -> (Option<Content>, Result<RequestContext, Verdict>, Vec<ContentKey>) {
         let keyed = match self.admit(request.method(), request.uri(), !content.is_empty()) {
-            Admission::Pass(reason, forward) => return (None, Err(Verdict::Pass { reason, forward })),
+            Admission::Pass(reason, forward) => return (None, Err(Verdict::Pass { reason, forward }), Vec::new()),
             Admission::LookUp => None,
             Admission::ReadContent(rules) => {
                 match self.route.content_key(&rules, request.method(), request.uri(), request.headers(), content) {
                     Ok(keyed) => Some(keyed),
                     Err(Unkeyed { reason: Reason::BodyNotKeyed, .. }) if *request.method() == Method::GET => None,
-                    Err(Unkeyed { reason, .. }) => return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Request })),
+                    Err(Unkeyed { reason, .. }) => {
+                        return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Request }), Vec::new());
+                    }
                 }
             }
         };
         let prepared = self.prepare(request, keyed.as_ref().map(|keyed| &keyed.key), effective, key);
-        let content = keyed.map(|keyed| Content::of(content.clone(), &self.cache.in_flight).asking(keyed.asked));
-        (content, prepared.map_err(|reason| Verdict::Pass { reason, forward: ForwardReason::Bypass }))
+        let (content, other_forms) = match keyed {
+            Some(keyed) => (Some(Content::of(content.clone(), &self.cache.in_flight).asking(keyed.asked)), keyed.other_forms),
+            None => (None, Vec::new()),
+        };
+        (content, prepared.map_err(|reason| Verdict::Pass { reason, forward: ForwardReason::Bypass }), other_forms)
+    }
+
+    /// What memory has in another form than the one that is asked for, and can be converted; with its age.
+    fn in_other_form_dry(
+        &self,
+        request: &Request<()>,
+        content: &Option<Content>,
+        other_forms: &[ContentKey],
+        effective: &EffectiveTarget,
+    ) -> Option<(Arc<StoredResponse>, u32)>
+    where
+        S: Upstream,
+    {
+        let (asked, rules) = (&content.as_ref()?.asked, self.route.content.as_ref()?);
+        other_forms.iter().find_map(|other| {
+            let hit = self.hit_in_memory(request.clone().into_parts().0, other, effective).filter(|hit| !hit.wants_refresh)?;
+            let content_type = hit.stored.head.headers.get(&CONTENT_TYPE);
+            let body = self.route.plain_body(&hit.stored)?;
+            rules.converted(asked, content_type.as_ref(), &body).map(|_| (Arc::clone(&hit.stored), hit.age))
+        })
     }
 
     /// What the tiers behind the memory have for a request that would ask them, from the nearest to the farthest. Nothing is taken into memory,

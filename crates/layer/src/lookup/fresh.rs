@@ -84,13 +84,19 @@ impl<S: Upstream> CacheService<S> {
         Some(Fresh { hit, request })
     }
 
-    /// Whether memory has a response to a request with this content. Nothing counts that as a use.
-    pub(crate) fn is_in_memory(&self, parts: Parts, content: &ContentKey, effective: &EffectiveTarget) -> bool {
+    /// What memory has for a request with this content. Nothing counts that as a use.
+    pub(crate) fn hit_in_memory(&self, parts: Parts, content: &ContentKey, effective: &EffectiveTarget) -> Option<Hit> {
         let (mut request, mut key) = (Request::from_parts(parts, ()), KeyBuffer::default());
-        let Ok(context) = self.prepare(&mut request, Some(content), effective, &mut key) else { return false };
+        let context = self.prepare(&mut request, Some(content), effective, &mut key).ok()?;
+        if self.asks_for_bypass(&request, &key, effective.client) {
+            return None;
+        }
         let now = self.cache.clock.now();
         let found = self.cache.store.peek(self.cache.store.slot_key(&key), request.headers(), now);
-        matches!(self.decide_about::<S::Body>(&context, request.headers(), found, now), LookedUp::Hit(_))
+        match self.decide_about::<S::Body>(&context, request.headers(), found, now) {
+            LookedUp::Hit(hit) => Some(hit),
+            _ => None,
+        }
     }
 }
 
