@@ -65,5 +65,6 @@ mod top;
 mod traces;
 mod upgrade;
 mod upstreams;
+mod verify;
 mod warming;
 mod watching;

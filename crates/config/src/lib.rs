@@ -34,11 +34,12 @@ pub use model::{
     AccessLog, Acme, AcmeChallenge, AcmeStoreKind, Admin, AlertKind, Alerts, Amount, Balance, BreakerLimit, ClientControls, Compress,
     Config, Eject, FarTier, FieldExpectation, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, JwksUrl, JwtAuth, JwtKeys,
     KeyNameTemplate, KeySpan, Limit, LimitCount, LimitKey, LimitOver, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel,
-    LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths, OnEvent, OnWrite, Origin, PathTemplate, PerMille, Period, PeriodWindow,
-    Price, Prices, ProxyProtocol, Purge, PurgeTemplate, PurgeWord, QuotaPart, Rate, RateLimit, ReadFile, Redirect, RequestMatch, Resolve,
-    ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart, TagTemplate, Test,
-    TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest, TestResult, TestStep, TimeOfDay, Tls, Token,
-    TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl, WarmBase, WarmJob, WarmList, WarmSource, Webhook,
+    LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths, OnEvent, OnLeak, OnWrite, Origin, PathTemplate, PerMille, Period,
+    PeriodWindow, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, PurgeWord, QuotaPart, Rate, RateLimit, ReadFile, Redirect,
+    RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart,
+    TagTemplate, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest, TestResult, TestStep,
+    TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl, Verify, VerifyMode, WarmBase, WarmJob,
+    WarmList, WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

@@ -15,7 +15,7 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 58] = [
+pub(crate) const TABLES: [(&str, &str); 59] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
@@ -67,6 +67,7 @@ pub(crate) const TABLES: [(&str, &str); 58] = [
     ("cache.compress", "[cache.compress]\nKEY"),
     ("cache.cache_status", "[cache.cache_status]\nKEY"),
     ("cache.cdn_ttl", "[cache.cdn_ttl]\nKEY"),
+    ("cache.verify", "[cache.verify]\nKEY"),
     ("classes.*", "[classes.x]\nKEY"),
     ("routes[]", "[[routes]]\nKEY"),
     ("routes[].match", "[[routes]]\nmatch = { KEY }"),

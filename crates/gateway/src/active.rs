@@ -26,6 +26,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
 use crate::upstream::{OriginObserver, StandIn, UpstreamOptions, UpstreamService, UpstreamSetupError};
+use crate::verify::RouteVerify;
 use crate::write_rules::{ConfiguredCascade, Writes};
 use larder_message::OriginOutcome;
 
@@ -49,6 +50,8 @@ pub(crate) struct ActiveConfig {
     pub(crate) limits: Limits,
     /// Where tokens of clients are verified.
     pub(crate) auth: Option<Arc<Auth>>,
+    /// By route, as above; `None` where none is verified.
+    verifications: Option<Box<[Option<Arc<RouteVerify>>]>>,
     pub(crate) hints: Hints,
     pub(crate) access_log: AccessLog,
     /// Where there are traces.
@@ -123,6 +126,7 @@ impl ActiveConfig {
             way.limited(limits.of_route(index).is_some_and(|limits| limits.guards_origin()))
         };
         let ways: Vec<RouteUpstream> = all().zip(&usages).enumerate().map(way).collect();
+        let verifications = verifications(all(), before);
         let edits = all().map(RouteEdits::of).collect();
         let codings = all().map(RouteCodings::of).collect();
         let key_names = KeyNames::of(&config)?;
@@ -159,6 +163,7 @@ impl ActiveConfig {
             usages,
             limits,
             auth,
+            verifications,
             key_names,
             upstreams,
             hints,
@@ -247,6 +252,16 @@ impl ActiveConfig {
         stored.tags().iter().any(|own| own == tag).then_some(name)
     }
 
+    /// Whether what a route serves is what its origin would say, where that is looked at.
+    pub(crate) fn verify_of(&self, route: usize) -> Option<&Arc<RouteVerify>> {
+        self.verifications.as_ref()?.get(route)?.as_ref()
+    }
+
+    /// The same of all routes.
+    pub(crate) fn verifications(&self) -> impl Iterator<Item = &Arc<RouteVerify>> {
+        self.verifications.iter().flat_map(|all| all.iter().flatten())
+    }
+
     /// The limits of a route, where it has any.
     pub(crate) fn limits_of(&self, route: usize) -> Option<&Arc<RouteLimits>> {
         self.limits.of_route(route)
@@ -256,6 +271,13 @@ impl ActiveConfig {
     pub(crate) fn edits_of(&self, route: usize) -> Option<&RouteEdits> {
         self.edits.get(route)?.as_ref()
     }
+}
+
+/// The verification of each route. What was found of one goes on by its name.
+fn verifications<'r>(routes: impl Iterator<Item = &'r Route>, before: Option<&ActiveConfig>) -> Option<Box<[Option<Arc<RouteVerify>>]>> {
+    let known = |route: &Route| before?.verifications().find(|verify| *verify.route() == route.name);
+    let all: Box<[_]> = routes.map(|route| RouteVerify::of(route, known(route).map(|known| &**known)).map(Arc::new)).collect();
+    all.iter().any(Option::is_some).then_some(all)
 }
 
 fn rules(

@@ -13,7 +13,6 @@ mod alerts;
 mod auth;
 mod checks;
 pub mod cli;
-mod config_tests;
 pub mod demo;
 mod disk;
 mod doctor;
@@ -38,7 +37,9 @@ mod routing;
 mod scrape;
 mod state_files;
 mod stats;
+mod trials;
 mod upstreams;
+mod verify;
 mod warm;
 mod write_rules;
 
@@ -64,6 +65,7 @@ pub fn main() -> ExitCode {
         cli::Command::Top(top) => top.run(),
         cli::Command::Stats(stats) => stats.run(),
         cli::Command::Test(test) => test.run(),
+        cli::Command::Verify(verify) => verify.run(),
         cli::Command::Doctor(doctor) => doctor.run(),
         cli::Command::Completions(completions) => completions.run(),
         cli::Command::Man(man) => man.run(),

@@ -3,6 +3,7 @@
 //! 1. [`CacheService::dry_run`]: admission, key, what is stored, and the decision about it.
 //! 2. [`CacheService::ask_tiers`]: what the tiers behind the memory have for it, where they would be asked.
 //! 3. [`CacheService::try_out`]: what would be done with the origin's answer, which is asked for and thrown away.
+//! 4. [`CacheService::ask_origin`]: that answer, to be compared with what is stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{Extensions, Method, Request, StatusCode};
+use http::{Extensions, Method, Request, Response, StatusCode};
 use larder_semantics::content::{ContentKey, Unkeyed};
 use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason, RequestContext, StoredHead, Timestamp};
 use larder_store::{LoadRequest, Loaded, RemoteError, Slot, StoredResponse, Tag, Validity};
@@ -27,7 +28,7 @@ use crate::lookup::plan::FetchPlan;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::tiers::concurrent::within;
-use crate::upstream::Upstream;
+use crate::upstream::{InBackground, Upstream};
 
 /// How a request would be answered.
 #[derive(Debug)]
@@ -289,6 +290,20 @@ impl<S: Upstream> CacheService<S> {
         let (context, key, content) = (run.request.context.clone(), run.request.key.clone(), run.request.content.clone());
         let request = ClientRequest { parts, context, key, content };
         steps::try_out(self.clone(), Arc::new(request).to_store()).await
+    }
+
+    /// Asks the origin once for the whole, in the background, and gives what it answers: nothing is stored, and no other request waits. `extend` as for
+    /// [`Self::try_out`].
+    ///
+    /// # Errors
+    /// Those of the inner service.
+    pub async fn ask_origin(&self, run: &DryRun, extend: impl FnOnce(&mut Extensions)) -> Result<Response<S::Body>, FetchError> {
+        let mut parts = run.request.parts.clone();
+        extend(&mut parts.extensions);
+        parts.extensions.insert(InBackground);
+        let (context, key, content) = (run.request.context.clone(), run.request.key.clone(), run.request.content.clone());
+        let request = ClientRequest { parts, context, key, content };
+        steps::ask_whole(self, Arc::new(request).to_store()).await
     }
 }
 

@@ -25,3 +25,4 @@ pub mod snapshot;
 pub mod traces;
 
 pub use one_line::visible;
+pub use random::Share;

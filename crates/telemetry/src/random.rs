@@ -18,18 +18,19 @@ pub(crate) fn random() -> u64 {
 
 /// A share of all draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Share {
+pub struct Share {
     /// Of 2^32 draws.
     hits: u64,
 }
 
 impl Share {
     /// From 0 to 1.
-    pub(crate) fn new(share: f64) -> Self {
+    pub fn new(share: f64) -> Self {
         Self { hits: (share.clamp(0.0, 1.0) * (1_u64 << 32) as f64).round() as u64 }
     }
 
-    pub(crate) fn draw(self) -> bool {
+    /// Whether this draw is one of the share.
+    pub fn draw(self) -> bool {
         random() >> 32 < self.hits
     }
 }

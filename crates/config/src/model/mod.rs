@@ -20,6 +20,7 @@ mod server_options;
 mod testing;
 mod token;
 mod upstreams;
+mod verify;
 mod warm;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
@@ -45,4 +46,5 @@ pub use upstreams::{
     Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,
     RetryMethods, RetryOn, Upstream, UpstreamServer, UpstreamUrl,
 };
+pub use verify::{OnLeak, Verify, VerifyMode};
 pub use warm::{TimeOfDay, WarmBase, WarmJob, WarmList, WarmSource};

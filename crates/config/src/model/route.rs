@@ -11,7 +11,7 @@ use larder_semantics::content::ContentRules;
 use larder_semantics::matches_pattern;
 use larder_semantics::{Coding, CookieRules, GuardMode, KeyRules, Policy};
 
-use super::{KeyNameTemplate, KeySpan, PathTemplate, TagTemplate};
+use super::{KeyNameTemplate, KeySpan, PathTemplate, TagTemplate, Verify};
 
 /// `[[routes]]`
 ///
@@ -119,6 +119,8 @@ pub struct RouteSettings {
     pub odd_paths: OddPaths,
     /// Whether paths pass by the cache that a lenient origin could take for those of a route whose responses are kept apart.
     pub near_private: bool,
+    /// Whether what is served is compared with what the origin would say; `None`: it is not.
+    pub verify: Option<Verify>,
     /// What becomes of answers that give back what one client sent, that name the client, or that their URL lies about.
     pub guard: GuardMode,
 }
@@ -229,6 +231,7 @@ impl Default for RouteSettings {
             cache_status_key: false,
             odd_paths: OddPaths::default(),
             near_private: true,
+            verify: None,
             guard: GuardMode::Report,
         }
     }

@@ -5,6 +5,7 @@ mod alike;
 mod cache;
 mod clients;
 mod file;
+mod json_path;
 mod listener;
 pub(crate) mod listeners;
 mod matching;

@@ -1,6 +1,7 @@
 //! One line for each rule: what is given, and the complaint with its place and hint.
 
-use super::{assert_complaint, config, in_cache, in_route};
+use super::{assert_complaint, complaints, config, in_cache, in_route};
+use crate::model::{OnLeak, VerifyMode};
 use larder_message::forward::HostPolicy;
 
 #[test]
@@ -208,4 +209,20 @@ fn names_of_upstreams_fit_into_metrics_and_fields() {
 #[test]
 fn a_sentence_that_quotes_a_value_masks_its_password() {
     in_route("upstream = \"http://me:hunter2@h\"", "3:12: error: unknown upstream `http://***@h` (hint: known upstreams: `api`)");
+}
+
+#[test]
+fn verification_is_read_turned_off_and_refused() {
+    let config = config(
+        "[cache]\nverify = { sample = 0.5, mode = \"shadow\", ignore = [\"$.at\"], on_leak = \"stop\" }\n[[routes]]\npath = \"/a\"\nverify = false",
+    );
+    let verify = config.fallback.and_then(|route| route.settings.verify).expect("it is on");
+    assert_eq!((verify.sample, verify.mode, verify.on_leak), (0.5, VerifyMode::Shadow, OnLeak::Stop));
+    assert_eq!((verify.ignore.len(), verify.fields), (1, vec![http::header::CONTENT_TYPE]));
+    assert_eq!(config.routes[0].settings.verify, None);
+    in_cache("verify = true", "2:10: error: `verify` cannot be a boolean (hint: expected a table: [cache.verify])");
+    in_cache("verify = { sample = 2 }", "2:21: error: `sample` is not a share (hint: from 0.0 to 1.0; 0.2 is a fifth)");
+    in_cache("verify = { mode = \"shadwo\" }", "2:19: error: `shadwo` is not a value of `mode` (hint: did you mean \"shadow\"?)");
+    let lines = complaints("[cache]\nverify = { ignore = [\"at\"] }");
+    assert!(lines.len() == 1 && lines[0].contains("`at` is not a JSONPath"), "{lines:?}");
 }

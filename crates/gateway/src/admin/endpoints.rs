@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 
 use super::access::Access;
 use super::sessions::{Session, Sessions};
-use super::{explain, keys, limits, plane, purge, standing, stats, tail, warm};
+use super::{explain, keys, limits, plane, purge, standing, stats, tail, verify, warm};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;
 use crate::purge::Refused;
@@ -78,6 +78,8 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/busiest", scope: TokenScope::Read, handler: || get(tail::busiest) },
     Endpoint { path: "/tail", scope: TokenScope::Read, handler: || get(tail::tail) },
     Endpoint { path: "/openapi.json", scope: TokenScope::Read, handler: || get(openapi) },
+    Endpoint { path: "/verify", scope: TokenScope::Read, handler: || get(verify::verify) },
+    Endpoint { path: "/verify/resume/{*route}", scope: TokenScope::Admin, handler: || post(verify::resume) },
     Endpoint { path: "/warm", scope: TokenScope::Purge, handler: || post(warm::warm) },
     Endpoint { path: "/warm", scope: TokenScope::Read, handler: || get(warm::jobs) },
     Endpoint { path: "/warm/{job}", scope: TokenScope::Purge, handler: || delete(warm::stop) },

@@ -18,6 +18,7 @@ mod sessions;
 mod standing;
 mod stats;
 mod tail;
+mod verify;
 mod warm;
 
 use std::convert::Infallible;

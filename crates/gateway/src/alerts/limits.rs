@@ -16,6 +16,8 @@ const QUEUE: &str = "the backend has as many requests as `max_requests` and `que
 const BUDGET: &str = "so much fails that `retry` may not send more of it again; the log says what fails";
 const GUARD: &str = "the log names the field of the request that they hold; put it into the key, or keep it from the backend";
 const MISLEADING: &str = Reason::MisleadingPath.as_str();
+const LEAK: &str =
+    "`larder verify report` has examples; give the route scope = \"identity\", or put into the key what its answers depend on";
 const BYPASS: &str = "a network sends the bypass parameter more often than `bypass.rate` allows; `bypass.from` says who may at all";
 
 const CLIENTS: &str = "clients ask for more than [[limits]] gives them; the log has them with the reason rate-limited";
@@ -81,6 +83,12 @@ fn counts(snapshot: &Snapshot) -> Vec<Counted> {
         count: route.guarded.iter().filter(|found| found.reason != MISLEADING).map(|found| found.reported + found.refused).sum(),
         what: "found answers that are not for everyone",
         remedy: GUARD,
+    }));
+    counts.extend(snapshot.verify.iter().map(|route| Counted {
+        subject: format!("the verification of route {}", route.route),
+        count: route.hits.iter().find(|counted| counted.label == "leak").map_or(0, |counted| counted.count),
+        what: "found answers that depend on who asks, under one key",
+        remedy: LEAK,
     }));
     counts
 }

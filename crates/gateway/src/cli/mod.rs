@@ -17,6 +17,7 @@ mod stats;
 mod tail;
 mod test;
 mod top;
+mod verify;
 mod warm;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub use stats::Stats;
 pub use tail::Tail;
 pub use test::Test;
 pub use top::Top;
+pub use verify::{Verify, VerifyAction, VerifyFlags};
 pub use warm::Warm;
 
 const EXAMPLES: &str = "\
@@ -94,6 +96,8 @@ pub enum Command {
     Stats(Stats),
     /// Print requests as they happen
     Tail(Tail),
+    /// Say whether what a running gateway serves is what its origins would say, and cache a stopped route again
+    Verify(Verify),
     /// Show what happens as a live screen: figures, routes, upstreams, URLs that stand out, replicas
     Top(Top),
     /// Run the tests of a configuration, without network: exit 0 if all pass, 1 if one fails, 2 if none could be run

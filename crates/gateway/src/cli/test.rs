@@ -9,7 +9,7 @@ use super::admin_client::print;
 use super::explained;
 use super::paper::Paper;
 use crate::config::{self, Config, Overrides, TestFile};
-use crate::config_tests::{TestReport, TestsReport, beside, junit, load, run};
+use crate::trials::{TestReport, TestsReport, beside, junit, load, run};
 
 /// The exit code where nothing could be run.
 const UNUSABLE: u8 = 2;

@@ -4,18 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::verify::Sampled;
 use arc_swap::{ArcSwap, Guard};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::Limited;
 use hyper::body::{Body, Incoming};
-use larder_semantics::{Reason, Timestamp};
+use larder_semantics::Timestamp;
 use larder_tower::clock::{Clock, monotonic};
-use larder_tower::{Cache, CacheBody, CacheService, Plain, Pooled, ServeFuture, Served};
+use larder_tower::{Cache, CacheBody, CacheResult, CacheService, Plain, Pooled};
 
 use super::handling::Handling;
+use super::onward::{shadowed, upgrade, walk};
 use super::paths::judge_path;
-use super::pending::{FAILED, PendingAnswer};
+use super::pending::PendingAnswer;
 use super::renegotiation::Renegotiation;
 use super::request_id::RequestIds;
 use super::request_limit::{is_too_large, limited};
@@ -35,13 +36,13 @@ use crate::purge::{ChannelCounts, USUAL_WAIT, public, purge};
 use crate::redis::Redis;
 use crate::reloads::Reloads;
 use crate::replicas::{self, ReplicasReport};
-use crate::routing::{RouteUpstream, WayBody, reads_content};
-use crate::server::{Handler, Handshakes, Http2Limits, Lingering, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
+use crate::routing::{RouteUpstream, WayBody, head_of, reads_content};
+use crate::server::{Handler, Handshakes, Http2Limits, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
 use crate::telemetry::access_log::{LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
 use crate::telemetry::observe::Observers;
-use crate::upstream::{ClientContext, TunnelClient};
+use crate::upstream::ClientContext;
 
 /// The handler of all requests on the public listeners.
 pub(crate) struct Gateway {
@@ -99,6 +100,10 @@ impl Gateway {
         if !matches!(judge_path(&active, service, request.method(), &target.authority, path), Ok(None)) {
             return None;
         }
+        let verify = active.verify_of(service.route().index());
+        if verify.is_some_and(|verify| verify.is_shadow()) {
+            return None;
+        }
         let (client, scheme) = (target.client, target.scheme);
         let limits = active.limits_of(service.route().index()).map(|limits| (limits, limits.keys(request, client)));
         let (effective, mut response_edits, mut as_sent) = (for_the_cache(target), None, None);
@@ -126,7 +131,12 @@ impl Gateway {
         (pending.route, pending.limited) = (Some(service.route().index()), limited);
         pending.tracing.looked_up(looked_up);
         match plain {
-            Plain::Stored(answer) => Some(PlainAnswer::Written(pending.written(&active, answer, head).into_body())),
+            Plain::Stored(answer) => {
+                if let Some(verify) = verify.filter(|verify| verify.draws()) {
+                    Sampled::of(verify, service, head_of(request), &effective, connection).into_iter().for_each(Sampled::begin);
+                }
+                Some(PlainAnswer::Written(pending.written(&active, answer, head).into_body()))
+            }
             Plain::Fetch(planned) => {
                 let context = ClientContext {
                     connection,
@@ -203,6 +213,7 @@ impl Gateway {
             min_upload_rate: peer.min_upload_rate(),
             observer: None,
         };
+        let (past_cache, shadow) = shadowed(&active, service, &request, past_cache, &effective, connection);
         let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none());
         if let Some(codings) = codings.filter(|_| reads_content(service.route(), request.method())) {
             codings.narrow(request.headers_mut());
@@ -221,17 +232,25 @@ impl Gateway {
             return Handling::after(delay, pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, renegotiation));
         }
         let began = pending.tracing.now();
+        let sampled = active.verify_of(service.route().index()).filter(|verify| past_cache.is_none() && verify.draws());
+        let sampled = sampled.and_then(|verify| Sampled::of(verify, service, head_of(&request), &effective, connection));
         let answer = walk(service, limited(request, max_body), effective, past_cache, |extensions| {
             extensions.insert(ClientContext { observer: pending.observer(), ..context });
             pending.tracing.extend(extensions);
             pending.limited.extend(ticket, extensions);
         });
         pending.tracing.looked_up(began);
+        if let Some(shadow) = shadow {
+            return Handling::after(delay, pending.waits_shadowed(Guard::into_inner(active), answer, shadow));
+        }
         if !delay.is_zero() {
             return Handling::after(delay, pending.waits(Guard::into_inner(active), answer));
         }
         match answer.into_ready() {
-            Ok(served) => Handling::ready(pending.served(&active, served)),
+            Ok(served) => {
+                sampled.filter(|_| served.outcome.result == CacheResult::Hit).into_iter().for_each(Sampled::begin);
+                Handling::ready(pending.served(&active, served))
+            }
             // Across an await the configuration is held by count, not by the thread's slot.
             Err(waiting) => Handling::waiting(pending.waits(Guard::into_inner(active), waiting)),
         }
@@ -355,45 +374,5 @@ impl Handler for PublicHandler {
         let record = RequestRecord { method, status: reply.status, result: None, reason: None, elapsed: Duration::ZERO, bytes };
         active.metrics.request(None, &record);
         entry.responded(reply.status, reply.bytes, &ResponseRecord { problem: reply.problem, ..ResponseRecord::default() });
-    }
-}
-
-/// Through the cache, or past it. `extend` is called only where the origin is asked.
-fn walk(
-    service: &Service,
-    request: Request<Limited<Lingering>>,
-    effective: larder_tower::EffectiveTarget,
-    past_cache: Option<Reason>,
-    extend: impl FnOnce(&mut http::Extensions),
-) -> ServeFuture<WayBody> {
-    match past_cache {
-        Some(reason) => service.pass_by(request, effective, reason, extend),
-        None => service.serve(request, effective, extend),
-    }
-}
-
-/// Past the cache, on a connection of its own.
-async fn upgrade(
-    active: &ActiveConfig,
-    mut pending: PendingAnswer,
-    request: Request<Limited<Lingering>>,
-    peer: &Peer,
-) -> Response<LoggedBody<GatewayBody>> {
-    let Some(way) = pending.route.and_then(|route| active.way_of(route)) else { return pending.refused(active, FAILED) };
-    let started = monotonic();
-    let client = TunnelClient {
-        connection: peer.client_connection(request.version()),
-        idle: peer.tunnel_idle(),
-        first_byte_timeout: None,
-        guard: Box::new(peer.clone()),
-        observer: pending.observer(),
-    };
-    match way.upgrade(request, client).await {
-        Ok(response) => {
-            let mut served = Served::passed(response, Reason::Upgrade);
-            served.outcome.upstream = Some(monotonic().saturating_duration_since(started));
-            pending.served(active, served)
-        }
-        Err(error) => pending.failed_at(active, &error),
     }
 }

@@ -2,6 +2,7 @@
 
 mod gateway;
 mod handling;
+mod onward;
 mod paths;
 mod pending;
 mod renegotiation;

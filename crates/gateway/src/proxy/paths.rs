@@ -24,6 +24,9 @@ pub(super) fn judge_path(
     path: &str,
 ) -> Result<Option<Reason>, Problem> {
     let route = service.route().index();
+    if active.verify_of(route).is_some_and(|verify| verify.is_stopped()) {
+        return Ok(Some(Reason::LeakFound));
+    }
     let is_odd = path_reading::is_odd(path);
     if is_odd && (active.odd_paths(route) == OddPaths::Refuse || active.way_of(route).is_some_and(|way| way.leaves_base(path))) {
         return Err(ODD_PATH);

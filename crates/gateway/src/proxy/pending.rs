@@ -23,6 +23,7 @@ use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted}
 use crate::telemetry::metrics::{Recoded, RequestRecord, UsageOutcome};
 use crate::telemetry::observe::Happening;
 use crate::upstream::{ExchangeObserver, UpstreamError};
+use crate::verify::Shadow;
 
 pub(crate) const NOT_STORED: Problem =
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "http_request_denied", "Only a stored response was asked for, and there is none.");
@@ -79,6 +80,17 @@ impl PendingAnswer {
     pub(super) async fn waits(self, active: Arc<ActiveConfig>, waiting: ServeFuture<WayBody>) -> Answered {
         match waiting.await {
             Ok(served) => self.served(&active, served),
+            Err(error) => self.failed(&active, &error),
+        }
+    }
+
+    /// As [`Self::waits`], for an answer that is compared with what is stored.
+    pub(super) async fn waits_shadowed(self, active: Arc<ActiveConfig>, waiting: ServeFuture<WayBody>, shadow: Shadow) -> Answered {
+        match waiting.await {
+            Ok(mut served) => {
+                served.response = shadow.watches(served.response);
+                self.served(&active, served)
+            }
             Err(error) => self.failed(&active, &error),
         }
     }

@@ -148,7 +148,8 @@ impl ContentDecoder for RequestDecoder {
     }
 }
 
-fn head_of<B>(request: &Request<B>) -> Request<()> {
+/// The same head, with its extensions.
+pub(crate) fn head_of<B>(request: &Request<B>) -> Request<()> {
     let mut head = Request::new(());
     (*head.method_mut(), *head.uri_mut(), *head.version_mut()) = (request.method().clone(), request.uri().clone(), request.version());
     head.headers_mut().clone_from(request.headers());

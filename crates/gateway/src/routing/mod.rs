@@ -8,13 +8,15 @@ mod metered;
 mod router;
 mod table;
 pub(crate) mod tagging;
+mod watched;
 mod way;
 mod way_body;
 
-pub(crate) use codings::{Negotiated, RequestDecoder, RouteCodings, Verdict, reads_content};
+pub(crate) use codings::{Negotiated, RequestDecoder, RouteCodings, Verdict, head_of, reads_content};
 pub(crate) use key_names::KeyNames;
 pub(crate) use metered::RouteUsage;
 pub(crate) use router::{Router, host_of};
 pub(crate) use table::RouteTable;
+pub(crate) use watched::watched;
 pub(crate) use way::{ResponseEdits, RouteEdits, RouteUpstream};
 pub(crate) use way_body::WayBody;

@@ -9,6 +9,7 @@ use larder_coding::{Coded, CodingError};
 use larder_tower::{BoxError, CacheBody};
 
 use super::metered::Metered;
+use super::watched::Watched;
 use crate::upstream::UpstreamBody;
 
 /// A body on its way into the cache, or out of it.
@@ -24,6 +25,8 @@ pub(crate) enum WayBody {
     PackedMetered(Box<Coded<Metered<UpstreamBody>>>),
     /// Unpacked for one client.
     Unpacked(Box<Coded<CacheBody<WayBody>>>),
+    /// Seen by somebody else on its way to one client.
+    Watched(Box<Watched>),
 }
 
 impl From<UpstreamBody> for WayBody {
@@ -43,6 +46,7 @@ impl Body for WayBody {
             Self::Packed(body) => Pin::new(body).poll_frame(cx).map_err(CodingError::into_boxed),
             Self::PackedMetered(body) => Pin::new(body).poll_frame(cx).map_err(CodingError::into_boxed),
             Self::Unpacked(body) => Pin::new(body).poll_frame(cx).map_err(CodingError::into_boxed),
+            Self::Watched(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
 
@@ -53,6 +57,7 @@ impl Body for WayBody {
             Self::Packed(body) => body.is_end_stream(),
             Self::PackedMetered(body) => body.is_end_stream(),
             Self::Unpacked(body) => body.is_end_stream(),
+            Self::Watched(body) => body.is_end_stream(),
         }
     }
 
@@ -63,6 +68,7 @@ impl Body for WayBody {
             Self::Packed(body) => body.size_hint(),
             Self::PackedMetered(body) => body.size_hint(),
             Self::Unpacked(body) => body.size_hint(),
+            Self::Watched(body) => body.size_hint(),
         }
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         warm: gateway.jobs.snapshot(),
         limits: active.limits.snapshot(),
         tokens: active.auth.as_ref().map(|auth| auth.snapshot()),
+        verify: active.verifications().map(|verify| verify.snapshot()).collect(),
         build: BuildSnapshot { version: env!("CARGO_PKG_VERSION"), arch: std::env::consts::ARCH, os: std::env::consts::OS },
         config: gateway.reloads.snapshot(active.config.hash()),
         alerts: gateway.alerts.snapshot(),

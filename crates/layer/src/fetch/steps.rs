@@ -153,6 +153,15 @@ pub(crate) async fn try_out<S: Upstream>(service: CacheService<S>, request: Arc<
     }
 }
 
+/// Asks the origin once for the whole, and gives its answer as it comes.
+pub(crate) async fn ask_whole<S: Upstream>(
+    service: &CacheService<S>,
+    request: Arc<ClientRequest>,
+) -> Result<Response<S::Body>, FetchError> {
+    let fetch = Fetch::new(service, request, &Lookup::Absent(Departure::Unknown), UpstreamMode::Whole, None);
+    call(&service.inner, || fetch.request(service)).await
+}
+
 /// What the origin has answered, and what a fetch would do with it.
 #[derive(Debug)]
 #[non_exhaustive]

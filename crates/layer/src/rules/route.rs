@@ -129,6 +129,11 @@ impl RouteRules {
         self.class.as_ref()
     }
 
+    /// Whether the inner service has no place for a request that no client waits for.
+    pub fn is_full(&self) -> bool {
+        self.pressure.is_full()
+    }
+
     /// The settings that bear on decisions.
     pub fn policy(&self) -> &Policy {
         &self.policy

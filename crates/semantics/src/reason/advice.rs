@@ -65,6 +65,12 @@ impl Reason {
                  look at stand in `ignore_cookies`, those that it answers by in `key.cookies`; where answers are one user's, \
                  `scope = \"identity\"` stores one for each."
             }
+            Self::Shadow => {
+                "`mode = \"check\"` in `verify` of the route serves what is stored; `larder verify report` says whether that is safe."
+            }
+            Self::LeakFound => {
+                "`larder verify report` has examples. Give the route `scope = \"identity\"`, or put into the key what its answers depend on; then `larder verify resume`."
+            }
             Self::NearPrivate => {
                 "Write a route for the path, if it is no other spelling of a private one; or set `near_private = false` where the backend takes every \
                  path as it was sent."

@@ -118,6 +118,10 @@ reasons! {
     /// The path ends like that of a style sheet, a script or an image, and the answer is a page or data: perhaps one client's, who was led there
     /// (`guard`).
     MisleadingPath = "misleading-path",
+    /// It would be answered from the store, and the route only compares that with the origin's answer (`mode = "shadow"` of `verify`).
+    Shadow = "shadow",
+    /// Answers of the route were found to depend on who asks, so that nothing of it is cached until a person has looked (`on_leak` of `verify`).
+    LeakFound = "leak-found",
     /// The method has to reach the origin (RFC 9110 §9.2).
     Method = "method",
     /// A GET or HEAD with content: its meaning is the origin's to know (RFC 9110 §9.3.1).

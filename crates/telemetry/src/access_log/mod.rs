@@ -43,7 +43,7 @@ pub fn timestamp(time: Timestamp) -> String {
     rfc3339(time, &mut text);
     String::from_utf8(text).unwrap_or_default()
 }
-pub(crate) use redact::redacted;
+pub use redact::redacted;
 pub use writer::LogWriter;
 
 use layout::Layout;

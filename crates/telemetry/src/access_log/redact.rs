@@ -31,7 +31,7 @@ const PARTS: [&str; 17] = [
 /// `text` (a target, or a cache key that ends in one) with the values of secret-looking parameters masked, in the query and in segments
 /// of the path (`;jsessionid=`). Names are compared percent-decoded, without case and punctuation, so `X-Amz-Signature` and `api%5Fkey` are
 /// found.
-pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
+pub fn redacted(text: &str) -> Cow<'_, str> {
     let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
     let in_path = path.contains(';') && has_secret(path, IN_PATH);
     if !in_path && !query.is_some_and(|query| has_secret(query, IN_QUERY)) {

@@ -15,6 +15,7 @@ mod store;
 mod tls;
 mod tokens;
 mod upstream;
+mod verify;
 mod warm;
 
 use serde::Serialize;
@@ -31,6 +32,7 @@ pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, Stor
 pub use tls::{AcmeDomain, AcmeSnapshot, CertificateSnapshot, RevocationSnapshot, TlsSnapshot};
 pub use tokens::{KeyFetches, TokensSnapshot};
 pub use upstream::{Breaker, ServerSnapshot, UpstreamSnapshot, UpstreamState};
+pub use verify::VerifySnapshot;
 pub use warm::WarmSnapshot;
 
 /// All figures, by the part that they are measured on.
@@ -70,6 +72,8 @@ pub struct Snapshot {
     pub limits: Vec<LimitSnapshot>,
     /// Bearer tokens, where they are verified.
     pub tokens: Option<TokensSnapshot>,
+    /// Routes that are verified.
+    pub verify: Vec<VerifySnapshot>,
     /// The process as a whole.
     pub process: ProcessSnapshot,
 }

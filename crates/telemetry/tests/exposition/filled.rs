@@ -14,7 +14,7 @@ use larder_telemetry::snapshot::{
     AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups,
     DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, KeyFetches, LabelledCount, LimitSnapshot, ProcessSnapshot,
     RedisSnapshot, RevocationSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot,
-    TlsSnapshot, TokensSnapshot, TraceSnapshot, UpstreamState, UsageSnapshot, WarmSnapshot,
+    TlsSnapshot, TokensSnapshot, TraceSnapshot, UpstreamState, UsageSnapshot, VerifySnapshot, WarmSnapshot,
 };
 use larder_tower::CacheResult;
 
@@ -232,6 +232,12 @@ pub(crate) fn filled() -> Snapshot {
             job: "listings".to_owned(),
             requests: ["hit", "stored"].into_iter().zip(40..).map(|(label, count)| LabelledCount { label, count }).collect(),
             is_running: true,
+        }],
+        verify: vec![VerifySnapshot {
+            route: "board".to_owned(),
+            hits: labelled([("agreed", 71), ("leak", 72)]),
+            safe_lifetime: Some(73),
+            stopped: true,
         }],
         limits: vec![LimitSnapshot {
             limit: "per-client".to_owned(),

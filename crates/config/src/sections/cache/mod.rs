@@ -10,19 +10,20 @@ mod lifetimes;
 mod models;
 pub(super) mod naming;
 mod rewriting;
+mod targeted;
 pub(super) mod tiers;
+mod verifying;
 
 use std::time::Duration;
 
 use http::HeaderName;
-use http::header::{CACHE_CONTROL, EXPIRES};
 use ipnet::IpNet;
 use larder_message::PathRewrite;
 use larder_semantics::key::IdentityPart;
 use larder_semantics::{ClientDirectives, CookiePolicy, GuardMode, Scope, TtlMode};
 use toml::Spanned;
 
-use crate::model::{FarTier, OddPaths, Rate, RouteSettings};
+use crate::model::{FarTier, OddPaths, Rate, RouteSettings, Verify};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::units;
@@ -64,6 +65,7 @@ pub(crate) struct Layer {
     cache_status_key: Option<bool>,
     odd_paths: Option<Spanned<OddPaths>>,
     near_private: Option<bool>,
+    verify: Option<Option<Verify>>,
     guard: Option<GuardMode>,
     bypass_query: Option<Option<String>>,
     bypass_from: Option<Vec<IpNet>>,
@@ -108,9 +110,10 @@ impl Layer {
                 .one_of("client_directives", &[("honor", ClientDirectives::Honor), ("ignore", ClientDirectives::Ignore)]),
             unsafe_ignore: Ignored::read(table),
             store_put: table.boolean("store_put"),
-            targeted: targeted(table),
+            targeted: targeted::read(table),
             odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
             near_private: table.boolean("near_private"),
+            verify: verifying::read(table),
             guard: table
                 .one_of("guard", &[("report", GuardMode::Report), ("refuse", GuardMode::Refuse), ("off", GuardMode::Off)])
                 .map(Spanned::into_inner),
@@ -199,6 +202,7 @@ impl Layer {
         set(&mut base.cache_status_key, &self.cache_status_key);
         set(&mut base.odd_paths, &spanned(&self.odd_paths));
         set(&mut base.near_private, &self.near_private);
+        set(&mut base.verify, &self.verify);
         set(&mut base.guard, &self.guard);
         set(&mut base.max_object, &spanned(&self.max_object));
         set(&mut base.tiers, &self.tiers.clone().map(|tiers| Some(items(tiers))));
@@ -281,32 +285,6 @@ fn spanned<T: Clone>(value: &Option<Spanned<T>>) -> Option<T> {
 /// The items of a list without their places.
 pub(crate) fn items<T>(list: Spanned<Vec<Spanned<T>>>) -> Vec<T> {
     list.into_inner().into_iter().map(Spanned::into_inner).collect()
-}
-
-/// The most specific first (RFC 9213 §2.2). An empty list is none: only `Cache-Control` and `Expires` count.
-fn targeted(table: &mut Table<'_>) -> Option<Vec<HeaderName>> {
-    let mut before = Vec::new();
-    let parse = |text: &str| {
-        let name = targeted_field(text)?;
-        if before.contains(&name) {
-            let mistake = Mistake::new(format!("`{text}` is listed twice"));
-            return Err(mistake.hint("remove one of them: the first valid one of a response counts"));
-        }
-        before.push(name.clone());
-        Ok(name)
-    };
-    table.list("targeted", "field names in quotes, like \"CDN-Cache-Control\"", parse).map(items)
-}
-
-fn targeted_field(text: &str) -> Result<HeaderName, Mistake> {
-    let name = HeaderName::try_from(text).map_err(|_| {
-        Mistake::new(format!("`{text}` is not the name of a field")).hint("like \"CDN-Cache-Control\" or \"Surrogate-Control\"")
-    })?;
-    if name == CACHE_CONTROL || name == EXPIRES {
-        let mistake = Mistake::new(format!("`{text}` is not a targeted field"));
-        return Err(mistake.hint("leave it out: it counts wherever no targeted field does"));
-    }
-    Ok(name)
 }
 
 fn namespace(text: &str) -> Result<String, Mistake> {

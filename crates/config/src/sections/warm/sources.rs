@@ -9,6 +9,7 @@ use crate::model::{ReadFile, WarmBase, WarmList, WarmSource};
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::Table;
 use crate::sections::cache::items;
+use crate::sections::json_path::json_path;
 
 const URLS_HINT: &str = "like urls = [\"/api/v1/issues\"] with host = \"www.example.com\", or whole URLs";
 const URL: &str = "a URL or a path in quotes";
@@ -82,10 +83,7 @@ fn list(table: &mut Table<'_>, base: &WarmBase) -> Option<WarmList> {
 }
 
 fn each(text: &str) -> Result<JsonPath, Mistake> {
-    JsonPath::parse(text).map_err(|error| {
-        let mistake = Mistake::new(format!("`{text}` is not a JSONPath: {}, at its byte {}", error.message(), error.position()));
-        mistake.hint("as RFC 9535 has it: \"$.items[*].id\", \"$[*]\", \"$..href\"")
-    })
+    json_path(text, "as RFC 9535 has it: \"$.items[*].id\", \"$[*]\", \"$..href\"")
 }
 
 /// A URL with a place for an item.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::config::{self, Config, Overrides, Report};
-use crate::config_tests::{beside, load, untested};
+use crate::trials::{beside, load, untested};
 
 /// `larder check`
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod redis;
 mod routes;
 mod tls;
 mod upstreams;
+mod verify;
 mod warm;
 
 use std::fmt;
@@ -55,6 +56,7 @@ impl Collector for Exposition {
         warm::encode(&snapshot.warm, &mut families)?;
         limits::encode(&snapshot.limits, &mut families)?;
         snapshot.tokens.as_ref().map_or(Ok(()), |tokens| limits::encode_tokens(tokens, &mut families))?;
+        verify::encode(&snapshot.verify, &mut families)?;
         snapshot.tls.as_ref().map_or(Ok(()), |tls| tls::encode(tls, &mut families))?;
         snapshot.disk.as_ref().map_or(Ok(()), |disk| disk::encode(disk, &mut families))?;
         snapshot.redis.as_ref().map_or(Ok(()), |redis| redis::encode(redis, &mut families))

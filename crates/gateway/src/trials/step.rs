@@ -22,7 +22,7 @@ use crate::limits::{Answers, Over, UnderLimits};
 use crate::problem::{LIMITED, Problem};
 use crate::proxy::{FAILED, NOT_STORED, Renegotiation, Service, Step, for_the_cache, way};
 use crate::purge::{Refused, USUAL_WAIT, purge};
-use crate::routing::{WayBody, reads_content};
+use crate::routing::{WayBody, head_of, reads_content};
 use crate::upstream::{ClientContext, UpstreamError};
 
 /// What came of a request.
@@ -110,13 +110,6 @@ fn as_json(request: &TestRequest) -> Value {
         "data": request.body,
         "client": request.client,
     })
-}
-
-fn head_of<B>(request: &Request<B>) -> Request<()> {
-    let mut head = Request::new(());
-    (*head.method_mut(), *head.uri_mut(), *head.version_mut()) = (request.method().clone(), request.uri().clone(), request.version());
-    head.headers_mut().clone_from(request.headers());
-    head
 }
 
 /// The way of `proxy::Gateway::handle`, without what is logged and counted.
