@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use http_body::Body;
+use larder_store::StoredBody;
 use tower_service::Service;
 
 use crate::body::request::RequestBody;
@@ -36,6 +37,11 @@ where
 /// In the extensions of a request that no client waits for: a refresh, or a fetch ahead of need.
 #[derive(Clone, Copy, Debug)]
 pub struct InBackground;
+
+/// In the extensions of an answer whose body is at hand in the form in which it is stored: it is stored without a copy, and what the answer itself has
+/// for a body is not read. The answer names its length (`Content-Length`).
+#[derive(Clone, Debug)]
+pub struct WholeBody(pub StoredBody);
 
 /// The body of an answer on its way into the store.
 pub(crate) trait UpstreamBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use larder_tower::RequestBody;
+use larder_tower::{RequestBody, WholeBody};
 
 use crate::error::UpstreamError;
 use crate::exchange::body::{Held, Source, UpstreamBody};
 use crate::upstream::Upstream;
 
-/// Answers requests in place of servers: for `larder test`, which plays the origin.
+/// Answers requests in place of servers: for `larder test`, which plays the origin, and for `larder simulate`. A [`WholeBody`] in the extensions of an
+/// answer is its body.
 pub trait StandIn: fmt::Debug + Send + Sync {
     /// The answer to a request of the upstream with this number, with all of its content.
     ///
@@ -30,7 +31,11 @@ pub(crate) async fn ask(
 ) -> Result<Response<UpstreamBody>, UpstreamError> {
     let (parts, body) = request.into_parts();
     let content = body.collect().await.map_err(UpstreamError::RequestBody)?.to_bytes();
-    let answer = stand_in.answer(upstream.options.index, parts, content)?;
+    let mut answer = stand_in.answer(upstream.options.index, parts, content)?;
+    let whole = answer.extensions_mut().remove::<WholeBody>();
     let held = Held { _permit: None, _in_flight: upstream.stats.begin_request() };
-    upstream.received(answer.map(|body| Source::Played(Full::new(body))), held, None)
+    let mut received = upstream.received(answer.map(|body| Source::Played(Full::new(body))), held, None)?;
+    // Extensions of an answer are nothing that an origin sends; this one is its body.
+    whole.and_then(|whole| received.extensions_mut().insert(whole));
+    Ok(received)
 }

@@ -22,7 +22,7 @@ use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::rules::{RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::steps::{Step, Stopwatch};
-use crate::upstream::{Upstream, UpstreamBody, announced_length};
+use crate::upstream::{Upstream, UpstreamBody, WholeBody, announced_length};
 
 impl Fetch {
     /// For this client only. The requests that wait are released at once; where this request was refused, one of them asks again.
@@ -65,15 +65,17 @@ impl Fetch {
         let (tags, position) = (self.tags.clone(), self.position);
         let pending =
             move |head, body| Arc::new(PendingResponse { head, variant, body, length, recording: None, tags, more_tags, position });
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        let at_hand = parts.extensions.remove::<WholeBody>();
         let stopwatch = Stopwatch::start(&self.request.parts.extensions);
         async move {
             let mut body = pin!(body);
             // A longer one may be for a tier alone.
             let max = service.route.max_object.min(service.cache.max_in_memory);
-            let begun = match more_tags {
-                false => poll_fn(|cx| Poll::Ready(begin(body.as_mut(), length, max, cx))).await,
-                true => Begun::Unfinished(Poll::Pending),
+            let begun = match (at_hand, more_tags) {
+                (Some(WholeBody(body)), _) => Begun::Whole(body),
+                (None, false) => poll_fn(|cx| Poll::Ready(begin(body.as_mut(), length, max, cx))).await,
+                (None, true) => Begun::Unfinished(Poll::Pending),
             };
             let begun = match begun {
                 Begun::Whole(body) => {
