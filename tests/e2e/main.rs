@@ -56,6 +56,7 @@ mod servers_under_load;
 mod shared_limits;
 mod shared_quotas;
 mod shops;
+mod simulate;
 mod sockets;
 mod standing;
 mod streaming;

@@ -35,6 +35,7 @@ mod reloads;
 mod replicas;
 mod routing;
 mod scrape;
+mod simulate;
 mod state_files;
 mod stats;
 mod trials;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
         cli::Command::Limits(limits) => limits.run(),
         cli::Command::Tail(tail) => tail.run(),
         cli::Command::Top(top) => top.run(),
+        cli::Command::Simulate(simulate) => simulate.run(),
         cli::Command::Stats(stats) => stats.run(),
         cli::Command::Test(test) => test.run(),
         cli::Command::Verify(verify) => verify.run(),

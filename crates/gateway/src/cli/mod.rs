@@ -13,6 +13,7 @@ mod packaging;
 mod paper;
 mod purge;
 mod ready;
+mod simulate;
 mod stats;
 mod tail;
 mod test;
@@ -37,6 +38,7 @@ pub use limits::Limits;
 pub use packaging::{Completions, Man, Schema};
 pub use purge::Purge;
 pub use ready::Ready;
+pub use simulate::Simulate;
 pub use stats::Stats;
 pub use tail::Tail;
 pub use test::Test;
@@ -104,6 +106,8 @@ pub enum Command {
     Test(Test),
     /// Say what the word in Cache-Status, log or metrics means, and what changes it
     ExplainReason(ExplainReason),
+    /// Say what a configuration would have done with the requests of access logs: hit ratios, what could not be stored and why
+    Simulate(Simulate),
     /// Carry another cache's configuration over: print what it comes to here, and tell what has no equivalent
     Import(Import),
     /// Print the JSON Schema of the configuration, by which editors complete and check it

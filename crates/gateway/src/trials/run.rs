@@ -6,7 +6,7 @@ use larder_tower::clock::monotonic;
 use super::compare::compare;
 use super::purges;
 use super::report::{Difference, TestFailed, TestReport, TestsReport};
-use super::stage::Stage;
+use super::stage::{Stage, settle};
 use super::step;
 use crate::active::SetupError;
 use crate::config::{Config, Test, TestAction, TestFile, TestStep};
@@ -80,7 +80,7 @@ async fn take(stage: &Stage, test: &Test, step: &TestStep) -> TestFailed {
 
 async fn carry_out(stage: &Stage, invalidation: &Invalidation) {
     let _ = purge(&stage.cache, invalidation, USUAL_WAIT).await;
-    stage.settle().await;
+    settle().await;
     // What people purge is no write's.
     stage.purges.take();
 }

@@ -53,15 +53,15 @@ impl Stage {
         let active = ActiveConfig::new(config, &process, None)?;
         Ok(Self { active, cache, hand, origin, purges })
     }
+}
 
-    /// Lets refreshes and what is still being stored come to an end.
-    pub(super) async fn settle(&self) {
-        let metrics = tokio::runtime::Handle::current().metrics();
-        for _ in 0..MAX_TURNS {
-            if metrics.num_alive_tasks() == 0 {
-                return;
-            }
-            tokio::task::yield_now().await;
+/// Lets refreshes and what is still being stored come to an end, in a runtime that has nothing else to do.
+pub(crate) async fn settle() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    for _ in 0..MAX_TURNS {
+        if metrics.num_alive_tasks() == 0 {
+            return;
         }
+        tokio::task::yield_now().await;
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::origin::{Asked, ClientPath};
 use super::purges;
-use super::stage::Stage;
+use super::stage::{Stage, settle};
 use crate::active::ActiveConfig;
 use crate::client::effective_target;
 use crate::config::{PurgeWord, TestAnswer, TestRequest, TestResult};
@@ -79,7 +79,7 @@ pub(super) async fn ask(stage: &Stage, request: &TestRequest, answer: Option<&Te
     let (head, connection) = (head_of(&asked.request), asked.connection);
     let target = effective_target(head.uri(), head.headers(), &connection, &active.trusted);
     let (answer, at_cache) = walk(stage, asked).await;
-    stage.settle().await;
+    settle().await;
     let all = purges::without_own(active, target.of(head.uri()), answer.status, &answer.headers, stage.purges.take());
     let run = at_cache.map(|at| (at.service.dry_run(at.head, &at.effective, &Bytes::copy_from_slice(request.body.as_bytes())), at.service));
     let kept = run.as_ref().and_then(|(run, service)| {
