@@ -68,7 +68,7 @@ pub(super) struct Asked {
     /// It may go on as far as the store goes.
     pub(super) held: Option<Over>,
     pub(super) bytes: ByteClients,
-    taken: SmallVec<[(usize, LimitOutcome); 4]>,
+    taken: SmallVec<[(usize, LimitOutcome); 8]>,
 }
 
 impl Asked {

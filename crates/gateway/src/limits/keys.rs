@@ -26,7 +26,7 @@ thread_local! {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
     text: SmallVec<[u8; 192]>,
-    ends: SmallVec<[u16; 4]>,
+    ends: SmallVec<[u16; 8]>,
 }
 
 /// The facts of a request that keys are made of.
