@@ -7,7 +7,7 @@ use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::admin_client::AdminFlags;
-use super::explained;
+use super::explain::explained;
 use super::paper::Paper;
 use crate::config::{display_bytes, display_duration};
 use crate::inspect::{EntryReport, KeyList};

@@ -4,8 +4,6 @@ mod admin_client;
 mod check;
 mod doctor;
 mod explain;
-mod explain_reason;
-mod explained;
 mod import;
 mod keys;
 mod limits;
@@ -30,8 +28,7 @@ use crate::config::{self, Config, Overrides, Report, Warnings};
 pub use admin_client::{AdminAddress, AdminFlags};
 pub use check::Check;
 pub use doctor::Doctor;
-pub use explain::Explain;
-pub use explain_reason::ExplainReason;
+pub use explain::{Explain, ExplainReason};
 pub use import::{Import, ImportFrom};
 pub use keys::{Keys, Show};
 pub use limits::Limits;
@@ -58,7 +55,7 @@ Examples:
 /// An explanation as `larder explain` prints it, without colours.
 pub(crate) fn explanation_text(explanation: &crate::explain::Explanation) -> String {
     let mut paper = paper::Paper::plain();
-    explained::write(&mut paper, explanation);
+    explain::explained::write(&mut paper, explanation);
     paper.text()
 }
 

@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::admin_client::{AdminFlags, write};
-use super::explained;
+use super::explain::explained;
 use super::paper::Paper;
 use crate::explain::Happened;
 

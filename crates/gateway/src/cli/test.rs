@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::admin_client::print;
-use super::explained;
+use super::explain::explained;
 use super::paper::Paper;
 use crate::config::{self, Config, Overrides, TestFile};
 use crate::trials::{TestReport, TestsReport, beside, junit, load, run};

@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use super::admin_client::AdminFlags;
-use super::explained::seconds;
+use super::explain::explained::seconds;
 use super::paper::Paper;
 use crate::verify::VerifyReport;
 

@@ -1,6 +1,5 @@
 //! The look-up of a request. It leads to an answer, or to a plan to fetch one.
 
-pub(crate) mod fresh;
 pub(crate) mod looked_up;
 mod part;
 pub(crate) mod plain;

@@ -9,6 +9,7 @@ pub(crate) mod body_invalidation;
 pub(crate) mod body_invalidation;
 pub(crate) mod content;
 mod forms;
+mod fresh;
 pub(crate) mod invalidate;
 pub(crate) mod pass;
 pub(crate) mod refetch;

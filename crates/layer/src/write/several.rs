@@ -30,7 +30,7 @@ use crate::body::content::Content;
 use crate::body::request::RequestBody;
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
-use crate::lookup::fresh::{Fresh, without_conditions};
+use super::fresh::{Fresh, without_conditions};
 use crate::outcome::Served;
 use crate::respond::{CACHE_STATUS, X_CACHE};
 use crate::service::CacheService;

@@ -136,11 +136,11 @@ pub(super) fn sharing(table: &mut Table<'_>, has_redis: bool, capacity: Option<u
     let (span, mistakes) = (table.span(), table.mistakes());
     let shared = table.boolean_at("shared");
     let batch = table.integer("batch", 1..=10_000);
-    if let Some(shared) = shared.as_ref().filter(|shared| *shared.get_ref()) {
-        if !has_redis {
-            let mistake = Mistake::new("`shared` needs a Redis that replicas share");
-            mistakes.error(shared.span(), mistake.hint("add [store.redis] with url = \"redis://…\", or leave `shared` out"));
-        }
+    if let Some(shared) = shared.as_ref().filter(|shared| *shared.get_ref())
+        && !has_redis
+    {
+        let mistake = Mistake::new("`shared` needs a Redis that replicas share");
+        mistakes.error(shared.span(), mistake.hint("add [store.redis] with url = \"redis://…\", or leave `shared` out"));
     }
     let shared = shared.is_some_and(Spanned::into_inner);
     if batch.is_some() && !shared {

@@ -1,5 +1,8 @@
 //! `larder explain`: asks a running gateway how it would answer a request, and why.
 
+pub(super) mod explained;
+mod reason;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,8 +11,9 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::admin_client::AdminFlags;
-use super::explained;
 use super::paper::Paper;
+
+pub use reason::ExplainReason;
 
 /// `larder explain`
 #[derive(Debug, Args)]

@@ -10,8 +10,8 @@ use larder_semantics::content::ContentKey;
 use larder_semantics::{KeyBuffer, Reason};
 use larder_store::StoredResponse;
 
-use super::looked_up::{Hit, LookedUp};
-use super::request::ClientRequest;
+use crate::lookup::looked_up::{Hit, LookedUp};
+use crate::lookup::request::ClientRequest;
 use crate::body::content::joined;
 use crate::effective_target::EffectiveTarget;
 use crate::outcome::Served;

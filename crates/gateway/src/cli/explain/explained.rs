@@ -1,11 +1,11 @@
 //! An explanation as text, from the top to the bottom.
 
-use super::paper::Paper;
+use crate::cli::paper::Paper;
 use crate::config::{display_bytes, display_duration};
 use crate::explain::{Decision, Explanation, FetchReport, Happened, KeyReport, RouteReport, StoredReport, Verdict};
 
 /// Writes it.
-pub(super) fn write(paper: &mut Paper, said: &Explanation) {
+pub(in crate::cli) fn write(paper: &mut Paper, said: &Explanation) {
     if let Some(happened) = &said.happened {
         write_happened(paper, happened);
     }
@@ -39,7 +39,7 @@ pub(super) fn write(paper: &mut Paper, said: &Explanation) {
 }
 
 /// A request that has happened.
-pub(super) fn write_happened(paper: &mut Paper, happened: &Happened) {
+pub(in crate::cli) fn write_happened(paper: &mut Paper, happened: &Happened) {
     let text = |name| happened.text(name);
     paper.line("happened", &format!("{} from {}, id {}", text("timestamp"), text("client"), text("request_id")));
     write_facts(paper, happened);
@@ -48,7 +48,7 @@ pub(super) fn write_happened(paper: &mut Paper, happened: &Happened) {
 }
 
 /// What a request got, and where its time went.
-pub(super) fn write_facts(paper: &mut Paper, happened: &Happened) {
+pub(in crate::cli) fn write_facts(paper: &mut Paper, happened: &Happened) {
     let text = |name| happened.text(name);
     let time = happened.milliseconds("duration_us").unwrap_or_default();
     paper.line("answer", &format!("{} {} {} in {time}", text("status"), text("result"), text("reason")));
@@ -105,7 +105,7 @@ fn write_key(paper: &mut Paper, key: &KeyReport) {
 }
 
 /// One thing that is stored.
-pub(super) fn write_stored(paper: &mut Paper, stored: &StoredReport) {
+pub(in crate::cli) fn write_stored(paper: &mut Paper, stored: &StoredReport) {
     if stored.kind == "mark" {
         return paper.line("stored", &format!("a mark: {}", stored.goes));
     }
@@ -164,7 +164,7 @@ fn write_decision(paper: &mut Paper, decision: &Decision) {
 }
 
 /// A reason with its meaning, and what changes it.
-pub(super) fn write_reason(paper: &mut Paper, reason: Option<&str>, meaning: Option<&str>, advice: Option<&str>) {
+pub(in crate::cli) fn write_reason(paper: &mut Paper, reason: Option<&str>, meaning: Option<&str>, advice: Option<&str>) {
     if let (Some(reason), Some(meaning)) = (reason, meaning) {
         paper.line("because", &format!("{reason}: {meaning}"));
     }
@@ -200,7 +200,7 @@ fn write_fetched(paper: &mut Paper, fetched: &FetchReport) {
     }
 }
 
-pub(super) fn seconds(seconds: u32) -> String {
+pub(in crate::cli) fn seconds(seconds: u32) -> String {
     display_duration(std::time::Duration::from_secs(seconds.into()))
 }
 
