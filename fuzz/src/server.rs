@@ -1,13 +1,13 @@
 //! Targets of `larder-server`: the bytes of a client's connection.
 
 use http::{Request, Version};
-use larder_server::fuzzing::{ProxyHeader, heads, proxy_header, requests};
+use larder_server::fuzzing::{ProxyHeader, blocks, heads, proxy_header, requests};
 
 use super::http1::{self, LineEnds};
 
 /// Every target of this crate.
 pub const TARGETS: &[super::FuzzTarget] =
-    &[("request_heads", request_heads), ("connections", connections), ("proxy_headers", proxy_headers)];
+    &[("request_heads", request_heads), ("connections", connections), ("proxy_headers", proxy_headers), ("hpack", hpack)];
 
 /// Longer heads are not waited for, and whether one is seen then depends on how it arrives.
 const MAX_INPUT: usize = 8 * 1024;
@@ -86,6 +86,18 @@ pub fn proxy_headers(data: &[u8]) {
     let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
     let line = format!("PROXY {family} {} {} {} {}\r\n", source.ip(), destination.ip(), source.port(), destination.port());
     assert_eq!(proxy_header(line.as_bytes()), ProxyHeader::Whole { length: line.len(), addresses });
+}
+
+/// Blocks of fields on one connection over HTTP/2, parted by bytes of 255, which begin none that anybody writes. Whatever tables and codes a client
+/// uses, the block that goes on has the same fields for a reader without any, and stays as it is from then on.
+pub fn hpack(data: &[u8]) {
+    let given: Vec<&[u8]> = data.split(|byte| *byte == 255).collect();
+    for (fields, again) in blocks(&given) {
+        let read = blocks(&[&again]);
+        let [(fields_again, twice)] = &read[..] else { panic!("{again:?} is broken") };
+        assert_eq!((&fields, &again), (fields_again, twice));
+        assert!(again.len() <= fields.iter().map(|(name, value, _)| 32 + name.len() + value.len()).sum(), "it is longer than it counts");
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ mod graphql_and_rpc;
 mod guards;
 mod history;
 mod hits;
+mod hits_http2;
 mod import;
 mod json_server;
 mod key_names;

@@ -21,7 +21,7 @@ use std::process::{Command, Output, Stdio};
 use larder_testkit::larder::config;
 use larder_testkit::{Authority, Error, Larder, Origin, Result};
 
-const HOST: &str = "a.example";
+pub(crate) const HOST: &str = "a.example";
 
 /// A listener over TLS and one in clear text, with certificates for `a.example`, and for `b.example` and `*.c.example`.
 pub(crate) struct Edge {

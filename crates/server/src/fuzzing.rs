@@ -1,5 +1,6 @@
-//! The readers of HTTP/1.1 requests and PROXY headers, as functions of bytes: for the fuzz targets in `fuzz/`, and no part of the library's interface.
+//! The readers of HTTP/1.1 requests, of HTTP/2's fields and of PROXY headers, as functions of bytes: for the fuzz targets in `fuzz/`, and no part of the library's interface.
 
+mod hpack;
 mod io;
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,8 @@ use crate::request::faults::FramingFaults;
 use crate::request::guard::{HeadLimits, Verdict, judge};
 use crate::serve::protocols::Protocols;
 use io::WatchedInput;
+
+pub use hpack::{DecodedField, blocks};
 
 /// One head, as the reader before hyper found it.
 #[derive(Debug)]

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::verify::Sampled;
 use arc_swap::{ArcSwap, Guard};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use larder_semantics::Timestamp;
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheResult, CacheService, Plain, Pooled};
@@ -17,6 +17,7 @@ use super::handling::Handling;
 use super::onward::{shadowed, upgrade, walk};
 use super::paths::judge_path;
 use super::pending::PendingAnswer;
+use super::public::Wanted;
 use super::renegotiation::Renegotiation;
 use super::request_id::RequestIds;
 use super::request_limit::{is_too_large, limited};
@@ -37,10 +38,9 @@ use crate::redis::Redis;
 use crate::reloads::Reloads;
 use crate::replicas::{self, ReplicasReport};
 use crate::routing::{RouteUpstream, WayBody, head_of, reads_content};
-use crate::server::{Handler, Handshakes, Http2Limits, LocalReply, OpenConnections, Peer, PlainAnswer, lingering};
+use crate::server::{Handshakes, Http2Limits, OpenConnections, Peer, PlainAnswer, lingering};
 use crate::stats::History;
-use crate::telemetry::access_log::{LoggedBody, ResponseRecord};
-use crate::telemetry::metrics::RequestRecord;
+use crate::telemetry::access_log::LoggedBody;
 use crate::telemetry::observe::Observers;
 use crate::upstream::ClientContext;
 
@@ -83,12 +83,14 @@ impl Gateway {
         replicas::report(self.redis.as_ref(), &self.name, self.cache.stats().ledger.position.0)
     }
 
-    /// Answers a request without content that was read before hyper: the same walk as [`Self::handle`] takes, where nothing lies beside it.
-    fn answer_plain(
+    /// Answers a request without content that was read before hyper, if it is one that `wanted` takes: the same walk as [`Self::handle`] takes, where
+    /// nothing lies beside it.
+    pub(super) fn answer_plain(
         &self,
         request: &mut Request<()>,
         peer: &Peer,
         head: &mut Vec<u8>,
+        wanted: Wanted,
     ) -> Option<PlainAnswer<LoggedBody<GatewayBody>, Pooled<Answered>>> {
         let started = monotonic();
         let active = self.active.load();
@@ -115,7 +117,7 @@ impl Gateway {
         let accepted = active.codings_of(service.route().index()).and_then(|codings| codings.ask_for_all(request));
         let looked_up = active.tracer.as_ref().map(|_| monotonic());
         let plain = service.look_up_plain(request, &effective)?;
-        if matches!(&plain, Plain::Stored(answer) if answer.body.size_hint().exact().is_none()) {
+        if !wanted.takes(&plain) {
             return None;
         }
         if accepted.is_some_and(|accepted| !accepted.takes_plainly(&plain)) {
@@ -279,7 +281,7 @@ struct Arrival<'a> {
 
 impl Gateway {
     /// Answers an authority that looks whether a host leads here. What is no challenge of ours may be one of the origin's.
-    async fn prove(self: &Arc<Self>, mut request: Request<Incoming>, peer: Peer, asked: ChallengeRequest) -> Answered {
+    pub(super) async fn prove(self: &Arc<Self>, mut request: Request<Incoming>, peer: Peer, asked: ChallengeRequest) -> Answered {
         let started = monotonic();
         let Some(proof) = asked.answer().await else { return self.handle(request, peer).await };
         let active = self.active.load_full();
@@ -314,65 +316,5 @@ impl Gateway {
     /// The id of a request, where requests have one.
     fn request_id(&self, active: &ActiveConfig, headers: &mut HeaderMap, connection: &ClientConnection) -> Option<HeaderValue> {
         active.config.server.request_id.then(|| self.request_ids.give(headers, active.trusted.contains(connection.peer)))
-    }
-}
-
-/// The gateway as the public listeners know it.
-#[derive(Clone)]
-pub(crate) struct PublicHandler(pub(crate) Arc<Gateway>);
-
-impl Handler for PublicHandler {
-    type Body = LoggedBody<GatewayBody>;
-    type Future = Handling;
-    type Waiting = Pooled<Answered>;
-
-    const ANSWERS_PLAIN: bool = true;
-
-    fn answer_plain(&self, request: &mut Request<()>, peer: &Peer, head: &mut Vec<u8>) -> Option<PlainAnswer<Self::Body, Self::Waiting>> {
-        if self.0.acme.asked(request).is_some() {
-            return None;
-        }
-        self.0.answer_plain(request, peer, head)
-    }
-
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> Handling {
-        match self.0.acme.asked(&request) {
-            None => self.0.handle(request, peer),
-            Some(asked) => {
-                let gateway = Arc::clone(&self.0);
-                Handling::waiting(async move { gateway.prove(request, peer, asked).await })
-            }
-        }
-    }
-
-    fn believes_client_cert(&self, peer: &Peer) -> bool {
-        self.0.active.load().trusted.tells_certificates(peer.address().ip())
-    }
-
-    fn request_id(&self, fields: Option<&mut HeaderMap>, peer: IpAddr) -> Option<HeaderValue> {
-        let active = self.0.active.load();
-        active.config.server.request_id.then(|| match fields {
-            Some(fields) => self.0.request_ids.give(fields, active.trusted.contains(peer)),
-            None => self.0.request_ids.make(),
-        })
-    }
-
-    /// The listener's own answers are logged and counted as all others are.
-    fn on_local_reply<B>(&self, reply: &LocalReply<'_, B>) {
-        let gateway = &*self.0;
-        let active = gateway.active.load();
-        let entry = match reply.request {
-            Some(request) => {
-                let connection = ClientConnection { peer: reply.peer, secure: reply.secure, version: request.version() };
-                let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
-                active.access_log.begin(request, Some(target.client), || gateway.clock.now())
-            }
-            None => active.access_log.begin_unread(Some(reply.peer), reply.request_id, || gateway.clock.now()),
-        };
-        let method = reply.request.map(Request::method);
-        let bytes = Some(reply.bytes as u64);
-        let record = RequestRecord { method, status: reply.status, result: None, reason: None, elapsed: Duration::ZERO, bytes };
-        active.metrics.request(None, &record);
-        entry.responded(reply.status, reply.bytes, &ResponseRecord { problem: reply.problem, ..ResponseRecord::default() });
     }
 }

@@ -5,14 +5,16 @@ mod handling;
 mod onward;
 mod paths;
 mod pending;
+mod public;
 mod renegotiation;
 mod request_id;
 mod request_limit;
 mod tracing;
 mod way;
 
-pub(crate) use gateway::{Gateway, PublicHandler, Service};
+pub(crate) use gateway::{Gateway, Service};
 pub(crate) use pending::{FAILED, NOT_STORED};
+pub(crate) use public::PublicHandler;
 pub(crate) use renegotiation::Renegotiation;
 pub(crate) use request_id::RequestIds;
 pub(crate) use way::{Step, for_the_cache, way};

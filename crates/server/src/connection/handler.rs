@@ -23,7 +23,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// The same answer, where it was begun by [`Self::answer_plain`].
     type Waiting: Future<Output = Response<Self::Body>> + Send + Unpin + 'static;
 
-    /// Whether [`Self::answer_plain`] can answer at all.
+    /// Whether [`Self::answer_plain`] and [`Self::answer_stored`] can answer at all.
     const ANSWERS_PLAIN: bool = false;
 
     /// Answers a GET or HEAD without content that was read before hyper, if it can. It has been judged like any other request, and may be changed. A response
@@ -34,6 +34,12 @@ pub trait Handler: Clone + Send + Sync + 'static {
         _peer: &Peer,
         _head: &mut Vec<u8>,
     ) -> Option<PlainAnswer<Self::Body, Self::Waiting>> {
+        None
+    }
+
+    /// Answers a GET or HEAD over HTTP/2 as [`Self::answer_plain`] does, if no response has to be waited for and its body, all of which is in memory, is of
+    /// a known length of at most `max` bytes. After `None`, nothing has happened but to `request`.
+    fn answer_stored(&self, _request: &mut Request<()>, _peer: &Peer, _head: &mut Vec<u8>, _max: u64) -> Option<Self::Body> {
         None
     }
 

@@ -18,106 +18,40 @@ use bytes::BytesMut;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connection::linger::drain_connection;
-use crate::connection::misuse::{Misuse, Misuses};
+use crate::connection::handler::Handler;
+use crate::connection::misuse::Misuses;
 use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
-use crate::http2::kept_back::Buffer;
-use crate::http2::limits::{CALM_DOWN, FrameLimits, Limit};
+use crate::http2::front::{Front, find_goaway, put_goaway};
+use crate::http2::limits::FrameLimits;
+use crate::http2::socket::CorkedSocket;
 use crate::listener::socket::Socket;
 
 /// The socket of one connection with what is kept back of its writes. Clones are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Cork(Arc<Mutex<Shared>>);
-
-#[derive(Debug)]
-struct Shared {
-    /// Only `Drop` takes it.
-    socket: Option<Socket>,
-    peer: Peer,
-    buffer: Buffer,
-    limits: FrameLimits,
-    misuses: Arc<Misuses>,
-    /// Writing failed when nobody was there to be told.
-    failed: Option<io::Error>,
-    peer_closed: bool,
-}
+pub(crate) struct Cork(Arc<Mutex<CorkedSocket>>);
 
 impl Cork {
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    fn lock(&self) -> MutexGuard<'_, CorkedSocket> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes everything that is kept back. A failure is hyper's to hear of, so it is polled again.
     fn poll_uncork(&self, cx: &mut Context<'_>) {
-        let shared = &mut *self.lock();
-        let Some(socket) = &mut shared.socket else { return };
-        match shared.buffer.poll_uncork(socket, cx) {
-            Poll::Ready(Ok(())) => shared.peer.activity().flushed(),
-            Poll::Ready(Err(error)) => {
-                shared.failed = Some(error);
-                cx.waker().wake_by_ref();
-            }
-            Poll::Pending => {}
-        }
-    }
-}
-
-impl Shared {
-    fn parts(&mut self) -> io::Result<(&mut Socket, &mut Buffer)> {
-        match (self.failed.take(), &mut self.socket) {
-            (Some(error), _) => Err(error),
-            (None, Some(socket)) => Ok((socket, &mut self.buffer)),
-            (None, None) => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-}
-
-impl Shared {
-    fn tell(&self, limit: Limit) {
-        let (info, misuse) = (self.peer.info(), if limit == Limit::Streams { Misuse::Streams } else { Misuse::Flood });
-        self.misuses.tell(misuse, info.remote, info.local);
-    }
-
-    /// Looks at bytes that the client has sent. One that has reached a limit is told so before the connection ends.
-    fn look_at(&mut self, received: &[u8]) -> io::Result<()> {
-        let Err(limit) = self.limits.received(received) else { return Ok(()) };
-        self.tell(limit);
-        self.buffer.bytes.extend_from_slice(&CALM_DOWN);
-        Err(io::Error::other("more frames than an HTTP/2 client may send"))
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let Some(mut socket) = self.socket.take() else { return };
-        if self.buffer.deadline.is_over() {
-            // After an orderly close, the bytes that the client did not take would stay in the kernel's memory for as long again.
-            socket.reset_on_drop();
-            return;
-        }
-        if self.peer.activity().is_between_responses() {
-            // A response that was cut off must not look complete.
-            socket.end_without_waiting();
-        }
-        if self.peer.lingers()
-            && !self.peer_closed
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(drain_connection(socket, self.peer.clone()));
-        }
+        let _ = self.lock().poll_uncork(cx);
     }
 }
 
 /// See the module's page.
-#[derive(Debug)]
-pub(crate) struct CorkedStream {
+pub(crate) struct CorkedStream<H: Handler> {
     cork: Cork,
-    /// The bytes that told the protocol, as far as hyper has not read them.
+    /// The bytes that told the protocol, as far as nobody has read them.
     first: BytesMut,
+    /// Answers hits before hyper reads their requests. In a box, for it is many times as large.
+    front: Option<Box<Front<H>>>,
 }
 
-impl CorkedStream {
+impl<H: Handler> CorkedStream<H> {
     pub(crate) fn new(
         socket: Socket,
         first: &FirstBytes,
@@ -125,10 +59,10 @@ impl CorkedStream {
         write_timeout: Duration,
         limits: FrameLimits,
         misuses: Arc<Misuses>,
+        front: Option<Front<H>>,
     ) -> Self {
-        let buffer = Buffer::new(write_timeout);
-        let shared = Shared { socket: Some(socket), peer, buffer, limits, misuses, failed: None, peer_closed: false };
-        Self { cork: Cork(Arc::new(Mutex::new(shared))), first: first.as_slice().into() }
+        let shared = CorkedSocket::new(socket, peer, write_timeout, limits, misuses);
+        Self { cork: Cork(Arc::new(Mutex::new(shared))), first: first.as_slice().into(), front: front.map(Box::new) }
     }
 
     /// Its cork, for [`Corked`].
@@ -137,42 +71,67 @@ impl CorkedStream {
     }
 }
 
-impl AsyncRead for CorkedStream {
+// Nothing in it is pinned in place.
+impl<H: Handler> Unpin for CorkedStream<H> {}
+
+impl<H: Handler> AsyncRead for CorkedStream<H> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.first.is_empty() {
-            let length = this.first.len().min(buf.remaining());
-            let piece = this.first.split_to(length);
-            buf.put_slice(&piece);
-            return Poll::Ready(this.cork.lock().look_at(&piece));
-        }
         let shared = &mut *this.cork.lock();
-        let before = buf.filled().len();
-        let (socket, _) = shared.parts()?;
-        ready!(Pin::new(socket).poll_read(cx, buf))?;
-        shared.peer_closed |= buf.filled().len() == before;
-        Poll::Ready(shared.look_at(&buf.filled()[before..]))
+        let Some(front) = &mut this.front else { return shared.poll_receive(&mut this.first, cx, buf) };
+        loop {
+            front.work(shared, cx)?;
+            if front.hand_on(buf) {
+                return Poll::Ready(Ok(()));
+            }
+            if front.is_exhausted() {
+                front.replenish();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let before = buf.filled().len();
+            let Poll::Ready(received) = shared.poll_receive(&mut this.first, cx, buf) else {
+                front.replenish();
+                return Poll::Pending;
+            };
+            received?;
+            let passed = match &buf.filled()[before..] {
+                [] if front.end() => continue,
+                [] => return Poll::Ready(Ok(())),
+                bytes => front.take(bytes),
+            };
+            buf.set_filled(before + passed);
+            if passed > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
-impl AsyncWrite for CorkedStream {
+impl<H: Handler> AsyncWrite for CorkedStream<H> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let shared = &mut *self.cork.lock();
-        let (socket, buffer) = shared.parts()?;
-        let written = ready!(buffer.poll_write(socket, bufs, cx))?;
-        let mut rest = written;
-        for buf in bufs {
-            let taken = rest.min(buf.len());
-            if let Some(limit) = shared.limits.sent(&buf[..taken]) {
-                shared.tell(limit);
+        let this = self.get_mut();
+        let shared = &mut *this.cork.lock();
+        let Some(front) = &mut this.front else { return shared.poll_send(cx, bufs, |_| ()) };
+        let goaway = if front.answered() > 0 { find_goaway(shared.sent_frames(), bufs) } else { None };
+        let polled = match goaway {
+            None => shared.poll_send(cx, bufs, |frame| front.sends(frame)),
+            Some(0) => {
+                // Small as it is, it is kept back whatever else is.
+                let answered = front.answered();
+                Poll::Ready(Ok(shared.keep_back(|out| put_goaway(out, bufs, answered), |frame| front.sends(frame))))
             }
-            rest -= taken;
+            Some(before) => shared.poll_send(cx, &beginning(bufs, before), |frame| front.sends(frame)),
+        };
+        if front.is_due() {
+            // The next read brings it.
+            cx.waker().wake_by_ref();
         }
-        Poll::Ready(Ok(written))
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -190,6 +149,17 @@ impl AsyncWrite for CorkedStream {
         let polled = Pin::new(socket).poll_shutdown(cx);
         buffer.deadline.watch(polled, cx)
     }
+}
+
+/// The first `count` bytes of these.
+fn beginning<'b>(bufs: &'b [IoSlice<'_>], count: usize) -> Vec<IoSlice<'b>> {
+    let mut left = count;
+    let part = |buf: &'b IoSlice<'_>| {
+        let taken = left.min(buf.len());
+        left -= taken;
+        IoSlice::new(&buf[..taken])
+    };
+    bufs.iter().map(part).collect()
 }
 
 pin_project! {

@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 use crate::connection::stall::WriteDeadline;
 
 /// Bytes that are kept back on one connection.
-const MAX_CORKED: usize = 64 * 1024;
+pub(crate) const MAX_CORKED: usize = 64 * 1024;
 /// Bytes of one write that are copied to be kept back. More are written from where they are, behind what is kept back.
 const MAX_COPIED: usize = 8 * 1024;
 /// Bytes of room that a connection keeps for the next time.

@@ -12,29 +12,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// The bytes with which a client begins (RFC 9113 §3.4).
-const PREFACE: u32 = 24;
-/// Bytes of a frame's head (RFC 9113 §4.1).
-const HEAD: usize = 9;
-/// The most bytes of a payload that are looked at: two numbers.
-const LOOKED_AT: usize = 8;
-/// The usual size of a full frame.
-const FULL_FRAME: usize = 16 * 1024;
+use crate::http2::frames::{FULL_FRAME, Frame, Frames, flag, kind};
 
-/// Kinds of frames (RFC 9113 §6).
-mod kind {
-    pub(super) const DATA: u8 = 0;
-    pub(super) const HEADERS: u8 = 1;
-    pub(super) const PRIORITY: u8 = 2;
-    pub(super) const RST_STREAM: u8 = 3;
-    pub(super) const SETTINGS: u8 = 4;
-    pub(super) const PING: u8 = 6;
-    pub(super) const GOAWAY: u8 = 7;
-    pub(super) const CONTINUATION: u8 = 9;
-}
-
-/// END_STREAM of DATA and HEADERS, and ACK of SETTINGS and PING (RFC 9113 §6).
-const FIRST_FLAG: u8 = 0x1;
 /// Error codes (RFC 9113 §7).
 const REFUSED_STREAM: u32 = 0x7;
 const ENHANCE_YOUR_CALM: u32 = 0xb;
@@ -120,8 +99,16 @@ impl FrameLimits {
         // As the library reckons it, so that this limit is reached first and told.
         let full = u32::try_from(max_fields / FULL_FRAME).unwrap_or(u32::MAX).max(1);
         let max_continuations = full.saturating_add(full / 4).max(5);
-        let (received, sent) = (Frames { skip: PREFACE, ..Frames::default() }, Frames::default());
-        Self { counts, ticks, seen_tick: 0, left: ALLOWED, max_continuations, continuations: 0, received, sent }
+        Self {
+            counts,
+            ticks,
+            seen_tick: 0,
+            left: ALLOWED,
+            max_continuations,
+            continuations: 0,
+            received: Frames::of_client(),
+            sent: Frames::default(),
+        }
     }
 
     /// Looks at bytes that have arrived.
@@ -139,7 +126,7 @@ impl FrameLimits {
             if *continuations > *max_continuations {
                 return Some(Limit::Continuation);
             }
-            let paced = frame.paced_limit()?;
+            let paced = paced_limit(frame)?;
             let left = &mut left[paced as usize];
             *left = left.saturating_sub(1);
             (*left == 0).then_some(paced)
@@ -153,10 +140,11 @@ impl FrameLimits {
         }
     }
 
-    /// Looks at bytes that are sent: they tell what the library refuses. The last limit that the client has reached.
-    pub(crate) fn sent(&mut self, bytes: &[u8]) -> Option<Limit> {
+    /// Looks at bytes that the library sends: they tell what it refuses. The last limit that the client has reached. `also` sees each frame.
+    pub(crate) fn sent(&mut self, bytes: &[u8], mut also: impl FnMut(&Frame)) -> Option<Limit> {
         let (counts, mut reached) = (&self.counts, None);
         self.sent.read(bytes, |frame| {
+            also(frame);
             let limit = match frame.kind {
                 kind::RST_STREAM if frame.number(0) == REFUSED_STREAM => Limit::Streams,
                 kind::GOAWAY if frame.number(1) == ENHANCE_YOUR_CALM => Limit::Library,
@@ -167,6 +155,11 @@ impl FrameLimits {
             None
         });
         reached
+    }
+
+    /// The frames that the library has sent, as far as they are written.
+    pub(crate) fn sent_frames(&self) -> &Frames {
+        &self.sent
     }
 }
 
@@ -180,91 +173,17 @@ const ALLOWED: [u32; Limit::PACED] = {
     allowed
 };
 
-/// One frame, with the beginning of its payload.
-#[derive(Clone, Copy, Debug)]
-struct Frame {
-    kind: u8,
-    flags: u8,
-    length: u32,
-    payload: [u8; LOOKED_AT],
-}
-
-impl Frame {
-    /// The limit that it counts against.
-    fn paced_limit(&self) -> Option<Limit> {
-        let has_first_flag = self.flags & FIRST_FLAG != 0;
-        match self.kind {
-            kind::RST_STREAM => Some(Limit::RstStream),
-            kind::PING if !has_first_flag => Some(Limit::Ping),
-            kind::SETTINGS if !has_first_flag => Some(Limit::Settings),
-            kind::PRIORITY => Some(Limit::Priority),
-            kind::DATA if self.length == 0 && !has_first_flag => Some(Limit::Empty),
-            kind::HEADERS | kind::CONTINUATION if self.length == 0 => Some(Limit::Empty),
-            _ => None,
-        }
-    }
-
-    /// The number at this place of the payload; 0 where it is shorter.
-    fn number(&self, place: usize) -> u32 {
-        let bytes = self.payload.chunks_exact(4).nth(place).and_then(|bytes| bytes.try_into().ok());
-        bytes.map_or(0, u32::from_be_bytes)
-    }
-}
-
-/// Finds the frames in bytes that come in pieces of any size.
-#[derive(Debug, Default)]
-struct Frames {
-    /// Bytes that are of no interest, before the next head.
-    skip: u32,
-    /// The head and the beginning of the payload, as far as they have come.
-    begun: [u8; HEAD + LOOKED_AT],
-    filled: usize,
-}
-
-impl Frames {
-    /// Shows each frame to `look`, once as much of it is there as is looked at, until it says something.
-    fn read<T>(&mut self, mut bytes: &[u8], mut look: impl FnMut(&Frame) -> Option<T>) -> Option<T> {
-        loop {
-            let skipped = bytes.len().min(self.skip as usize);
-            bytes = &bytes[skipped..];
-            self.skip -= u32::try_from(skipped).unwrap_or(self.skip);
-            if bytes.is_empty() {
-                return None;
-            }
-            let wanted = self.wanted();
-            let taken = bytes.len().min(wanted - self.filled);
-            self.begun[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-            (self.filled, bytes) = (self.filled + taken, &bytes[taken..]);
-            if self.filled < self.wanted() {
-                continue;
-            }
-            let frame = self.frame();
-            self.skip = frame.length - u32::try_from(self.filled - HEAD).unwrap_or_default();
-            self.filled = 0;
-            if let Some(said) = look(&frame) {
-                return Some(said);
-            }
-        }
-    }
-
-    /// Bytes of the frame under way that are looked at. Payloads are those of resets and farewells only.
-    fn wanted(&self) -> usize {
-        if self.filled < HEAD {
-            return HEAD;
-        }
-        let looked_at = if matches!(self.begun[3], kind::RST_STREAM | kind::GOAWAY) { LOOKED_AT } else { 0 };
-        HEAD + looked_at.min(self.length() as usize)
-    }
-
-    fn length(&self) -> u32 {
-        let [a, b, c, ..] = self.begun;
-        u32::from_be_bytes([0, a, b, c])
-    }
-
-    fn frame(&self) -> Frame {
-        let mut payload = [0; LOOKED_AT];
-        payload[..self.filled - HEAD].copy_from_slice(&self.begun[HEAD..self.filled]);
-        Frame { kind: self.begun[3], flags: self.begun[4], length: self.length(), payload }
+/// The limit that it counts against.
+fn paced_limit(frame: &Frame) -> Option<Limit> {
+    let has_first_flag = frame.flags & flag::ACK != 0;
+    match frame.kind {
+        kind::RST_STREAM => Some(Limit::RstStream),
+        kind::PING if !has_first_flag => Some(Limit::Ping),
+        kind::SETTINGS if !has_first_flag => Some(Limit::Settings),
+        kind::PRIORITY => Some(Limit::Priority),
+        kind::DATA if frame.length == 0 && !has_first_flag => Some(Limit::Empty),
+        kind::HEADERS | kind::CONTINUATION if frame.length == 0 => Some(Limit::Empty),
+        _ => None,
     }
 }
 
@@ -361,7 +280,7 @@ mod tests {
         let calm = frame(kind::GOAWAY, 0, &[0, 0, 0, 9, 0, 0, 0, 0xb, b'x', b'y']);
         let farewell = frame(kind::GOAWAY, 0, &[0, 0, 0, 9, 0, 0, 0, 0]);
         let bytes = [refused, cancelled, calm, farewell, CALM_DOWN.to_vec()].concat();
-        let reached: Vec<_> = bytes.chunks(3).filter_map(|piece| limits.sent(piece)).collect();
+        let reached: Vec<_> = bytes.chunks(3).filter_map(|piece| limits.sent(piece, |_| ())).collect();
         assert_eq!(reached, [Limit::Streams, Limit::Library, Limit::Library]);
         assert_eq!(counts(&limits), [("streams", 1), ("library", 2)]);
     }

@@ -68,6 +68,11 @@ impl Streams {
         stream
     }
 
+    /// A request was answered past hyper.
+    pub(crate) fn answered(&self) {
+        self.0.is_busy.store(true, Ordering::Relaxed);
+    }
+
     /// Whether anything was under way since the last call.
     pub(crate) fn were_busy(&self) -> bool {
         let was_busy = self.0.is_busy.swap(false, Ordering::Relaxed);

@@ -19,6 +19,7 @@ use crate::connection::peer::Peer;
 use crate::connection::sniff::FirstBytes;
 use crate::http1::stream::{ClientStream, reply_timeout};
 use crate::http2::cork::{Corked, CorkedStream};
+use crate::http2::front::Front;
 use crate::http2::limits::{FrameLimits, Http2Limits};
 use crate::http2::streams::Streams;
 use crate::http2::unsent::{CountedBody, MAX_UNSENT};
@@ -135,9 +136,11 @@ impl Protocols {
         let (deadlines, limits) = (self.deadlines, HeadLimits::of(&self.options));
         if is_http2 {
             let frames = FrameLimits::new(self.max_fields(), Arc::clone(ticks), http2_limits.clone());
-            let stream = CorkedStream::new(socket, &first, peer.clone(), self.options.write_timeout, frames, Arc::clone(misuses));
-            let cork = stream.cork();
             let streams = Streams::new(self.options.write_timeout, Arc::clone(peer.unsent()));
+            let front = || Front::new(handler.clone(), peer.clone(), streams.clone(), limits, self.max_fields());
+            let front = H::ANSWERS_PLAIN.then(front);
+            let stream = CorkedStream::new(socket, &first, peer.clone(), self.options.write_timeout, frames, Arc::clone(misuses), front);
+            let cork = stream.cork();
             let driver = Driver { peer: &peer, deadlines, streams: Some(streams.clone()), idle_ticks: 0 };
             let service = service_fn({
                 let (peer, streams) = (peer.clone(), streams.clone());

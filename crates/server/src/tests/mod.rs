@@ -2,6 +2,7 @@
 
 mod http2;
 mod http2_errors;
+mod http2_hits;
 mod refusing;
 mod stopping;
 
