@@ -17,12 +17,12 @@ async fn hits_are_compared_in_the_background_by_both_doors() -> Result<()> {
     let origin = Origin::start().await?;
     origin.once("GET", "/a", fresh("{\"a\":1}"));
     origin.always("GET", "/a", fresh("{ \"a\": 2 }"));
-    let larder = Larder::before(&origin, "[cache]\nverify = { sample = 1 }\n").await?;
+    let larder = Larder::before(&origin, "[[routes]]\nname = \"pages\"\npath = \"/{*rest}\"\nverify = { sample = 1 }\n").await?;
     assert_eq!(larder.get("/a").await?.x_cache(), "MISS");
     assert_eq!(larder.get("/a").await?.x_cache(), "HIT");
     larder.metric_reaches("larder_verify_hits_total", &["outcome=\"differed\""], 1.0).await?;
     let said = report(&larder).await?;
-    assert_eq!((&said[0]["route"], &said[0]["examples"][0]["places"]), (&json!("default"), &json!(["$.a"])), "{said:#}");
+    assert_eq!((&said[0]["route"], &said[0]["examples"][0]["places"]), (&json!("pages"), &json!(["$.a"])), "{said:#}");
     // A request with a condition takes the way past the plain door.
     larder.request("GET", "/a", &[("Connection", "x-a"), ("X-A", "1")], "").await?;
     larder.metric_reaches("larder_verify_hits_total", &["outcome=\"differed\""], 2.0).await
@@ -51,20 +51,24 @@ async fn a_route_that_leaks_stops_until_somebody_resumes_it() -> Result<()> {
         origin.once("GET", "/me", fresh(&format!("{{\"who\":\"{who}\"}}")));
     }
     origin.always("GET", "/me", fresh("{}"));
-    let larder = Larder::before(&origin, "[cache]\nguard = \"off\"\nverify = { sample = 1, on_leak = \"stop\" }\n").await?;
+    let larder = Larder::before(
+        &origin,
+        "[[routes]]\nname = \"pages\"\npath = \"/{*rest}\"\nguard = \"off\"\nverify = { sample = 1, on_leak = \"stop\" }\n",
+    )
+    .await?;
     larder.request("GET", "/me", &[("Authorization", "Bearer a")], "").await?;
     assert_eq!(larder.request("GET", "/me", &[("Authorization", "Bearer b")], "").await?.body, b"{\"who\":\"ann\"}");
-    larder.metric_reaches("larder_verify_stopped", &["route=\"default\""], 1.0).await?;
+    larder.metric_reaches("larder_verify_stopped", &["route=\"pages\""], 1.0).await?;
     let passed = larder.get("/me").await?;
     assert!(
         passed.x_cache() == "BYPASS" && passed.header("cache-status").is_some_and(|status| status.contains("leak-found")),
         "{passed:?}"
     );
     let mut admin = Client::connect(larder.admin_address()).await?;
-    let unknown = admin.exchange("POST", "/verify/resume/defautl", &[], "").await?;
+    let unknown = admin.exchange("POST", "/verify/resume/pagse", &[], "").await?;
     assert_eq!(unknown.status, 404);
-    assert_eq!(admin.exchange("POST", "/verify/resume/default", &[], "").await?.status, 200);
+    assert_eq!(admin.exchange("POST", "/verify/resume/pages", &[], "").await?.status, 200);
     assert_eq!(larder.get("/me").await?.x_cache(), "MISS");
-    assert_eq!(admin.exchange("POST", "/verify/resume/default", &[], "").await?.status, 409);
+    assert_eq!(admin.exchange("POST", "/verify/resume/pages", &[], "").await?.status, 409);
     Ok(())
 }

@@ -10,8 +10,9 @@ use serde_json::Value;
 const PUBLISHED: [&str; 3] = ["larder-semantics", "larder-store", "larder-tower"];
 
 /// The categories in use, by their slugs on crates.io: an unknown one would be dropped there.
-const CATEGORIES: [&str; 15] = [
+const CATEGORIES: [&str; 16] = [
     "asynchronous",
+    "authentication",
     "caching",
     "command-line-utilities",
     "compression",

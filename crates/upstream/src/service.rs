@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use larder_store::BreakerState;
 use larder_tower::clock::monotonic;
-use larder_tower::{Pooled, Pressure, RequestBody};
+use larder_tower::{Pooled, Pressure, RequestBody, WholeBody};
 
 use crate::checking::keep_checking;
 use crate::error::UpstreamError;
-use crate::exchange::body::UpstreamBody;
+use crate::exchange::body::{Held, Source, UpstreamBody};
 use crate::observe::{ExchangeObserver, UpstreamStats};
 use crate::options::{UpstreamOptions, UpstreamSetupError};
 use crate::protect::learnt::LimitedKey;
@@ -23,7 +24,7 @@ use crate::resolve::keep_resolving;
 use crate::retry::again::{again, observed};
 use crate::retry::spare::Spare;
 use crate::server_state::ServerState;
-use crate::stand_in;
+use crate::stand_in::StandIn;
 use crate::upstream::Upstream;
 use crate::url;
 
@@ -134,7 +135,7 @@ impl UpstreamService {
         let started = monotonic();
         let service = self.clone();
         if let Some(stand_in) = self.0.options.stand_in.clone() {
-            return Pooled::new(async move { Ok(stand_in::ask(&service.0, stand_in, request).await?.map(into_body)) });
+            return Pooled::new(async move { Ok(ask(&service.0, &*stand_in, request).await?.map(into_body)) });
         }
         let upstream = &*self.0;
         let permit = upstream.concurrency.try_acquire();
@@ -216,4 +217,17 @@ impl fmt::Debug for UpstreamService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpstreamService").field("servers", &self.0.options.config.servers).field("stats", &self.0.stats).finish()
     }
+}
+
+/// Asks what stands in for the servers, and makes its answer into one that has come from a server.
+async fn ask(upstream: &Upstream, stand_in: &dyn StandIn, request: Request<RequestBody>) -> Result<Response<UpstreamBody>, UpstreamError> {
+    let (parts, body) = request.into_parts();
+    let content = body.collect().await.map_err(UpstreamError::RequestBody)?.to_bytes();
+    let mut answer = stand_in.answer(upstream.options.index, parts, content)?;
+    let whole = answer.extensions_mut().remove::<WholeBody>();
+    let held = Held { _permit: None, _in_flight: upstream.stats.begin_request() };
+    let mut received = upstream.received(answer.map(|body| Source::Played(Full::new(body))), held, None)?;
+    // Extensions of an answer are nothing that an origin sends; this one is its body.
+    whole.and_then(|whole| received.extensions_mut().insert(whole));
+    Ok(received)
 }

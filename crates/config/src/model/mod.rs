@@ -12,15 +12,14 @@ mod listener;
 mod operating;
 pub(crate) mod path;
 mod prices;
+mod proof;
 pub(crate) mod purging;
 mod read_file;
 mod route;
 mod server;
 mod server_options;
-mod testing;
 mod token;
 mod upstreams;
-mod verify;
 mod warm;
 
 pub use acme::{Acme, AcmeChallenge, AcmeStoreKind};
@@ -32,19 +31,18 @@ pub use listener::{Listener, ProxyProtocol, Redirect, SocketFile, Tls};
 pub use operating::{AccessLog, AlertKind, Alerts, Log, LogCondition, LogField, LogLevel, LogPiece, LogSample, TraceLink, Traces, Webhook};
 pub use path::PathTemplate;
 pub use prices::{Price, Prices};
+pub use proof::{
+    FieldExpectation, OnLeak, PurgeWord, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest,
+    TestResult, TestStep, Verify, VerifyMode,
+};
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};
 pub use read_file::ReadFile;
 pub use route::{ClientControls, Compress, FarTier, OddPaths, Rate, RequestMatch, Route, RouteSettings};
 pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
-pub use testing::{
-    FieldExpectation, PurgeWord, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest,
-    TestResult, TestStep,
-};
 pub use token::{Token, TokenScope};
 pub use upstreams::{
     Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,
     RetryMethods, RetryOn, Upstream, UpstreamServer, UpstreamUrl,
 };
-pub use verify::{OnLeak, Verify, VerifyMode};
 pub use warm::{TimeOfDay, WarmBase, WarmJob, WarmList, WarmSource};

@@ -9,9 +9,9 @@ use larder_semantics::Reason;
 use larder_semantics::content::{Asked, ContentRules, Keyed};
 
 use super::content::drop_fields_of_bytes;
+use super::fresh::{Fresh, without_conditions};
 use crate::body::CacheBody;
 use crate::effective_target::EffectiveTarget;
-use super::fresh::{Fresh, without_conditions};
 use crate::outcome::Served;
 use crate::service::CacheService;
 use crate::upstream::Upstream;

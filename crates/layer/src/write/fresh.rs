@@ -10,10 +10,10 @@ use larder_semantics::content::ContentKey;
 use larder_semantics::{KeyBuffer, Reason};
 use larder_store::StoredResponse;
 
-use crate::lookup::looked_up::{Hit, LookedUp};
-use crate::lookup::request::ClientRequest;
 use crate::body::content::joined;
 use crate::effective_target::EffectiveTarget;
+use crate::lookup::looked_up::{Hit, LookedUp};
+use crate::lookup::request::ClientRequest;
 use crate::outcome::Served;
 use crate::rules::RouteRules;
 use crate::service::CacheService;

@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use tower_service::Service;
 
 use super::content::drop_fields_of_bytes;
+use super::fresh::{Fresh, without_conditions};
 use super::pass;
 use crate::body::CacheBody;
 use crate::body::collected::{Collected, collect};
@@ -30,7 +31,6 @@ use crate::body::content::Content;
 use crate::body::request::RequestBody;
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
-use super::fresh::{Fresh, without_conditions};
 use crate::outcome::Served;
 use crate::respond::{CACHE_STATUS, X_CACHE};
 use crate::service::CacheService;
