@@ -10,7 +10,7 @@ use serde_json::Value;
 const PUBLISHED: [&str; 3] = ["larder-semantics", "larder-store", "larder-tower"];
 
 /// The categories in use, by their slugs on crates.io: an unknown one would be dropped there.
-const CATEGORIES: [&str; 16] = [
+const CATEGORIES: [&str; 17] = [
     "asynchronous",
     "authentication",
     "caching",
@@ -24,6 +24,7 @@ const CATEGORIES: [&str; 16] = [
     "development-tools::testing",
     "network-programming",
     "parser-implementations",
+    "simulation",
     "web-programming",
     "web-programming::http-client",
     "web-programming::http-server",

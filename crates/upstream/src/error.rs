@@ -7,7 +7,13 @@ use http::StatusCode;
 use larder_message::problem::{LIMITED, Problem, TOO_LARGE};
 use larder_tower::{BoxError, FetchError};
 
-use crate::protect::learnt::HeldBack;
+/// A request that its upstream was not asked for, since it takes none yet.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream takes no more requests for {seconds} s")]
+pub(crate) struct HeldBack {
+    /// Until it may be asked again; at least 1.
+    pub(crate) seconds: u32,
+}
 
 /// The steps to a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

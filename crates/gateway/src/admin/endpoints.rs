@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::access::Access;
-use super::sessions::{Session, Sessions};
+use super::access::sessions::{Session, Sessions};
 use super::{explain, keys, limits, plane, purge, standing, stats, tail, verify, warm};
 use crate::config::TokenScope;
 use crate::proxy::Gateway;

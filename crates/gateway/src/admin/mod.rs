@@ -14,7 +14,6 @@ mod plane;
 mod purge;
 mod readiness;
 mod refused;
-mod sessions;
 mod standing;
 mod stats;
 mod tail;

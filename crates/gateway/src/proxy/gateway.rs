@@ -124,13 +124,18 @@ impl Gateway {
             return None;
         }
         // From here on it is answered, so what is taken is used.
-        let (limited, ticket) = match limits {
-            None => Default::default(),
-            Some((limits, keys)) => limits.enter_at_once(&keys)?.begun(limits, keys),
+        let entered = match &limits {
+            None => None,
+            Some((limits, keys)) => Some(limits.enter_at_once(keys)?),
         };
         let arrival = Arrival { connection: &connection, client, scheme, started, request_id };
         let mut pending = self.begin(&active, as_sent.as_ref().unwrap_or(request), arrival);
-        (pending.route, pending.limited) = (Some(service.route().index()), limited);
+        pending.route = Some(service.route().index());
+        let mut ticket = None;
+        // Set where there are limits only: they are large, and most requests have none.
+        if let (Some(entered), Some((limits, keys))) = (entered, limits) {
+            (pending.limited, ticket) = entered.begun(limits, keys);
+        }
         pending.tracing.looked_up(looked_up);
         match plain {
             Plain::Stored(answer) => {

@@ -89,6 +89,7 @@ impl<B> CacheBody<B> {
     }
 
     /// A whole stored body, shared with the store. A stream comes in the pieces in which it arrived.
+    #[inline]
     pub(crate) fn stored(body: StoredBody, in_flight: &Arc<InFlight>) -> Self {
         match body.recording().cloned() {
             Some(recording) => Self::stored_bytes(body, in_flight).replayed(recording),
@@ -294,6 +295,7 @@ where
         }
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Stored { left, .. } | Kind::Slices { left, .. } | Kind::Pending { left: Some(left), .. } => SizeHint::with_exact(*left),

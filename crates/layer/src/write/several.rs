@@ -1,6 +1,6 @@
 //! A request for several things: those that are stored are not asked for again, and each of the others is stored by itself.
 //!
-//! 1. [`find`]: what is stored and fresh for each part, in memory and in the tiers.
+//! 1. Look-up: what is stored and fresh for each part, in memory and in the tiers.
 //! 2. [`Several::fetch`]: one request for the others. Those who ask for the same at the same time share its answer.
 //! 3. [`Several::keep`]: its answer is cut, and each part stored as if it had been asked for alone ([`Canned`]).
 //! 4. The parts are joined. Where one of these steps cannot be done without a loss, the whole is asked for, and its answer passed on as it came.

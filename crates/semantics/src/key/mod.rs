@@ -364,13 +364,11 @@ fn hashed(value: &[u8]) -> String {
     blake3::hash(value).to_hex()[..DIGITS].to_owned()
 }
 
-/// Appends `part`; each byte of `reserved` becomes a space and two hexadecimal digits. `reserved` always holds the space, and all of it lies below
-/// the letters.
+/// Appends `part`; each byte of `reserved` becomes a space and two hexadecimal digits. `reserved` always holds the space.
 fn push_escaped<const N: usize>(text: &mut String, part: &str, reserved: &[u8; N]) {
-    // One test a byte, however many are reserved: a key is made for each request.
-    let reserved = reserved.iter().fold(0_u64, |set, byte| set | 1 << byte);
     let mut rest = part;
-    while let Some(position) = rest.bytes().position(|byte| byte < 64 && reserved >> byte & 1 == 1) {
+    // Letters are past all of them, and most of what there is.
+    while let Some(position) = rest.bytes().position(|byte| byte <= b'?' && reserved.contains(&byte)) {
         text.push_str(&rest[..position]);
         let byte = rest.as_bytes()[position];
         text.push(' ');

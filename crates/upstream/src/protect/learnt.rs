@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::failure_log::RateLimited;
 use super::told::{Held, told};
-use crate::error::UpstreamError;
+use crate::error::{HeldBack, UpstreamError};
 
 /// Keys that are known at the same time; those that were held longest ago are forgotten first.
 const MAX_KEYS: usize = 10_000;
@@ -34,14 +34,6 @@ pub(crate) struct LearntLimits {
 /// The credentials of a request, as a hash: an upstream's limits are for those.
 #[derive(Debug)]
 pub(crate) struct LimitedKey(String);
-
-/// A request that its upstream was not asked for, since it takes none yet.
-#[derive(Debug, thiserror::Error)]
-#[error("the upstream takes no more requests for {seconds} s")]
-pub(crate) struct HeldBack {
-    /// Until it may be asked again; at least 1.
-    pub(crate) seconds: u32,
-}
 
 impl LearntLimits {
     /// Of the upstream with this name.

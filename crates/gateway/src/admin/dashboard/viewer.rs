@@ -2,9 +2,9 @@
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 
+use super::super::access::sessions::Session;
 use super::super::endpoints::Shared;
 use super::super::refused::parameters;
-use super::super::sessions::Session;
 use crate::config::TokenScope;
 use crate::purge::Refused;
 

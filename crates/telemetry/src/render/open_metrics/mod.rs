@@ -4,7 +4,6 @@ mod alerts;
 mod cache;
 mod config;
 mod disk;
-mod exemplars;
 mod families;
 mod limits;
 mod operations;
@@ -23,6 +22,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+use super::exemplars;
 use crate::snapshot::Snapshot;
 use families::Families;
 

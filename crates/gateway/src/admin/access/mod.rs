@@ -1,5 +1,7 @@
 //! Access to the admin listener.
 
+pub(super) mod sessions;
+
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 
 use crate::config::{Token, TokenScope};
