@@ -12,11 +12,10 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const ISSUER: &str = "https://id.example";
 
-#[test]
-fn a_token_that_is_remembered_costs_neither_a_signature_nor_an_allocation() {
-    let key = TokenKey::p256("a").expect("a key");
+/// Of tokens that this key has signed. It remembers a hundred.
+fn verifier(algorithm: Algorithm, key: &TokenKey) -> Verifier {
     let rules = TokenRules {
-        algorithms: vec![Algorithm::Es256],
+        algorithms: vec![algorithm],
         issuer: ISSUER.to_owned(),
         audience: Vec::new(),
         leeway: Duration::ZERO,
@@ -24,7 +23,14 @@ fn a_token_that_is_remembered_costs_neither_a_signature_nor_an_allocation() {
     };
     let context = Context { now: Box::new(|| Timestamp::from_secs(1)), unknown_key: Box::new(|| ()) };
     let verifier = Verifier::new(rules, vec!["sub".to_owned()], 100, context, None);
-    verifier.set_keys(key_set(&[&key]).as_bytes()).expect("keys");
+    verifier.set_keys(key_set(&[key]).as_bytes()).expect("keys");
+    verifier
+}
+
+#[test]
+fn a_token_that_is_remembered_costs_neither_a_signature_nor_an_allocation() {
+    let key = TokenKey::p256("a").expect("a key");
+    let verifier = verifier(Algorithm::Es256, &key);
     let good = key.sign(&claims(ISSUER, "ann")).expect("a token");
     let forged = TokenKey::p256("a").expect("a key").sign(&claims(ISSUER, "ann")).expect("a token");
     // The first of each is checked.
@@ -43,16 +49,7 @@ fn a_token_that_is_remembered_costs_neither_a_signature_nor_an_allocation() {
 #[test]
 fn no_flood_of_tokens_is_remembered_beyond_the_bound() {
     let key = TokenKey::ed25519("a").expect("a key");
-    let rules = TokenRules {
-        algorithms: vec![Algorithm::EdDsa],
-        issuer: ISSUER.to_owned(),
-        audience: Vec::new(),
-        leeway: Duration::ZERO,
-        claims: Vec::new(),
-    };
-    let context = Context { now: Box::new(|| Timestamp::from_secs(1)), unknown_key: Box::new(|| ()) };
-    let verifier = Verifier::new(rules, vec!["sub".to_owned()], 100, context, None);
-    verifier.set_keys(key_set(&[&key]).as_bytes()).expect("keys");
+    let verifier = verifier(Algorithm::EdDsa, &key);
     for number in 0..1000 {
         let token = key.sign(&claims(ISSUER, &number.to_string())).expect("a token");
         assert!(verifier.verified(token.as_bytes()).is_some());
