@@ -1,16 +1,18 @@
 //! `cargo xtask bench --gate`: what a hit, a miss and a hit over HTTP/2 cost the release binary, in instructions and in calls of the system that
 //! write. Neither moves with the machine's load, so a change that makes one of them dearer is seen, and refused, before it lands.
 //!
-//! The binary runs under valgrind, which counts instructions and names every call of the system. Each scenario runs twice, with few requests
-//! and with many; the difference is what requests cost, without the start. The recorded figures lie in the tree, in [`FIGURES`].
+//! The binary runs under valgrind, which counts instructions and names every call of the system. Only the requests between two marks of one
+//! process are counted: a start differs from the next by more than a hit takes (the cryptographic library gathers entropy from the clock's
+//! jitter until it has enough), so two processes are not compared. The recorded figures lie in the tree, in [`FIGURES`].
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::Result;
 use super::client::Client;
 use super::h2_client::H2Client;
-use super::process::free_port;
+use super::process::{Pinned, free_port, output};
 use super::scenario::{SMALL, Scenario};
 use super::servers::{Folders, Kind, origin};
 
@@ -20,8 +22,10 @@ const FIGURES: &str = "benches/gate.txt";
 /// The permitted excess of a figure over the recorded one, in per mille.
 const MARGIN: u64 = 30;
 
-const FEW: u32 = 320;
-const MANY: u32 = 1_600;
+/// Requests before the first mark: what is made once is made by then.
+const WARM_UP: u32 = 320;
+/// Requests between the marks.
+const COUNTED: u32 = 1_280;
 
 /// Connections at the same time over HTTP/1.1; over HTTP/2, connections, and streams of each at the same time.
 const CONNECTIONS: u32 = 16;
@@ -47,42 +51,60 @@ impl Load {
         }
     }
 
-    /// Makes so many requests.
-    fn run(self, port: u16, requests: u32) -> Result<()> {
+    /// The connections that it asks over.
+    fn connect(self, port: u16) -> Result<Clients> {
         let target = Scenario::Hit1k.target();
         Client::connect(port)?.get(&target)?;
-        match self {
-            Self::Hit => in_turn(port, requests, |_| target.clone()),
-            Self::Miss => in_turn(port, requests, |number| format!("/{SMALL}/miss/{number}")),
-            Self::H2Hit => {
-                let connect = || H2Client::connect(port);
-                let mut clients = (0..H2_CONNECTIONS).map(|_| connect()).collect::<Result<Vec<_>>>()?;
-                for _ in 0..requests / (H2_CONNECTIONS * H2_STREAMS) {
-                    for client in &mut clients {
-                        client.ask(&target, H2_STREAMS)?;
-                    }
-                    for client in &mut clients {
-                        client.read_all()?;
-                    }
-                }
-                Ok(())
-            }
+        if self == Self::H2Hit {
+            return Ok(Clients::H2 { target, clients: (0..H2_CONNECTIONS).map(|_| H2Client::connect(port)).collect::<Result<_>>()? });
         }
+        let clients = (0..CONNECTIONS).map(|_| Client::connect(port)).collect::<Result<_>>()?;
+        Ok(Clients::Http1 { target: (self == Self::Hit).then_some(target), clients, asked: 0 })
     }
 }
 
-/// One request at a time on each connection, and all connections at the same time.
-fn in_turn(port: u16, requests: u32, target: impl Fn(u32) -> String) -> Result<()> {
-    let mut clients = (0..CONNECTIONS).map(|_| Client::connect(port)).collect::<Result<Vec<_>>>()?;
-    for round in 0..requests / CONNECTIONS {
-        for (client, number) in clients.iter_mut().zip(round * CONNECTIONS..) {
-            client.ask(&target(number))?;
+enum Clients {
+    /// One request at a time on each connection, and all connections at the same time.
+    Http1 {
+        /// None asks for another one each time.
+        target: Option<String>,
+        clients: Vec<Client>,
+        asked: u32,
+    },
+    H2 {
+        target: String,
+        clients: Vec<H2Client>,
+    },
+}
+
+impl Clients {
+    /// Makes so many requests, and has read their answers.
+    fn ask(&mut self, requests: u32) -> Result<()> {
+        match self {
+            Self::Http1 { target, clients, asked } => {
+                for _ in 0..requests / CONNECTIONS {
+                    for client in &mut *clients {
+                        *asked += 1;
+                        client.ask(&target.clone().unwrap_or_else(|| format!("/{SMALL}/miss/{asked}")))?;
+                    }
+                    for client in &mut *clients {
+                        client.answer()?;
+                    }
+                }
+            }
+            Self::H2 { target, clients } => {
+                for _ in 0..requests / (H2_CONNECTIONS * H2_STREAMS) {
+                    for client in &mut *clients {
+                        client.ask(target, H2_STREAMS)?;
+                    }
+                    for client in &mut *clients {
+                        client.read_all()?;
+                    }
+                }
+            }
         }
-        for client in &mut clients {
-            client.answer()?;
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A figure.
@@ -100,10 +122,10 @@ pub(super) fn run(folders: &Folders, record: bool) -> Result<()> {
     let mut figures = Vec::new();
     for load in Load::ALL {
         eprintln!("gate: {}", load.name());
-        let (few, many) = (counted(load, FEW, folders)?, counted(load, MANY, folders)?);
-        let a_request = |of: fn(&Counts) -> u64, times: u64| of(&many).saturating_sub(of(&few)) * times / u64::from(MANY - FEW);
-        figures.push(Figure { name: format!("{}-instructions", load.name()), value: a_request(|counts| counts.instructions, 1) });
-        figures.push(Figure { name: format!("{}-writes-per-1000", load.name()), value: a_request(|counts| counts.writes, 1000) });
+        let Counts { instructions, writes } = counted(load, folders)?;
+        let requests = u64::from(COUNTED);
+        figures.push(Figure { name: format!("{}-instructions", load.name()), value: instructions / requests });
+        figures.push(Figure { name: format!("{}-writes-per-1000", load.name()), value: writes * 1000 / requests });
     }
     if record {
         fs::write(FIGURES, written(&figures))?;
@@ -117,7 +139,7 @@ pub(super) fn run(folders: &Folders, record: bool) -> Result<()> {
     Ok(())
 }
 
-/// The figures of one run.
+/// What happened between the marks.
 #[derive(Debug, PartialEq, Eq)]
 struct Counts {
     instructions: u64,
@@ -125,22 +147,53 @@ struct Counts {
     writes: u64,
 }
 
-fn counted(load: Load, requests: u32, folders: &Folders) -> Result<Counts> {
+fn counted(load: Load, folders: &Folders) -> Result<Counts> {
     let (_origin, origin_port) = origin(folders)?;
     let log = folders.work.join("gate.log");
     let port = free_port()?;
-    let server = Kind::start_counted(port, origin_port, folders, &log)?;
-    load.run(port, requests)?;
-    server.end()?;
-    parse(&fs::read_to_string(&log)?).ok_or_else(|| format!("valgrind said something unexpected; see {}", log.display()).into())
+    let server = Server::start(port, origin_port, folders, &log)?;
+    let mut clients = load.connect(port)?;
+    clients.ask(WARM_UP)?;
+    let before = server.mark(1)?;
+    clients.ask(COUNTED)?;
+    let after = server.mark(2)?;
+    drop(clients);
+    server.process.end()?;
+    Ok(Counts { instructions: after.instructions, writes: after.writes - before.writes })
 }
 
-/// Valgrind's output: `SYSCALL[123,1](20) sys_writev ( …`, and at the end `Collected : 12345`.
-fn parse(text: &str) -> Option<Counts> {
-    let writes = ["writev", "sendto", "sendmsg"].map(|call| format!(" sys_{call} "));
-    let collected = text.lines().find_map(|line| line.split_once("Collected : "))?.1;
-    let is_write = |line: &&str| line.starts_with("SYSCALL[") && writes.iter().any(|call| line.contains(call.as_str()));
-    Some(Counts { instructions: collected.trim().parse().ok()?, writes: text.lines().filter(is_write).count() as u64 })
+/// The binary under valgrind.
+struct Server {
+    process: Pinned,
+    log: PathBuf,
+    dumps: PathBuf,
+}
+
+impl Server {
+    fn start(port: u16, origin: u16, folders: &Folders, log: &Path) -> Result<Self> {
+        let dumps = std::path::absolute(folders.work.join("gate.out"))?;
+        Ok(Self { process: Kind::start_counted(port, origin, folders, log, &dumps)?, log: log.to_owned(), dumps })
+    }
+
+    /// Has the counter write what was counted since the last mark, and begin again; the writes are those since the start.
+    fn mark(&self, number: u32) -> Result<Counts> {
+        output("callgrind_control", &["--dump", &self.process.id().to_string()])?;
+        let dump = self.dumps.with_added_extension(number.to_string());
+        let instructions = total(&fs::read_to_string(&dump)?).ok_or_else(|| format!("{} names no total", dump.display()))?;
+        Ok(Counts { instructions, writes: writes(&fs::read_to_string(&self.log)?) })
+    }
+}
+
+/// The instructions that a dump of callgrind counts: `summary: 12345`, or `totals: 12345` at its end.
+fn total(dump: &str) -> Option<u64> {
+    let line = dump.lines().find_map(|line| line.strip_prefix("summary: ").or_else(|| line.strip_prefix("totals: ")))?;
+    line.trim().parse().ok()
+}
+
+/// Valgrind's lines on calls that write: `SYSCALL[123,1](20) sys_writev ( …`.
+fn writes(log: &str) -> u64 {
+    let calls = ["writev", "sendto", "sendmsg"].map(|call| format!(" sys_{call} "));
+    log.lines().filter(|line| line.starts_with("SYSCALL[") && calls.iter().any(|call| line.contains(call.as_str()))).count() as u64
 }
 
 fn written(figures: &[Figure]) -> String {
@@ -204,9 +257,10 @@ mod tests {
 
     #[test]
     fn valgrind_is_understood() {
-        let text = "==7== Collected : 1234\nSYSCALL[7,1](20) sys_writev ( 9, 0x1, 2 ) --> [async] ... \nSYSCALL[7,1]( 44) sys_sendto ( 9 )\n\
-                    SYSCALL[7,1](0) sys_read ( 11 )\nSYSCALL[7,1](20) ... [async] --> Success(0x20)\n";
-        assert_eq!(parse(text), Some(Counts { instructions: 1234, writes: 2 }));
-        assert_eq!(parse("it did not start"), None);
+        let log = "==7== Command: larder\nSYSCALL[7,1](20) sys_writev ( 9, 0x1, 2 ) --> [async] ... \nSYSCALL[7,1]( 44) sys_sendto ( 9 )\n\
+                   SYSCALL[7,1](0) sys_read ( 11 )\nSYSCALL[7,1](20) ... [async] --> Success(0x20)\n";
+        assert_eq!(writes(log), 2);
+        assert_eq!(total("events: Ir\nsummary: 1234\n\nfn=(1) main\n0 3\ntotals: 1234\n"), Some(1234));
+        assert_eq!(total("it did not start"), None);
     }
 }

@@ -53,6 +53,11 @@ impl Pinned {
         if status.success() { Ok(()) } else { Err(format!("a server ended with {status}").into()) }
     }
 
+    /// The id of the process: `taskset` becomes the program that it starts.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// User and system time of the process and its descendants so far.
     pub(super) fn cpu(&self, ticks_per_second: u64) -> Result<Duration> {
         let ticks: u64 = self.tree()?.iter().map(|process| process.ticks).sum();

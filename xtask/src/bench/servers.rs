@@ -130,12 +130,13 @@ impl Kind {
 
 impl Kind {
     /// Starts Larder so that valgrind counts what it does. What valgrind says goes to `log`, which is not beside the configuration: Larder
-    /// watches that folder.
-    pub(super) fn start_counted(port: u16, origin: u16, folders: &Folders, log: &Path) -> Result<Pinned> {
+    /// watches that folder. The dumps of its counters are called `dumps` and a number.
+    pub(super) fn start_counted(port: u16, origin: u16, folders: &Folders, log: &Path, dumps: &Path) -> Result<Pinned> {
         let directory = std::path::absolute(folders.work.join("gate"))?;
         fs::create_dir_all(&directory)?;
         let setup = Setup { scenario: Scenario::Hit1k, protocol: Protocol::Http1, ports: [port, free_port()?], origin, directory, folders };
-        let mut command = words(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--trace-syscalls=yes"]);
+        let out = format!("--callgrind-out-file={}", dumps.display());
+        let mut command = words(["valgrind", "--tool=callgrind", &out, "--trace-syscalls=yes"]);
         command.extend(setup.larder()?);
         // On one core the order of what happens does not depend on the machine.
         let mut process = Pinned::start(&SERVER_CORE.to_string(), &command, log)?;
@@ -146,8 +147,19 @@ impl Kind {
 
 /// Starts the origin on the core of the load.
 pub(super) fn origin(folders: &Folders) -> Result<(Pinned, u16)> {
+    origin_after(&[], folders)
+}
+
+/// Starts it so that it takes no time from the clients on its core: what they wait for is the server then.
+pub(super) fn yielding_origin(folders: &Folders) -> Result<(Pinned, u16)> {
+    origin_after(&["nice", "-n", "19"], folders)
+}
+
+fn origin_after(prefix: &[&str], folders: &Folders) -> Result<(Pinned, u16)> {
     let (port, log) = (free_port()?, folders.work.join("origin.log"));
-    let mut process = Pinned::start(&LOAD_CORE.to_string(), &words([&path(&folders.binaries, "origin"), &port.to_string()]), &log)?;
+    let mut command: Vec<String> = prefix.iter().map(|&word| word.to_owned()).collect();
+    command.extend(words([&path(&folders.binaries, "origin"), &port.to_string()]));
+    let mut process = Pinned::start(&LOAD_CORE.to_string(), &command, &log)?;
     process.wait_for(port, &log)?;
     Ok((process, port))
 }
