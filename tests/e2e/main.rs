@@ -24,6 +24,7 @@ mod history;
 mod hits;
 mod hits_http2;
 mod import;
+mod init;
 mod json_server;
 mod key_names;
 mod keys;

@@ -37,17 +37,31 @@ impl Shop {
         .await
     }
 
+    /// Starts the backend of `examples/fastapi`.
+    pub async fn example() -> Result<Self> {
+        let packages = super::backends("python/fastapi/__init__.py")?.join("python");
+        super::on_a_free_address(|address| {
+            let mut command = Command::new("python3");
+            command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fastapi/app.py")).arg(address.to_string());
+            command.env("PYTHONPATH", &packages).env("PYTHONDONTWRITEBYTECODE", "1");
+            Self::listening("fastapi", command, address)
+        })
+        .await
+    }
+
     async fn start(name: &'static str, command: impl Fn() -> Command) -> Result<Self> {
         super::on_a_free_address(|address| {
             let mut command = command();
             command.arg(address.ip().to_string()).arg(address.port().to_string());
-            async move {
-                let process = Process::start(name, &mut command)?;
-                super::listens(address, &process).await?;
-                Ok(Self { address, _process: process })
-            }
+            Self::listening(name, command, address)
         })
         .await
+    }
+
+    async fn listening(name: &'static str, mut command: Command, address: SocketAddr) -> Result<Self> {
+        let process = Process::start(name, &mut command)?;
+        super::listens(address, &process).await?;
+        Ok(Self { address, _process: process })
     }
 
     /// `http://127.0.0.1:PORT`.

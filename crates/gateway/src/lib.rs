@@ -74,11 +74,12 @@ pub fn main() -> ExitCode {
         cli::Command::Schema(schema) => schema.run(),
         cli::Command::ExplainReason(explain) => explain.run(),
         cli::Command::Import(import) => import.run(),
+        cli::Command::Init(init) => init.run(),
         cli::Command::Ready(ready) => ready.run(),
     }
 }
 
-/// The README's Rust, as a test of the documentation.
+/// The book's Rust, as a test of the documentation.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+#[doc = include_str!("../../../docs/rust-service.md")]
+struct RustService;

@@ -61,7 +61,7 @@ async fn a_write_makes_old_what_the_application_says() {
 
 #[test]
 fn the_readmes_show_the_examples_as_they_are() {
-    for (readme, example) in [("README.md", "axum"), ("README.md", "hyper"), ("../../README.md", "axum")] {
+    for (readme, example) in [("README.md", "axum"), ("README.md", "hyper"), ("../../docs/rust-service.md", "axum")] {
         let read = |path: &str| std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file");
         let source = read(&format!("examples/{example}.rs"));
         let (_, code) = source.split_once("\n\n").expect("a line about it, and the code");

@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod explain;
 mod import;
+mod init;
 mod keys;
 mod limits;
 mod packaging;
@@ -30,6 +31,7 @@ pub use check::Check;
 pub use doctor::Doctor;
 pub use explain::{Explain, ExplainReason};
 pub use import::{Import, ImportFrom};
+pub use init::Init;
 pub use keys::{Keys, Show};
 pub use limits::Limits;
 pub use packaging::{Completions, Man, Schema};
@@ -47,6 +49,7 @@ const EXAMPLES: &str = "\
 Examples:
   larder demo                                                a sample backend with the cache before it
   larder serve --upstream http://127.0.0.1:3000 --ttl 60s    no file needed
+  larder init --upstream http://127.0.0.1:3000               a configuration to start from
   larder serve --config config.toml
   larder check --config config.toml                          every mistake at once
   larder purge --tag issue:7 --prefix example.com/api/v1     over the admin listener
@@ -105,6 +108,8 @@ pub enum Command {
     ExplainReason(ExplainReason),
     /// Say what a configuration would have done with the requests of access logs: hit ratios, what could not be stored and why
     Simulate(Simulate),
+    /// Look at a backend, and write a configuration to start from: routes, lifetimes, and what a write makes old
+    Init(Init),
     /// Carry another cache's configuration over: print what it comes to here, and tell what has no equivalent
     Import(Import),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
