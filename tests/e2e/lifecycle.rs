@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use larder_testkit::larder::{command, config};
+use larder_testkit::process::Process;
 use larder_testkit::{Answer, Client, Error, Larder, Origin, Result, wait};
 
 #[tokio::test]
@@ -217,7 +218,7 @@ async fn larder_ready_says_whether_traffic_is_welcome() -> Result<()> {
     let draining = || async { Ok((larder.admin("/readyz").await?.status == 503).then_some(())) };
     wait::eventually("waiting for /readyz to say that it drains", draining).await?;
     assert_eq!(ready(&[])?, (Some(1), "draining".to_owned()));
-    for wrong in [&["--admin"][..], &["--timeout", "soon"], &["--nonsense"]] {
+    for wrong in [&["--admin"][..], &["--timeout", "soon"], &["--wait", "soon"], &["--nonsense"]] {
         assert_eq!(ready(wrong)?, (Some(2), String::new()), "{wrong:?}");
     }
     // Neither a listener that is none of Larder's nor no listener at all is ready.
@@ -225,6 +226,18 @@ async fn larder_ready_says_whether_traffic_is_welcome() -> Result<()> {
     larder.terminate()?;
     larder.exited().await?;
     assert_eq!(ready(&[])?.0, Some(1));
+    Ok(())
+}
+
+/// As a script needs it that has started the gateway a moment ago.
+#[tokio::test]
+async fn larder_ready_waits_for_a_gateway_that_is_still_starting() -> Result<()> {
+    let origin = Origin::start().await?;
+    let admin = larder_tests::free_address()?.to_string();
+    let asking = Process::start("larder ready", command()?.args(["ready", "--wait", "60s", "--admin", &admin]))?;
+    let _larder = Larder::start_with(&["serve", "--upstream", &origin.url(), "--listen", "127.0.0.1:0", "--admin-listen", &admin]).await?;
+    asking.line("`ready`", |line| (line == "ready").then_some(())).await?;
+    assert!(asking.exited().await?.success());
     Ok(())
 }
 

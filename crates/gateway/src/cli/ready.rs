@@ -23,17 +23,25 @@ pub struct Ready {
     /// How long it may take to answer, like 2s
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     pub timeout: String,
+    /// Ask again until it is ready, for so long at most: for scripts that have just started it
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub wait: String,
 }
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Ready {
     /// Asks, prints what the answer is, and makes it the exit code.
     pub fn run(&self) -> ExitCode {
-        let Some(timeout) = config::parse_duration(&self.timeout).filter(|timeout| !timeout.is_zero()) else {
-            eprintln!("error: `{}` is not a time to wait, like 2s", self.timeout);
+        let timeout = config::parse_duration(&self.timeout).filter(|timeout| !timeout.is_zero());
+        let (Some(timeout), Some(wait)) = (timeout, config::parse_duration(&self.wait)) else {
+            let wrong = if timeout.is_none() { &self.timeout } else { &self.wait };
+            eprintln!("error: `{wrong}` is not a time to wait, like 2s");
             return ExitCode::from(USAGE);
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let answer = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(self.ask(timeout)));
+        let answer = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(self.ask_until_ready(timeout, wait)));
         match answer {
             Ok(stage) => {
                 println!("{stage}");
@@ -44,6 +52,20 @@ impl Ready {
                 ExitCode::FAILURE
             }
         }
+    }
+
+    /// As [`Ready::ask`], again and again until it is ready or the time is over.
+    async fn ask_until_ready(&self, timeout: Duration, wait: Duration) -> Result<String, String> {
+        let mut answer = self.ask(timeout).await;
+        let asked = async {
+            while answer.as_deref() != Ok("ready") {
+                tokio::time::sleep(PAUSE).await;
+                answer = self.ask(timeout).await;
+            }
+        };
+        // What was answered last says why it is not ready.
+        let _ = tokio::time::timeout(wait, asked).await;
+        answer
     }
 
     /// The stage that it says it is in.
