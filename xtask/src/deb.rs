@@ -123,7 +123,7 @@ fn control(tree: &Tree, facts: &binary::Facts) -> Result<(), String> {
     tree.write("DEBIAN/control", &fields.map(|(name, value)| format!("{name}: {value}\n")).concat(), 0o644)
 }
 
-const MAINTAINER: &str = "The Larder maintainers <maintainers@larder-cache.example>";
+const MAINTAINER: &str = "The Larder maintainers <larder-cache@users.noreply.github.com>";
 
 const DESCRIPTION: &str = "HTTP reverse-proxy response cache for REST backends
  Larder stands in front of REST and LLM backends and answers from memory, disk
