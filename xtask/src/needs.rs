@@ -1,5 +1,5 @@
 //! Programs that the tests need besides cargo: nginx, curl, h2load, valgrind, redis-server, pebble, systemd-analyze and Chromium, which node drives, from the
-//! system; json-server from the npm registry, which needs node; FastAPI and the schemas of Kubernetes from PyPI, which need python3.
+//! system; json-server from the npm registry, which needs node; FastAPI, mdBook and the schemas of Kubernetes from PyPI, which need python3.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,13 +23,18 @@ const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests:
 const BROWSER: &[&str] = &["larder-tests::e2e dashboard::", "larder-tests::e2e tls::clients::chromium"];
 
 /// All that node runs.
-const NODE: &[&str] = &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express", "larder-tests::e2e dashboard::", EXAMPLES];
+const NODE: &[&str] =
+    &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express", "larder-tests::e2e dashboard::", EXAMPLES, DOCS];
 
 /// The examples: each has a page of curl commands.
 const EXAMPLES: &str = "larder-tests::deploy examples::";
 
-/// Tests of what PyPI has: FastAPI, graphql-core, and kubernetes-validate with its schemas.
-const PYTHON: &[&str] = &["larder-tests::e2e shops::fastapi", "larder-tests::deploy kubernetes::", EXAMPLES];
+/// README and book: their commands are run, and mdBook builds them.
+const DOCS: &str = "larder-tests::docs ";
+
+/// Tests of what PyPI has: FastAPI, graphql-core, mdBook, and kubernetes-validate with its schemas.
+const PYTHON: &[&str] =
+    &["larder-tests::e2e shops::fastapi", "larder-tests::e2e init::", "larder-tests::deploy kubernetes::", EXAMPLES, DOCS];
 
 /// Tests of the binary and of the tier against Redis.
 const REDIS: &[&str] = &[
@@ -42,11 +47,12 @@ const REDIS: &[&str] = &[
     "larder-tests::e2e alerts::",
     "larder-tests::e2e doctor::redis",
     "larder-tests::e2e standing::replicas",
+    DOCS,
 ];
 
 const NEEDS: [Need; 12] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
-    Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo ", EXAMPLES] },
+    Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo ", EXAMPLES, DOCS] },
     Need { package: "nodejs", program: "node", version_flag: "--version", tests: NODE },
     Need { package: "chromium", program: "chromium", version_flag: "--version", tests: BROWSER },
     Need { package: "nghttp2-client", program: "h2load", version_flag: "--version", tests: &["larder-tests::e2e tls::clients::h2load"] },

@@ -53,7 +53,7 @@ fn listed(filters: &[String]) -> Result<String, String> {
 /// As [`listed`], where only cargo's own runner is there: it says which binary it lists on the other stream, so a filter chooses among
 /// all of them.
 fn listed_by_libtest(filters: &[String]) -> Result<String, String> {
-    let packages = ["larder-tests --test e2e", "larder-tests --test demo", "larder-tests --test deploy"]
+    let packages = ["larder-tests --test e2e", "larder-tests --test demo", "larder-tests --test deploy", "larder-tests --test docs"]
         .into_iter()
         .chain(["larder-benches --test instructions", "larder-redis --test servers"]);
     let mut lines = String::new();
