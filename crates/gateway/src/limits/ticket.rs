@@ -79,11 +79,6 @@ impl UnderLimits {
         self.ticket.as_ref().is_some_and(MissTicket::is_held)
     }
 
-    /// The client has been told how it stands.
-    pub(crate) fn forget_standing(&mut self) {
-        (self.note, self.ticket) = (None, None);
-    }
-
     /// How the client stands, and whether limits on misses were asked.
     pub(crate) fn standing(&self) -> Option<(Note, bool)> {
         let (of_origin, was_asked) = self.ticket.as_ref().map_or((None, false), MissTicket::standing);

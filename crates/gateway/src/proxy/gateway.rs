@@ -142,7 +142,7 @@ impl Gateway {
                 if let Some(verify) = verify.filter(|verify| verify.draws()) {
                     Sampled::of(verify, service, head_of(request), &effective, connection).into_iter().for_each(Sampled::begin);
                 }
-                Some(PlainAnswer::Written(pending.written(&active, answer, head).into_body()))
+                Some(PlainAnswer::Written(pending.written(&active, answer, head)))
             }
             Plain::Fetch(planned) => {
                 let context = ClientContext {

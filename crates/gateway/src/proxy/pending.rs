@@ -22,6 +22,7 @@ use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
 use crate::telemetry::metrics::{Recoded, RequestRecord, UsageOutcome};
 use crate::telemetry::observe::Happening;
+use crate::telemetry::traces::RequestSpan;
 use crate::upstream::{ExchangeObserver, UpstreamError};
 use crate::verify::Shadow;
 
@@ -213,8 +214,8 @@ impl PendingAnswer {
         self.ended(active, response, None, ResponseRecord { problem: Some(problem), ..ResponseRecord::default() })
     }
 
-    /// Writes the head of a stored answer as it lies in the store, and answers with its body.
-    pub(super) fn written(&mut self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> Answered {
+    /// Writes the head of a stored answer as it lies in the store, and answers with its body. It has no [`Response`]: each hit would pay for its map.
+    pub(super) fn written(&mut self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> LoggedBody<GatewayBody> {
         let status = answer.status();
         let length = answer.body.size_hint().lower();
         let limits = self.route.and_then(|route| active.limits_of(route));
@@ -235,11 +236,12 @@ impl PendingAnswer {
             }
             tells_length
         });
-        self.limited.forget_standing();
         let is_bodiless = self.method == Method::HEAD || http1::is_bodiless(status);
-        let mut response = Response::new(if is_bodiless { CacheBody::empty() } else { answer.body });
-        *response.status_mut() = status;
-        self.answered(active, response, Some(&answer.outcome))
+        let body = if is_bodiless { CacheBody::empty() } else { answer.body };
+        // Nothing was fetched for it.
+        let mut record = ResponseRecord::default();
+        let watch = self.recorded(active, status, body.size_hint().exact(), Some(&answer.outcome), &mut record);
+        watch.over(body)
     }
 
     /// Takes what is there of it: it is not answered twice.
@@ -271,15 +273,33 @@ impl PendingAnswer {
         outcome: Option<&'a Outcome>,
         mut answer: ResponseRecord<'a>,
     ) -> Response<LoggedBody<GatewayBody>> {
+        let bytes = response.body().size_hint().exact();
+        if let Some(limits) = self.route.and_then(|route| active.limits_of(route)) {
+            limits.tell(&self.limited, response.headers_mut());
+        }
+        let id = self.request_id.take();
+        let watch = self.recorded(active, response.status(), bytes, outcome, &mut answer);
+        if let Some(id) = id {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response.map(|body| watch.over(body))
+    }
+
+    /// Counts, logs and traces an answer by its head.
+    fn recorded<'a>(
+        &mut self,
+        active: &'a ActiveConfig,
+        status: StatusCode,
+        bytes: Option<u64>,
+        outcome: Option<&'a Outcome>,
+        answer: &mut ResponseRecord<'a>,
+    ) -> Watch {
         let elapsed = monotonic().saturating_duration_since(self.started);
         let (result, reason) = (outcome.map(|outcome| outcome.result), outcome.map(|outcome| outcome.reason));
-        let bytes = response.body().size_hint().exact();
-        let record = RequestRecord { method: Some(&self.method), status: response.status(), result, reason, elapsed, bytes };
+        let record = RequestRecord { method: Some(&self.method), status, result, reason, elapsed, bytes };
         active.metrics.request(self.route, &record);
-        let charged = self.route.and_then(|route| active.limits_of(route)).and_then(|limits| {
-            limits.tell(&self.limited, response.headers_mut());
-            limits.charge(std::mem::take(&mut self.limited.bytes), bytes)
-        });
+        let limits = self.route.and_then(|route| active.limits_of(route));
+        let charged = limits.and_then(|limits| limits.charge(std::mem::take(&mut self.limited.bytes), bytes));
         answer.route = self.route.and_then(|route| active.route_name(route));
         (answer.result, answer.reason) = (result, reason);
         answer.key = outcome.and_then(|outcome| outcome.key.as_ref());
@@ -288,17 +308,29 @@ impl PendingAnswer {
         if let (Some(trace), Some(result)) = (answer.trace, result) {
             active.metrics.exemplar(self.route, result, elapsed, trace);
         }
-        let span = std::mem::take(&mut self.tracing).answered(&self.method, &response, &answer);
-        if let Some(id) = self.request_id.take() {
-            response.headers_mut().insert(X_REQUEST_ID, id);
-        }
+        let span = std::mem::take(&mut self.tracing).answered(&self.method, status, answer);
         if let Some(happening) = self.happening.take() {
             let keyed = self.route.and_then(|route| active.settings_of(route)).map_or(&[][..], |route| &route.settings.key.headers);
-            happening.ended(response.status(), bytes, elapsed, &answer, keyed);
+            happening.ended(status, bytes, elapsed, answer, keyed);
         }
-        let uncounted = result.filter(|_| bytes.is_none());
-        let uncounted =
-            uncounted.map(|result| Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0, charged });
-        std::mem::take(&mut self.entry).respond(response, &answer).map(|body| body.counting(uncounted).within(span))
+        let uncounted = result
+            .filter(|_| bytes.is_none())
+            .map(|result| Box::new(Uncounted { metrics: Arc::clone(&active.metrics), route: self.route, result, bytes: 0, charged }));
+        let mut entry = std::mem::take(&mut self.entry);
+        entry.answered(status, answer);
+        Watch { entry, uncounted, span }
+    }
+}
+
+/// What an answer's body ends.
+struct Watch {
+    entry: Entry,
+    uncounted: Option<Box<Uncounted>>,
+    span: Option<Box<RequestSpan>>,
+}
+
+impl Watch {
+    fn over(self, body: GatewayBody) -> LoggedBody<GatewayBody> {
+        LoggedBody::new(body, self.entry, self.uncounted, self.span)
     }
 }

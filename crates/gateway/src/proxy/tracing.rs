@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Extensions, HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Request, StatusCode};
 use larder_semantics::{Reason, Timestamp};
 use larder_tower::clock::monotonic;
 use larder_tower::{CacheResult, ObservedSteps};
@@ -84,14 +84,8 @@ impl Tracing {
     }
 
     /// The span, which ends with the answer's body.
-    pub(super) fn answered<B>(
-        self,
-        method: &http::Method,
-        response: &Response<B>,
-        record: &ResponseRecord<'_>,
-    ) -> Option<Box<RequestSpan>> {
+    pub(super) fn answered(self, method: &http::Method, status: StatusCode, record: &ResponseRecord<'_>) -> Option<Box<RequestSpan>> {
         let Self::Traced(mut span) = self else { return None };
-        let status = response.status();
         let text = |name, value: Option<&str>| value.map(|value| -> Attribute { (name, value.to_owned().into()) });
         span.add([("http.response.status_code", i64::from(status.as_u16()).into())]);
         span.add(text("http.route", record.route.map(|route| &**route)));

@@ -40,12 +40,13 @@ impl Door<'_> {
         if self.tls.is_some_and(|tls| !authority(request).is_none_or(|authority| tls.is_for(without_port(authority)))) {
             return Verdict::Refuse(MISDIRECTED);
         }
-        match (self.redirect, authority(request)) {
-            (Some(port), Some(authority)) if !request.uri().path().starts_with(ACME_CHALLENGE) => {
-                Verdict::Answer(redirect(without_port(authority), port, request))
-            }
-            _ => verdict,
+        if let Some(port) = self.redirect
+            && let Some(authority) = authority(request)
+            && !request.uri().path().starts_with(ACME_CHALLENGE)
+        {
+            return Verdict::Answer(redirect(without_port(authority), port, request));
         }
+        verdict
     }
 }
 

@@ -21,7 +21,8 @@ pin_project! {
         body: B,
         entry: Entry,
         announced: Option<u64>,
-        uncounted: Option<Uncounted>,
+        // Rare, and small where it is not there: each answer moves this.
+        uncounted: Option<Box<Uncounted>>,
         // Ends with the body.
         span: Option<Box<RequestSpan>>,
     }
@@ -55,22 +56,9 @@ impl Drop for Uncounted {
     }
 }
 
-impl<B> LoggedBody<B> {
-    /// The same, which counts its bytes.
-    #[must_use]
-    pub fn counting(self, uncounted: Option<Uncounted>) -> Self {
-        Self { uncounted, ..self }
-    }
-
-    /// The same, with which the span of its request ends.
-    #[must_use]
-    pub fn within(self, span: Option<Box<RequestSpan>>) -> Self {
-        Self { span, ..self }
-    }
-}
-
 impl<B: Body> LoggedBody<B> {
-    pub(super) fn new(body: B, mut entry: Entry) -> Self {
+    /// The body of an answer that the line has been told of.
+    pub fn new(body: B, mut entry: Entry, uncounted: Option<Box<Uncounted>>, span: Option<Box<RequestSpan>>) -> Self {
         let mut announced = None;
         if entry.is_on() {
             announced = body.size_hint().exact();
@@ -79,7 +67,7 @@ impl<B: Body> LoggedBody<B> {
                 entry.end(Transfer::Complete);
             }
         }
-        Self { body, entry, announced, uncounted: None, span: None }
+        Self { body, entry, announced, uncounted, span }
     }
 }
 

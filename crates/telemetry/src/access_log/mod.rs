@@ -162,18 +162,21 @@ struct Open {
 impl Entry {
     /// Adds the response, and has the line written when its body has ended or was dropped.
     pub fn respond<B: http_body::Body>(mut self, response: Response<B>, record: &ResponseRecord<'_>) -> Response<LoggedBody<B>> {
+        self.answered(response.status(), record);
+        response.map(|body| LoggedBody::new(body, self, None, None))
+    }
+
+    /// Adds the head of the response, whose body is then to be a [`LoggedBody`] with this line.
+    pub fn answered(&mut self, status: StatusCode, record: &ResponseRecord<'_>) {
         if let Some(open) = &mut self.0 {
-            open.line.respond(&open.sink.layout, response.status(), record);
+            open.line.respond(&open.sink.layout, status, record);
         }
-        response.map(|body| LoggedBody::new(body, self))
     }
 
     /// Adds a response that was sent whole, with `bytes` of body, and has the line written.
     pub fn responded(mut self, status: StatusCode, bytes: usize, record: &ResponseRecord<'_>) {
-        if let Some(open) = &mut self.0 {
-            open.line.respond(&open.sink.layout, status, record);
-            open.line.sent.bytes = bytes as u64;
-        }
+        self.answered(status, record);
+        self.sent(bytes);
         self.end(Transfer::Complete);
     }
 
