@@ -74,7 +74,7 @@ fn a_line_of_the_log_allocates_nothing_once_its_thread_has_written_one() {
 }
 
 #[test]
-fn a_list_of_what_is_hot_costs_nothing_where_no_job_needs_it_and_a_busy_second_one_request_in_sixteen() {
+fn a_list_of_what_is_hot_costs_nothing_where_no_job_needs_it_and_a_busy_second_few_of_its_requests() {
     const REQUESTS: usize = 16_000;
     let observers = Arc::new(Observers::default());
     let request = Request::get("/a?b=1").header("host", "a.example").header("accept", "x/y").body(()).unwrap();
@@ -95,7 +95,7 @@ fn a_list_of_what_is_hot_costs_nothing_where_no_job_needs_it_and_a_busy_second_o
             None => assert_eq!(counted.count, 0),
         }
     }
-    assert!((800..1_300).contains(&sampled), "{sampled} of {REQUESTS}");
+    assert!((270..350).contains(&sampled), "{sampled} of {REQUESTS}");
     let requests = observers.hot(1)[0].requests;
     assert!((14_000..18_000).contains(&requests), "{requests} stand for {REQUESTS}");
 }

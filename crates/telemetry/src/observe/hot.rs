@@ -3,8 +3,9 @@
 //! Only what can be fetched for anybody is on it: answers to GET that come from the store or go there, under a key without an identity, to requests
 //! without credentials and without secrets in their URLs. A request is remembered with the fields that select its answer.
 //!
-//! It costs a request nothing where no job needs it. Otherwise the first requests of a second are all counted, on each thread, and of the others one in
-//! sixteen at random, for sixteen; those between cost one number of their thread. A thread notices a new second with the first request that it counts.
+//! It costs a request nothing where no job needs it. Otherwise the first requests of a second are all counted, on each thread, and the more come in it the
+//! fewer of them: one in four, in sixteen, and so on, at random, each for as many; those between cost one number of their thread. A thread notices a new
+//! second with the first request that it counts.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -30,11 +31,11 @@ const MAX_TEXT: usize = 2048;
 /// Bytes of the value of a field that is part of the key.
 const MAX_KEYED: usize = 64;
 
-/// Requests of a second that are all counted.
-const ALL: u32 = 64;
+/// Requests of a second that are all counted; so many more are counted of each share that follows.
+const STEP: u32 = 64;
 
-/// Of the others one in so many.
-const SHARE: u32 = 16;
+/// How often the share of the requests that are counted falls to a quarter in a second: in a very busy one, one in 256 is.
+const MAX_STEPS: u32 = 4;
 
 /// A URL goes after so many refreshes between which no client has asked for it.
 const MAX_UNUSED: u8 = 2;
@@ -126,9 +127,10 @@ fn weight(now: Timestamp) -> u32 {
         random ^= random << 13;
         random ^= random >> 17;
         random ^= random << 5;
-        let (skipped, next) = if count < ALL { (0, 1) } else { (random % (2 * SHARE - 1), SHARE) };
-        SKIPPED.with(|left| left.set(skipped));
-        sample.set(Sample { second, count, weight: next, random });
+        // One in so many.
+        let share = 4_u32.pow((count / STEP).min(MAX_STEPS));
+        SKIPPED.with(|left| left.set(random % (2 * share - 1)));
+        sample.set(Sample { second, count, weight: share, random });
         weight
     })
 }
@@ -319,14 +321,15 @@ mod tests {
             let weights = (0..requests).map(|_| if is_drawn() { weight(Timestamp::from_secs(second)) } else { 0 });
             weights.collect::<Vec<_>>()
         };
-        assert_eq!(counted(999, ALL), vec![1; ALL as usize], "the first are all counted");
+        assert_eq!(counted(999, STEP), vec![1; STEP as usize], "the first are all counted");
         let busy = counted(1_000, 100_000);
         let (sum, drawn) = (busy.iter().sum::<u32>(), busy.iter().filter(|weight| **weight > 0).count());
         assert!((90_000..110_000).contains(&sum), "{sum}");
-        assert!(drawn < 100_000 / 10, "{drawn} are looked at");
+        assert!(drawn < 100_000 / 100, "{drawn} are looked at");
         // What is left of the last distance goes by first.
-        let next = counted(1_001, 2 * SHARE + ALL);
-        let first = next.iter().position(|weight| *weight == SHARE).expect("one stands for those before it");
-        assert_eq!(next[first + 1..][..ALL as usize - 1], vec![1; ALL as usize - 1]);
+        let share = 4_u32.pow(MAX_STEPS);
+        let next = counted(1_001, 2 * share + STEP);
+        let first = next.iter().position(|weight| *weight == share).expect("one stands for those before it");
+        assert_eq!(next[first + 1..][..STEP as usize - 1], vec![1; STEP as usize - 1]);
     }
 }
