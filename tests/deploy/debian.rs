@@ -4,32 +4,18 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use larder_testkit::Result;
 use larder_testkit::larder::{address_after, binary, command};
 use larder_testkit::process::Process;
-use larder_testkit::{Error, Result};
 use tempfile::TempDir;
 
-use super::CONFIG;
-
-/// Runs it; its standard output, or an error with all that it said.
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| Error::from(error).while_doing(format!("running {command:?}")))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(said);
-    }
-    Err(Error::new(format!("{command:?}: {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr))))
-}
+use super::{CONFIG, run, xtask};
 
 /// The package with the binary under test, uncompressed, in this folder.
 fn package(folder: &Path) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let xtask = test.ancestors().map(|folder| folder.join("xtask")).find(|path| path.is_file());
-    let xtask =
-        xtask.ok_or_else(|| Error::new("no built xtask: run `cargo build --package xtask` first, or `cargo xtask test` for everything"))?;
-    let mut build = Command::new(xtask);
+    let mut build = xtask()?;
     build.args(["deb", "--store", "--binary"]).arg(binary()?).arg("--output").arg(folder);
     Ok(run(&mut build)?.trim().into())
 }

@@ -5,13 +5,14 @@ mod compatibility;
 mod compose;
 mod debian;
 mod examples;
+mod image;
 mod kubernetes;
 mod monitoring;
 mod workflows;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use larder_testkit::larder::{binary, command};
 use larder_testkit::{Error, Result};
@@ -19,6 +20,25 @@ use larder_testkit::{Error, Result};
 /// Where the package puts the binary and its configuration.
 const INSTALLED: &str = "/usr/local/bin/larder";
 const CONFIG: &str = "/etc/larder/config.toml";
+
+/// Runs it; its standard output, or an error with all that it said.
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| Error::from(error).while_doing(format!("running {command:?}")))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    Err(Error::new(format!("{command:?}: {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr))))
+}
+
+/// The task runner that was built beside the tests.
+fn xtask() -> Result<Command> {
+    let test = std::env::current_exe()?;
+    let xtask = test.ancestors().map(|folder| folder.join("xtask")).find(|path| path.is_file());
+    xtask
+        .map(Command::new)
+        .ok_or_else(|| Error::new("no built xtask: run `cargo build --package xtask` first, or `cargo xtask test` for everything"))
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -130,6 +130,20 @@ async fn a_purge_and_a_write_hold_over_restarts() -> Result<()> {
     origin.check()
 }
 
+async fn each_directory_tells_of_itself(larder: &Larder, directories: &[&Path], targets: usize) -> Result<()> {
+    let mut entries = 0.0;
+    for directory in directories {
+        let label = format!("directory=\"{}\"", directory.display());
+        assert_eq!(larder.metric("larder_disk_directory_ready", &[&label]).await?, 1.0);
+        assert_eq!(larder.metric("larder_disk_directory_capacity_bytes", &[&label]).await?, f64::from(256 << 20));
+        let lookups = larder.metric("larder_disk_directory_lookups_total", &[&label]).await?;
+        assert!(lookups > 0.0 && lookups < targets as f64, "each is asked for its own keys: {lookups}");
+        entries += larder.metric("larder_disk_directory_entries", &[&label]).await?;
+    }
+    assert_eq!(entries, larder.metric("larder_disk_entries", &[]).await?);
+    Ok(())
+}
+
 #[tokio::test]
 async fn several_directories_are_one_store_and_one_that_is_gone_costs_no_answer() -> Result<()> {
     const TARGETS: usize = 24;
@@ -154,6 +168,10 @@ async fn several_directories_are_one_store_and_one_that_is_gone_costs_no_answer(
         let larder = Larder::before(&origin, &text).await?;
         larder.metric_reaches("larder_disk_ready", &[], 1.0).await?;
         assert_eq!(hits(&larder).await?, expected);
+        // Nothing is written any more.
+        if expected == TARGETS {
+            each_directory_tells_of_itself(&larder, &[&one, &two], TARGETS).await?;
+        }
         end(larder).await?;
     }
     for directory in [&one, &two] {
@@ -164,6 +182,10 @@ async fn several_directories_are_one_store_and_one_that_is_gone_costs_no_answer(
     std::fs::write(&two, "in its way")?;
     let larder = Larder::before(&origin, &text).await?;
     hits(&larder).await?;
+    for (directory, ready) in [(&one, 1.0), (&two, 0.0)] {
+        let label = format!("directory=\"{}\"", directory.display());
+        assert_eq!(larder.metric("larder_disk_directory_ready", &[&label]).await?, ready);
+    }
     purge(&larder, "/0").await?;
     assert_eq!(get(&larder, "/0").await?.x_cache(), "MISS");
     let detail = larder.admin("/readyz").await?;

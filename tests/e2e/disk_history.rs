@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Client, Larder, Origin, Redis, Result};
+use larder_tests::Lot;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::history::{Lot, purge_count};
+use crate::history::purge_count;
 
 const REPLICAS: usize = 3;
 const KEYS: usize = 5;

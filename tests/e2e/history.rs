@@ -14,6 +14,7 @@ use faults::Faults;
 use larder_testkit::faults::FaultProxy;
 use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Client, Error, Larder, Origin, Redis, Response, Result};
+use larder_tests::Lot;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -25,19 +26,6 @@ const READERS_EACH: u64 = 2;
 const READS_A_ROUND: usize = 20;
 
 const HOST: (&str, &str) = ("Host", "site.example");
-
-/// Numbers that look drawn by lot, the same in every run.
-pub(crate) struct Lot(pub(crate) u64);
-
-impl Lot {
-    /// A number below this.
-    pub(crate) fn below(&mut self, max: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % max as u64) as usize
-    }
-}
 
 /// For each key, the origin's version now, and the least version that has to be seen.
 #[derive(Default)]

@@ -1,15 +1,18 @@
 //! Backends that were not written here, as real processes on free ports: [json-server](https://github.com/typicode/json-server), nginx,
-//! and a shop on frameworks that are in use.
+//! and a shop on frameworks that are in use; and the soak, which `cargo xtask soak` runs for as long as it is told.
 
 mod json_server;
+mod lot;
 pub mod models;
 mod nginx;
 mod shop;
+pub mod soak;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 pub use json_server::JsonServer;
+pub use lot::Lot;
 pub use nginx::Nginx;
 pub use shop::Shop;
 

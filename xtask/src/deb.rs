@@ -1,15 +1,12 @@
 //! `cargo xtask deb`: the Debian package, by dpkg-deb alone. cargo-deb packs files that are there; the manual pages and completions are made by the
 //! binary that is packed, and what it depends on is read from it, so that a package cannot tell of another version.
 
-mod binary;
-mod tree;
-
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{build_folder, cargo, output, root, succeed};
-use tree::Tree;
+use crate::package::tree::Tree;
+use crate::package::{binary, built, epoch, read, target};
+use crate::run::output;
 
 const USAGE: &str = "usage: cargo xtask deb [--binary FILE] [--output FOLDER] [--store]
 
@@ -27,15 +24,8 @@ struct Options {
 
 /// Builds the package and prints its path.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    let target = build_folder()?.parent().map(Path::to_owned).ok_or("the build folder has no parent")?;
-    let options = options(arguments, target.join("debian"))?;
-    let binary = match options.binary {
-        Some(binary) => fs::canonicalize(&binary).map_err(|error| format!("{}: {error}", binary.display()))?,
-        None => {
-            succeed(&mut cargo(&["build", "--release", "--locked", "--package", "larder"]))?;
-            target.join("release/larder")
-        }
-    };
+    let options = options(arguments, target()?.join("debian"))?;
+    let binary = built(options.binary.as_deref())?;
     let facts = binary::Facts::of(&binary)?;
     let name = format!("larder_{}-1_{}", env!("CARGO_PKG_VERSION"), facts.architecture);
     let tree = Tree::create(options.output.join(&name))?;
@@ -135,16 +125,4 @@ fn changelog() -> Result<String, String> {
     let date = output(Command::new("date").args(["--utc", "--rfc-email", "--date"]).arg(format!("@{}", epoch()?)))?;
     let version = env!("CARGO_PKG_VERSION");
     Ok(format!("larder ({version}-1) stable; urgency=medium\n\n  * Release {version}.\n\n -- {MAINTAINER}  {}\n", date.trim()))
-}
-
-/// Seconds that stand for the time of the build, so that two builds of one commit are one: SOURCE_DATE_EPOCH, or the commit's own.
-fn epoch() -> Result<String, String> {
-    let given = std::env::var("SOURCE_DATE_EPOCH").ok();
-    given
-        .map_or_else(|| output(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root())), Ok)
-        .map(|text| text.trim().to_owned())
-}
-
-fn read(path: &str) -> Result<String, String> {
-    fs::read_to_string(root().join(path)).map_err(|error| format!("{path}: {error}"))
 }

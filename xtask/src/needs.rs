@@ -36,11 +36,15 @@ const DOCS: &str = "larder-tests::docs ";
 const PYTHON: &[&str] =
     &["larder-tests::e2e shops::fastapi", "larder-tests::e2e init::", "larder-tests::deploy kubernetes::", EXAMPLES, DOCS];
 
+/// The soak, as tests and by itself.
+pub(crate) const SOAK: &str = "larder-tests::e2e soak::";
+
 /// Tests of the binary and of the tier against Redis.
 const REDIS: &[&str] = &[
     "larder-redis::",
     "larder-tests::e2e redis",
     "larder-tests::e2e history::",
+    SOAK,
     "larder-tests::e2e purge_everywhere::",
     "larder-tests::e2e disk::redis",
     "larder-tests::e2e acme::",
@@ -50,7 +54,7 @@ const REDIS: &[&str] = &[
     DOCS,
 ];
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 14] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
     Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo ", EXAMPLES, DOCS] },
     Need { package: "nodejs", program: "node", version_flag: "--version", tests: NODE },
@@ -61,6 +65,8 @@ const NEEDS: [Need; 12] = [
     Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },
     Need { package: "redis-server", program: "redis-server", version_flag: "--version", tests: REDIS },
     Need { package: "pebble", program: "pebble", version_flag: "-h", tests: &["larder-tests::e2e acme::"] },
+    Need { package: "umoci", program: "umoci", version_flag: "--version", tests: &["larder-tests::deploy image::"] },
+    Need { package: "skopeo", program: "skopeo", version_flag: "--version", tests: &["larder-tests::deploy image::"] },
     Need { package: "dpkg", program: "dpkg-deb", version_flag: "--version", tests: &["larder-tests::deploy debian::"] },
     Need { package: "systemd", program: "systemd-analyze", version_flag: "--version", tests: &["larder-tests::deploy "] },
 ];

@@ -141,10 +141,7 @@ impl Larder {
 
     /// The sum of the samples in `/metrics` that begin with `name` and have each of these `label="value"` parts.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let text = self.admin("/metrics").await?.text();
-        let has_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
-        let samples = text.lines().filter(has_name).filter(|line| labels.iter().all(|label| line.contains(label)));
-        Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        Ok(sum(&self.admin("/metrics").await?.text(), name, labels))
     }
 
     /// Waits until [`Larder::metric`] is at least `least`.
@@ -178,6 +175,13 @@ impl Larder {
     pub async fn exited(&self) -> Result<ExitStatus> {
         self.process.exited().await
     }
+}
+
+/// The sum of the samples in this exposition that begin with `name` and have each of these `label="value"` parts.
+pub fn sum(exposition: &str, name: &str, labels: &[&str]) -> f64 {
+    let has_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+    let samples = exposition.lines().filter(has_name).filter(|line| labels.iter().all(|label| line.contains(label)));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 /// Runs `larder check` on this config, as the file `config.toml` in a folder of its own.

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use larder_testkit::Result;
 use larder_testkit::faults::Fault;
+use larder_tests::Lot;
 use rustix::process::Signal;
 
-use super::{Lot, REPLICAS, Site};
+use super::{REPLICAS, Site};
 
 /// How long replicas serve without hearing of the log.
 pub(super) const MAX_LAG: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! The origin's answer to one request, step by step.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// One thing that the origin does on the wire.
 #[derive(Clone, Debug)]
@@ -9,6 +10,8 @@ pub(super) enum Step {
     Write(Vec<u8>),
     /// Waits at the gate with this name.
     Wait(String),
+    /// Does nothing for so long.
+    Pause(Duration),
     /// Reads until the other side closes, then counts an arrival at the gate with this name.
     AwaitClose(String),
     /// Writes these bytes again and again until the other side closes.
@@ -177,6 +180,13 @@ impl Answer {
     #[must_use]
     pub fn wait(mut self, gate: impl Into<String>) -> Self {
         self.steps.push(Step::Wait(gate.into()));
+        self
+    }
+
+    /// Does nothing for so long, as an origin that is slow: for load. What a test has to see in order waits at a gate.
+    #[must_use]
+    pub fn pause(mut self, time: Duration) -> Self {
+        self.steps.push(Step::Pause(time));
         self
     }
 

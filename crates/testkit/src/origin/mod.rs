@@ -82,6 +82,8 @@ struct Rule {
 
 struct State {
     rules: Mutex<Vec<Rule>>,
+    /// Answers everything in place of the rules.
+    unrecorded: Option<Handler>,
     received: watch::Sender<Vec<Received>>,
     unexpected: Mutex<Vec<String>>,
     connections: AtomicUsize,
@@ -101,12 +103,22 @@ impl Origin {
         Self::start_at(&format!("{}:0", own_loopback())).await
     }
 
+    /// Answers every request with what `handler` makes of it, once all of it has come, and keeps nothing of it: for more requests than memory holds.
+    pub async fn unrecorded(handler: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Result<Self> {
+        Self::listen(&format!("{}:0", own_loopback()), Some(Box::new(handler))).await
+    }
+
     /// Listens on this address.
     pub async fn start_at(address: &str) -> Result<Self> {
+        Self::listen(address, None).await
+    }
+
+    async fn listen(address: &str, unrecorded: Option<Handler>) -> Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
             rules: Mutex::default(),
+            unrecorded,
             received: watch::Sender::default(),
             unexpected: Mutex::default(),
             connections: AtomicUsize::new(0),

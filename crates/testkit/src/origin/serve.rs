@@ -37,15 +37,27 @@ async fn serve(stream: TcpStream, connection: usize, state: &State) -> Result<()
         let mut words = head.start.split(' ');
         let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
         let framing = head.request_framing();
-        let request =
+        let mut request =
             Received { head, method, target, body: Vec::new(), trailers: Vec::new(), complete: false, ended: false, number: 0, connection };
+        if let Some(handler) = &state.unrecorded {
+            request.trailers = read_body(&mut wire, BodyDecoder::new(framing), |piece| request.body.extend_from_slice(piece)).await?;
+            (request.complete, request.ended) = (true, true);
+            if let Next::Close = perform(&mut wire, handler(&request).into_steps(), state).await? {
+                return Ok(());
+            }
+            continue;
+        }
         let (index, answer) = record(state, request);
         if let Next::Close = perform(&mut wire, answer.before_body.clone(), state).await? {
             return Ok(());
         }
         if !answer.ignores_body {
-            let outcome = read_body(&mut wire, BodyDecoder::new(framing), state, index).await;
-            state.received.send_modify(|all| (all[index].complete, all[index].ended) = (outcome.is_ok(), true));
+            let take = |piece: &[u8]| state.received.send_modify(|all| all[index].body.extend_from_slice(piece));
+            let outcome = read_body(&mut wire, BodyDecoder::new(framing), take).await;
+            state.received.send_modify(|all| {
+                (all[index].complete, all[index].ended) = (outcome.is_ok(), true);
+                all[index].trailers = outcome.as_ref().ok().cloned().unwrap_or_default();
+            });
             outcome?;
         }
         if let Next::Close = perform(&mut wire, Answer::into_steps(answer), state).await? {
@@ -66,16 +78,16 @@ fn record(state: &State, mut request: Received) -> (usize, Answer) {
     chosen.expect("the closure runs exactly once")
 }
 
-async fn read_body(wire: &mut Wire, mut decoder: BodyDecoder, state: &State, index: usize) -> Result<()> {
+/// Hands on the body as it comes; its trailers.
+async fn read_body(wire: &mut Wire, mut decoder: BodyDecoder, mut take: impl FnMut(&[u8])) -> Result<Vec<(String, String)>> {
     loop {
         let mut piece = Vec::new();
         decoder.decode(&mut wire.buffer, &mut piece)?;
         if !piece.is_empty() {
-            state.received.send_modify(|all| all[index].body.extend_from_slice(&piece));
+            take(&piece);
         }
         if decoder.is_done() {
-            state.received.send_modify(|all| all[index].trailers = std::mem::take(&mut decoder.trailers));
-            return Ok(());
+            return Ok(decoder.trailers);
         }
         if wire.fill().await? == 0 {
             return Err(crate::Error::new("the request was cut short"));
@@ -88,6 +100,7 @@ async fn perform(wire: &mut Wire, steps: Vec<Step>, state: &State) -> Result<Nex
         match step {
             Step::Write(bytes) => wire.write(&bytes).await?,
             Step::Wait(gate) => state.gates.get(&gate).pass().await,
+            Step::Pause(time) => tokio::time::sleep(time).await,
             Step::AwaitClose(gate) => {
                 read_to_end(wire).await;
                 state.gates.get(&gate).mark();

@@ -7,11 +7,11 @@ use std::process::Command;
 
 use crate::run::succeed;
 
-pub(super) struct Tree(PathBuf);
+pub(crate) struct Tree(PathBuf);
 
 impl Tree {
     /// An empty one there.
-    pub(super) fn create(folder: PathBuf) -> Result<Self, String> {
+    pub(crate) fn create(folder: PathBuf) -> Result<Self, String> {
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(failed(&folder))?;
         }
@@ -21,30 +21,30 @@ impl Tree {
         Ok(tree)
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.0
     }
 
-    pub(super) fn write(&self, path: &str, text: &str, mode: u32) -> Result<(), String> {
+    pub(crate) fn write(&self, path: &str, text: &str, mode: u32) -> Result<(), String> {
         let file = self.place(path)?;
         fs::write(&file, text).map_err(failed(&file))?;
         self.permit(&file, mode)
     }
 
-    pub(super) fn copy(&self, from: &Path, path: &str, mode: u32) -> Result<(), String> {
+    pub(crate) fn copy(&self, from: &Path, path: &str, mode: u32) -> Result<(), String> {
         let file = self.place(path)?;
         fs::copy(from, &file).map_err(failed(from))?;
         self.permit(&file, mode)
     }
 
     /// As `path` with `.gz`, without a name and a time in it.
-    pub(super) fn compressed(&self, path: &str, text: &str) -> Result<(), String> {
+    pub(crate) fn compressed(&self, path: &str, text: &str) -> Result<(), String> {
         self.write(path, text, 0o644)?;
         succeed(Command::new("gzip").args(["-9n", path]).current_dir(&self.0))
     }
 
     /// Of all files in it.
-    pub(super) fn bytes(&self) -> Result<u64, String> {
+    pub(crate) fn bytes(&self) -> Result<u64, String> {
         let (mut bytes, mut folders) = (0, vec![self.0.clone()]);
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).map_err(failed(&folder))? {
@@ -56,17 +56,29 @@ impl Tree {
         Ok(bytes)
     }
 
-    /// Folders are for everybody to read, whatever the builder's umask is.
+    /// An empty folder; where it is.
+    pub(crate) fn directory(&self, path: &str, mode: u32) -> Result<PathBuf, String> {
+        let folder = self.folders(Path::new(path))?;
+        self.permit(&folder, mode)?;
+        Ok(folder)
+    }
+
     fn place(&self, path: &str) -> Result<PathBuf, String> {
+        self.folders(Path::new(path).parent().unwrap_or(Path::new("")))?;
+        Ok(self.0.join(path))
+    }
+
+    /// Folders are for everybody to read, whatever the builder's umask is.
+    fn folders(&self, path: &Path) -> Result<PathBuf, String> {
         let mut folder = self.0.clone();
-        for part in Path::new(path).parent().into_iter().flat_map(Path::components) {
+        for part in path.components() {
             folder.push(part);
             if !folder.is_dir() {
                 fs::create_dir(&folder).map_err(failed(&folder))?;
                 self.permit(&folder, 0o755)?;
             }
         }
-        Ok(self.0.join(path))
+        Ok(folder)
     }
 
     fn permit(&self, file: &Path, mode: u32) -> Result<(), String> {

@@ -4,15 +4,15 @@ use std::fs;
 use std::path::Path;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// Debian's name of it.
-    pub(super) architecture: &'static str,
+    pub(crate) architecture: &'static str,
     /// The least version of glibc that has all it asks for; none where it is static.
-    pub(super) libc: Option<String>,
+    pub(crate) libc: Option<String>,
 }
 
 impl Facts {
-    pub(super) fn of(binary: &Path) -> Result<Self, String> {
+    pub(crate) fn of(binary: &Path) -> Result<Self, String> {
         let bytes = fs::read(binary).map_err(|error| format!("{}: {error}", binary.display()))?;
         Self::read(&bytes).ok_or_else(|| format!("{} is no ELF binary for x86_64 or aarch64", binary.display()))
     }
@@ -39,7 +39,7 @@ fn glibc(bytes: &[u8]) -> Option<u32> {
 }
 
 /// The commands that a binary lists in its help.
-pub(super) fn commands(help: &str) -> Vec<&str> {
+pub(crate) fn commands(help: &str) -> Vec<&str> {
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
     listed.filter_map(|line| line.split_whitespace().next()).filter(|command| *command != "help").collect()
 }
