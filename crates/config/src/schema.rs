@@ -15,7 +15,7 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 59] = [
+pub(crate) const TABLES: [(&str, &str); 62] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
@@ -40,8 +40,11 @@ pub(crate) const TABLES: [(&str, &str); 59] = [
     ("telemetry.traces", "[telemetry.traces]\nKEY"),
     ("log.sample", "[log.sample]\nKEY"),
     ("store.memory", "[store.memory]\nKEY"),
+    ("store.memory.compress", "[store.memory.compress]\nKEY"),
     ("store.disk", "[store.disk]\nKEY"),
     ("store.disk.breaker", "[store.disk.breaker]\nKEY"),
+    ("store.disk.compress", "[store.disk.compress]\nKEY"),
+    ("store.disk.encrypt", "[store.disk.encrypt]\nKEY"),
     ("store.redis", "[store.redis]\nKEY"),
     ("store.redis.breaker", "[store.redis.breaker]\nKEY"),
     ("store.redis.sentinel", "[store.redis.sentinel]\nKEY"),

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_disk::{Clocks, DiskArray, DiskObserver, DiskOptions};
+use larder_disk::{Clocks, DirectoryStats, DiskArray, DiskObserver, DiskOptions};
 use larder_store::{BreakerState, Ledger};
 use larder_tower::{Tiers, clock};
 use tracing::warn;
 
 use crate::telemetry::metrics::DiskMetrics;
-use crate::telemetry::snapshot::{DiskLookups, DiskSnapshot, DiskWrites};
+use crate::telemetry::snapshot::{DirectorySnapshot, DiskLookups, DiskSnapshot, DiskWrites};
 
 /// How long what is on the disk may take to be known before the first request, which would be a miss otherwise.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -83,6 +83,7 @@ impl Disk {
             ready: stats.is_ready,
             reading: stats.reading.into(),
             writing: stats.writing.into(),
+            directories: self.store.directories().into_iter().map(directory).collect(),
         }
     }
 
@@ -96,6 +97,23 @@ impl Disk {
             (true, true) => "ok",
         };
         serde_json::json!({ "state": state, "problem": problem, "entries": stats.entries, "damaged": stats.damaged })
+    }
+}
+
+fn directory(one: DirectoryStats) -> DirectorySnapshot {
+    let DirectoryStats { path, stats, problem } = one;
+    DirectorySnapshot {
+        path: path.display().to_string(),
+        problem,
+        ready: stats.is_ready,
+        lookups: DiskLookups { hit: stats.hits, miss: stats.misses, failure: stats.failures },
+        entries: stats.entries,
+        capacity_bytes: stats.capacity_bytes,
+        written_bytes: stats.written_bytes,
+        given_up: stats.dropped + stats.held_back,
+        damaged: stats.damaged,
+        reading: stats.reading.into(),
+        writing: stats.writing.into(),
     }
 }
 

@@ -1,14 +1,15 @@
 //! The cache that all routes share: store, flights, clock, counters.
 
 mod builder;
+mod packing;
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, MemoryStore, StoredResponse, shapes_weight};
+use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, MemoryStore, PackingStats, StoredResponse, shapes_weight};
 use tokio::sync::watch;
 
 use crate::body::log::InFlight;
@@ -18,6 +19,7 @@ use crate::lookup::request_counts::RequestCounts;
 use crate::rules::{Bypasses, Cascade};
 use crate::tiers::chain::{FailureWord, Tier};
 pub use builder::CacheBuilder;
+use packing::Packer;
 
 /// The stored responses, shared by all layers that are made with it: `Arc` clones are the same cache.
 ///
@@ -66,6 +68,8 @@ pub struct Cache {
     /// How many [`Folds`](larder_store::Folds) have been logged.
     folds_told: AtomicU64,
     cascade: RwLock<Option<Arc<dyn Cascade>>>,
+    /// Where bodies are packed.
+    packer: OnceLock<Packer>,
 }
 
 /// Bits of a fetch's number below its milliseconds. They are random, so that two replicas do not give out the same number.
@@ -125,6 +129,8 @@ pub struct CacheStats {
     pub followers: u64,
     /// Requests with the bypass parameter that were answered as without it, since the start: their network had asked too often.
     pub bypasses_refused: u64,
+    /// Bodies that memory holds packed; `None` where it holds them as they are.
+    pub packing: Option<PackingStats>,
 }
 
 impl Cache {
@@ -145,7 +151,9 @@ impl Cache {
         self.in_flight.look();
         let now = self.clock.now().as_secs();
         if self.settled.swap(now, Ordering::Relaxed) != now {
-            let others = self.requests.weight() + self.set_aside.load(Ordering::Relaxed);
+            // Bodies that were made whole for answers under way.
+            let whole = self.packer.get().map_or(0, |packer| packer.packing().stats().whole_bytes);
+            let others = self.requests.weight() + self.set_aside.load(Ordering::Relaxed) + whole;
             self.store.leave_room(self.in_flight.departed() + self.store.ledger().weight() + shapes_weight() + others);
         }
     }
@@ -160,6 +168,7 @@ impl Cache {
             waiting: self.counters.waiting.load(Ordering::Relaxed),
             followers: self.counters.followers.load(Ordering::Relaxed),
             bypasses_refused: self.counters.bypasses_refused.load(Ordering::Relaxed),
+            packing: self.packer.get().map(|packer| packer.packing().stats()),
         }
     }
 

@@ -54,7 +54,9 @@ pub use larder_semantics::{
     Timestamp, TokenVerifier, TtlMode, UnsafeIgnore, VerifiedClaims,
 };
 pub use larder_store as store;
-pub use larder_store::{AppliedBy, Invalidation, InvalidationTarget, LedgerStats, MemoryStats, Position, Published, RemoteError};
+pub use larder_store::{
+    AppliedBy, Invalidation, InvalidationTarget, LedgerStats, MemoryStats, PackingStats, Position, Published, RemoteError,
+};
 pub use layer::CacheLayer;
 pub use lookup::plain::{Plain, Planned};
 pub use lookup::request::ForTheStore;

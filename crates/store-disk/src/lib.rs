@@ -42,6 +42,6 @@ pub use array::DiskArray;
 pub use clocks::Clocks;
 pub use larder_disk_options::{Admission, Compression, DiskOptions, SealKey, SealKeys};
 pub use observer::{DiskObserver, DiskOperation};
-pub use stats::DiskStats;
+pub use stats::{DirectoryStats, DiskStats};
 pub use survey::{Survey, Usage};
 pub use tier::DiskStore;

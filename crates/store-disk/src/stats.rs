@@ -1,5 +1,7 @@
 //! Figures of the tier.
 
+use std::path::PathBuf;
+
 use larder_store::BreakerState;
 
 /// Figures of the tier; counts run from the start of the process.
@@ -45,6 +47,17 @@ pub struct DiskStats {
     pub reading: BreakerState,
     /// Whether it is written.
     pub writing: BreakerState,
+}
+
+/// One of several directories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryStats {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its own figures.
+    pub stats: DiskStats,
+    /// Why it does not work now, in words for people.
+    pub problem: Option<String>,
 }
 
 impl DiskStats {

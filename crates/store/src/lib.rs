@@ -15,7 +15,10 @@ pub mod tier;
 mod weight;
 
 pub use breaker::{Breaker, BreakerState, Pass};
-pub use entry::{BodyBuilder, RecordedPiece, Recorder, Recording, SEGMENT, StoredBody, StoredPart, StoredResponse, Variant, shapes_weight};
+pub use entry::{
+    BodyBuilder, BodyCodec, BodyPacking, PackedBody, PackingStats, RecordedPiece, Recorder, Recording, SEGMENT, StoredBody, StoredPart,
+    StoredResponse, Variant, shapes_weight,
+};
 pub use ledger::{
     Endless, Epoch, Folds, Invalidation, InvalidationTarget, Ledger, LedgerStats, LogPosition, NamedTag, Position, Regex, Subject, Tag,
     TagCascade, TagList, TagPattern, TagPiece, Tags, Validity,

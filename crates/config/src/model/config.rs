@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use larder_disk_options::DiskOptions;
-use larder_redis_options::RedisOptions;
+use larder_redis_options::{Compression, RedisOptions};
 
 use super::{
     Acme, Admin, Alerts, JwtAuth, LimitKey, Log, OnEvent, OnWrite, Prices, Purge, RateLimit, ReadFile, ResponseTags, Route, Server, Test,
@@ -112,6 +112,8 @@ pub struct MemoryStore {
     pub capacity: u64,
     /// The longest body that is kept here where a disk takes longer ones, in bytes; `None`: as [`Self::largest_body`] has it.
     pub max_object: Option<u64>,
+    /// Which texts are held compressed; `None`: all bodies are held as they are.
+    pub compress: Option<Compression>,
 }
 
 impl MemoryStore {
@@ -124,6 +126,6 @@ impl MemoryStore {
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self { capacity: 256 << 20, max_object: None }
+        Self { capacity: 256 << 20, max_object: None, compress: None }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use larder_store::Ledger;
+use larder_packing::TextPacking;
+use larder_store::{BodyPacking, Ledger};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, Tiers};
 use tokio::sync::watch;
@@ -27,7 +28,7 @@ use crate::active::{ActiveConfig, Process};
 use crate::admin::{Access, Admin, Readiness, Shared};
 use crate::alerts::Alerts;
 use crate::cli;
-use crate::config::{self, Config, ListenKind, Report};
+use crate::config::{self, Compress, Config, ListenKind, Report};
 use crate::demo;
 use crate::disk::Disk;
 use crate::exports::access_logs::AccessLogs;
@@ -164,6 +165,9 @@ async fn run(
     let max_in_memory = if disk.is_some() { config.memory.largest_body() } else { u64::MAX };
     let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config).min(max_in_memory)).max_in_memory(max_in_memory);
     let cache = cache.clock(clock.clone()).ledger(ledger).tiers(tiers).build();
+    if let Some(compression) = config.memory.compress {
+        cache.pack_bodies(BodyPacking::new(TextPacking::new(compression, Compress::default().types)));
+    }
     let (options, drain_delay, keeps_recent) = (config.server.options, config.server.drain_delay, config.server.request_id);
     let (access_logs, exporters) = (AccessLogs::default(), Exporters::default());
     let process =

@@ -5,6 +5,7 @@ mod system;
 use larder_semantics::Scope;
 use larder_store::InvalidationTarget;
 use larder_tower::TierStats;
+use tokio::runtime::Handle;
 
 use crate::active::ActiveConfig;
 use crate::disk::Disk;
@@ -12,8 +13,8 @@ use crate::proxy::Gateway;
 use crate::redis::Redis;
 use crate::stats::{Totals, totals};
 use crate::telemetry::snapshot::{
-    BuildSnapshot, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, ProcessSnapshot, RoutePlace, RouteSnapshot,
-    Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, TraceSnapshot,
+    BuildSnapshot, CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, LabelledCount, PackingSnapshot, ProcessSnapshot, RoutePlace,
+    RouteSnapshot, Snapshot, StoreSnapshot, TierSnapshot, TlsSnapshot, TraceSnapshot,
 };
 use crate::upstreams;
 
@@ -31,6 +32,11 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
             capacity_bytes: stats.memory.capacity,
             evictions: Evictions { size: evictions.size, removed: evictions.removed, replaced: evictions.replaced },
             bypasses_refused: stats.bypasses_refused,
+            packing: stats.packing.map(|packing| PackingSnapshot {
+                bodies: packing.bodies,
+                saved_bytes: packing.saved_bytes,
+                whole_bytes: packing.whole_bytes,
+            }),
         },
         tiers: gateway.cache.tier_stats().iter().map(tier).collect(),
         collapsing: CollapsingSnapshot {
@@ -61,6 +67,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         process: ProcessSnapshot {
             client_connections: gateway.connections.count(),
             client_unsent_bytes: gateway.connections.unsent(),
+            runtime_tasks: tasks(),
             http2_limits: labelled(gateway.http2_limits.by_limit()),
             access_log_dropped: gateway.access_logs.dropped(),
             traces: active.tracer.as_ref().map(|tracer| {
@@ -87,6 +94,11 @@ fn routes(active: &ActiveConfig) -> Vec<RouteSnapshot> {
         routes.iter_mut().filter(|known| known.name == *route.name).for_each(|known| known.place = Some(place.clone()));
     }
     routes
+}
+
+/// Those of the runtime that the snapshot is made on.
+fn tasks() -> u64 {
+    Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks() as u64)
 }
 
 /// `None` where no listener speaks TLS.

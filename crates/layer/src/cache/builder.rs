@@ -2,7 +2,7 @@
 
 use std::hash::RandomState;
 use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use larder_store::{Ledger, MemoryStore};
 use tokio::sync::watch;
@@ -117,6 +117,7 @@ impl CacheBuilder {
             purges: watch::Sender::new(0),
             folds_told: AtomicU64::new(0),
             cascade: RwLock::new(self.cascade),
+            packer: OnceLock::new(),
         })
     }
 }

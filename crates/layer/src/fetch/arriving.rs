@@ -122,7 +122,7 @@ impl<S: Upstream> Pump<S> {
             Some(head) => response.freshened(&head, response.position, response.fetch),
             None => response,
         });
-        cache.store.commit(Arc::clone(&response)).then_some(response)
+        cache.keep(&response).then_some(response)
     }
 }
 

@@ -36,7 +36,7 @@ impl Cache {
         self.saw_fetch(stored.fetch);
         let valid = stored.is_valid(self.store.ledger());
         if valid {
-            self.store.commit(Arc::clone(stored));
+            self.keep(stored);
         }
         valid
     }
@@ -58,7 +58,7 @@ impl Cache {
     pub(crate) async fn commit(&self, response: Arc<StoredResponse>, lease: Option<Lease>, choice: &TierChoice) -> bool {
         let log_position = self.log_position(&response);
         // A response that was invalidated meanwhile is of no use to other replicas either.
-        let stored = self.store.commit(Arc::clone(&response));
+        let stored = self.keep(&response);
         self.settle();
         if stored && !self.tiers.is_empty() {
             self.write(&self.tiers, choice, Writing { response, lease, log_position }, <dyn RemoteStore>::commit).await;
@@ -69,7 +69,7 @@ impl Cache {
     /// Stores a response whose head was renewed.
     pub(crate) async fn freshen(&self, response: Arc<StoredResponse>, lease: Option<Lease>, choice: &TierChoice) {
         let log_position = self.log_position(&response);
-        if self.store.commit(Arc::clone(&response)) && !self.tiers.is_empty() {
+        if self.keep(&response) && !self.tiers.is_empty() {
             self.write(&self.tiers, choice, Writing { response, lease, log_position }, <dyn RemoteStore>::freshen).await;
         }
     }
@@ -77,7 +77,7 @@ impl Cache {
     /// As [`Self::freshen`], without waiting for other tiers than the memory.
     pub(crate) fn freshen_soon(self: &Arc<Self>, response: Arc<StoredResponse>, choice: &TierChoice) {
         let log_position = self.log_position(&response);
-        if self.store.commit(Arc::clone(&response)) && !self.tiers.is_empty() {
+        if self.keep(&response) && !self.tiers.is_empty() {
             let (cache, choice) = (Arc::clone(self), choice.clone());
             let writing = Writing { response, lease: None, log_position };
             detach(async move { cache.write(&cache.tiers, &choice, writing, <dyn RemoteStore>::freshen).await });

@@ -24,7 +24,7 @@ use crate::log::{LocalLog, Shared};
 use crate::observer::DiskObserver;
 use crate::set::plan;
 use crate::set::round::Round;
-use crate::stats::DiskStats;
+use crate::stats::{DirectoryStats, DiskStats};
 use crate::tier::DiskStore;
 
 /// One directory or several as the tier behind the memory.
@@ -94,6 +94,12 @@ impl DiskArray {
     pub fn stats(&self) -> DiskStats {
         // There is one at least.
         self.stores[1..].iter().fold(self.stores[0].stats(), |all, one| all.with(&one.stats()))
+    }
+
+    /// Each directory with its own figures, and why it does not work now, where there are several; in the order of the configuration.
+    pub fn directories(&self) -> Vec<DirectoryStats> {
+        let own = |store: &DiskStore| DirectoryStats { path: store.path().to_owned(), stats: store.stats(), problem: store.problem() };
+        self.stores.iter().filter(|_| self.round.is_some()).map(own).collect()
     }
 
     /// The directory of a key. `None`: it is not known which can be used, or none can.

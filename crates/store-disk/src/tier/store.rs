@@ -1,6 +1,7 @@
 //! The tier as its users see it.
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -106,6 +107,11 @@ impl DiskStore {
 
     pub(super) fn take_thread(&self) -> Option<JoinHandle<()>> {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.tier.options.path
     }
 
     /// Bytes of disk that it may take.

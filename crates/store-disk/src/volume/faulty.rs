@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Volume;
@@ -27,6 +28,8 @@ pub(crate) struct Faulty {
     state: Mutex<State>,
     /// Reads, and writes of small files, pass through it.
     gate: Arc<Mutex<()>>,
+    /// Bytes of segments that were read.
+    read_bytes: AtomicU64,
 }
 
 /// While it lives, reads and writes of small files hang.
@@ -109,6 +112,11 @@ impl Faulty {
         self.state().writes
     }
 
+    /// Bytes of segments that were read since it was made.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.read_bytes.load(Ordering::Relaxed)
+    }
+
     /// The files as a later process finds them.
     pub(crate) fn after_crash(&self) -> Self {
         let mut state = self.state().clone();
@@ -158,6 +166,7 @@ impl Volume for Faulty {
         let segment = state.segments.get(&slot).ok_or(io::ErrorKind::NotFound)?;
         let from = segment.get(offset as usize..offset as usize + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(from);
+        self.read_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 

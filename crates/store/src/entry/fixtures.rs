@@ -1,10 +1,14 @@
-//! Keys, heads and requests for tests.
+//! Keys, heads, bodies and requests for tests.
 
+use bytes::Bytes;
 use http::header::ETAG;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_semantics::{
     FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, PrimaryKey, StoredHead, Target, Timestamp, VarySpec,
 };
+
+use super::{BodyBuilder, BodyCodec, StoredResponse};
+use crate::ledger::Position;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_000);
 
@@ -41,4 +45,34 @@ pub(crate) fn accepting(language: &'static str) -> HeaderMap {
 
 pub(crate) fn by_flavour() -> VarySpec {
     VarySpec::new(vec![HeaderName::from_static("x-flavour")])
+}
+
+/// A response with this body, from the first fetch.
+pub(crate) fn response_with_body(path: &str, body: &str) -> StoredResponse {
+    let mut builder = BodyBuilder::new(body.len() as u64);
+    builder.push(body.as_bytes());
+    let body = builder.finish(None).expect("complete");
+    StoredResponse::new(&key(path), None, &head(NOW, None), body, &[], Position::default(), 1)
+}
+
+/// Packs runs of one byte, of which each piece says the byte and how many follow each other, 65,535 at most.
+#[derive(Debug)]
+pub(crate) struct Runs;
+
+impl BodyCodec for Runs {
+    fn suits(&self, _: &StoredHead, length: u64) -> bool {
+        length > 0
+    }
+
+    fn pack(&self, body: &Bytes) -> Option<Bytes> {
+        let runs = body.chunk_by(|one, next| one == next).flat_map(|run| run.chunks(usize::from(u16::MAX)));
+        let packed: Vec<u8> = runs.flat_map(|run| [run[0], (run.len() >> 8) as u8, run.len() as u8]).collect();
+        (packed.len() < body.len()).then(|| packed.into())
+    }
+
+    fn unpack(&self, packed: &Bytes, length: usize) -> Option<Bytes> {
+        let run = |piece: &[u8]| std::iter::repeat_n(piece[0], usize::from(piece[1]) << 8 | usize::from(piece[2]));
+        let body: Vec<u8> = packed.chunks_exact(3).flat_map(run).collect();
+        (body.len() == length).then(|| body.into())
+    }
 }

@@ -1,13 +1,14 @@
 //! A stored response in little memory: one block of bytes, and the values that every look-up needs.
 //!
 //! ```text
-//! StoredResponse   head · lengths · position, fetch, checked · rare (boxed: variant, long body, another body's fetch)
+//! StoredResponse   head · lengths · position, fetch, checked · rare (boxed: variant, long or packed body, another body's fetch)
 //!                   |
-//! block            own field values | tags, 8 bytes each | key | body, unless it is long
+//! block            own field values | tags, 8 bytes each | key | body, unless it is long or packed
 //! ```
 //!
 //! Everything that is read of the block is a slice of it, and shares it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use larder_semantics::key::url_of;
 use larder_semantics::{PrimaryKey, SecondaryKey, StoredHead, Timestamp, VarySpec};
 
 use super::body::{KeptBody, StoredBody};
+use super::packed::PackedBody;
 use super::shapes;
 use crate::ledger::{Checked, Ledger, Position, Subject, Tag, TagList};
 use crate::weight::{self, allocated};
@@ -85,6 +87,8 @@ struct Rare {
     variant: Option<Variant>,
     /// A body that is not in the block.
     body: Option<Box<KeptBody>>,
+    /// A body in fewer bytes than it has.
+    packed: Option<Arc<PackedBody>>,
     body_fetch: u64,
 }
 
@@ -129,7 +133,7 @@ impl StoredResponse {
 
     fn rare(&mut self) -> &mut Rare {
         let body_fetch = self.fetch;
-        self.rare.get_or_insert_with(|| Box::new(Rare { variant: None, body: None, body_fetch }))
+        self.rare.get_or_insert_with(|| Box::new(Rare { variant: None, body: None, packed: None, body_fetch }))
     }
 
     /// With a body that was brought by fetch number `fetch`.
@@ -158,8 +162,26 @@ impl StoredResponse {
 
     /// As [`Self::freshened`], where the 304 has named other tags.
     pub fn retagged(&self, head: &StoredHead, tags: &[Tag], position: Position, fetch: u64) -> Self {
-        let fresh = Self::new(&self.key(), self.variant().cloned(), head, self.body(), tags, position, fetch);
-        fresh.with_body_fetch(self.body_fetch())
+        let packed = self.packed_body();
+        let body = if packed.is_some() { StoredBody::default() } else { self.body() };
+        let mut fresh =
+            Self::new(&self.key(), self.variant().cloned(), head, body, tags, position, fetch).with_body_fetch(self.body_fetch());
+        if let Some(packed) = packed {
+            fresh.rare().packed = Some(Arc::clone(packed));
+        }
+        fresh
+    }
+
+    /// This response with its body in fewer bytes. It has been asked for as often.
+    pub(crate) fn with_packed_body(&self, packed: PackedBody) -> Self {
+        let tags: Vec<Tag> = self.tags().iter().collect();
+        let body = StoredBody::default();
+        let mut response = Self::new(&self.key(), self.variant().cloned(), &self.head, body, &tags, self.position, self.fetch);
+        response = response.with_body_fetch(self.body_fetch());
+        response.rare().packed = Some(Arc::new(packed));
+        response.uses = AtomicU8::new(self.uses.load(Ordering::Relaxed));
+        response.refresh_after = AtomicU32::new(self.refresh_after.load(Ordering::Relaxed));
+        response
     }
 
     /// This response for another variant: the origin said that it is good for both (RFC 9111 §4.3.4).
@@ -186,17 +208,36 @@ impl StoredResponse {
         self.rare.as_ref()?.variant.as_ref()
     }
 
-    /// The body, shared and not copied.
+    /// The body, shared and not copied; a packed one is made whole.
     pub fn body(&self) -> StoredBody {
-        match self.long_body() {
-            Some(body) => body.clone(),
-            None => StoredBody::short(self.block().slice(self.behind as usize..)),
+        match (self.long_body(), self.packed_body()) {
+            (Some(body), _) => body.clone(),
+            (None, Some(packed)) => packed.body(),
+            (None, None) => StoredBody::short(self.block().slice(self.behind as usize..)),
         }
     }
 
-    /// The length of the body in bytes.
+    /// The length of the body in bytes, whole.
     pub fn body_length(&self) -> u64 {
-        self.long_body().map_or_else(|| (self.block().len() - self.behind as usize) as u64, StoredBody::len)
+        match (self.long_body(), self.packed_body()) {
+            (Some(body), _) => body.len(),
+            (None, Some(packed)) => packed.len(),
+            (None, None) => (self.block().len() - self.behind as usize) as u64,
+        }
+    }
+
+    /// Whether its body is held in fewer bytes than it has.
+    pub fn is_packed(&self) -> bool {
+        self.packed_body().is_some()
+    }
+
+    /// Whether its body is one piece of bytes and nothing else.
+    pub(super) fn has_one_plain_segment(&self) -> bool {
+        self.long_body().is_none_or(|body| body.is_plain() && body.segments().len() == 1)
+    }
+
+    fn packed_body(&self) -> Option<&Arc<PackedBody>> {
+        self.rare.as_ref()?.packed.as_ref()
     }
 
     fn long_body(&self) -> Option<&StoredBody> {
@@ -277,7 +318,8 @@ impl StoredResponse {
         const COUNTS: usize = 2 * size_of::<usize>();
         let rare = self.rare.as_ref().map_or(0, |rare| {
             let body = rare.body.as_ref().map_or(0, |body| allocated(size_of::<KeptBody>()) + body.body().weight());
-            allocated(size_of::<Rare>()) + rare.variant.as_ref().map_or(0, Variant::weight) + body
+            let packed = rare.packed.as_deref().map_or(0, PackedBody::weight);
+            allocated(size_of::<Rare>()) + rare.variant.as_ref().map_or(0, Variant::weight) + body + packed
         });
         allocated(COUNTS + size_of::<Self>()) + weight::head(&self.head) + rare
     }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{KeyBuffer, PrimaryKey, StoredHead, Timestamp};
 
-use crate::entry::{StoredResponse, Variant};
+use crate::entry::{PackedBody, StoredResponse, Variant};
 use crate::ledger::Ledger;
 pub use departed::Departure;
 use figures::EvictionCells;
@@ -203,6 +203,21 @@ impl MemoryStore {
             Slot::Vary(_) | Slot::HitForMiss(_) => return false,
         };
         is_usable(head, now)
+    }
+
+    /// Holds the body of a stored response in fewer bytes, unless another one is stored meanwhile. Whether it does.
+    pub fn pack(&self, response: &StoredResponse, packed: PackedBody) -> bool {
+        let primary = self.hasher.of_text(response.key_bytes());
+        let hash = self.hash_of(primary, response.variant());
+        let _lock = self.write_lock(primary);
+        match self.current(hash, response.key_bytes()) {
+            // Its head may have been renewed: the body is the same as long as it came with the same fetch.
+            Some(Slot::Response(current)) if current.body_fetch() == response.body_fetch() && !current.is_packed() => {
+                self.slots.insert(hash, Slot::Response(Arc::new(current.with_packed_body(packed))));
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Drops a stored response that its origin no longer stands for.

@@ -2,8 +2,8 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use larder_semantics::{StoredHead, Timestamp, VarySpec};
 
 use super::*;
-use crate::entry::BodyBuilder;
-use crate::entry::fixtures::{NOW, accepting, by_flavour, head, key};
+use crate::entry::fixtures::{NOW, Runs, accepting, by_flavour, head, key, response_with_body};
+use crate::entry::{BodyBuilder, BodyPacking};
 use crate::ledger::{Invalidation, InvalidationTarget, Position};
 
 pub(super) fn store() -> MemoryStore {
@@ -294,4 +294,33 @@ fn an_estimate_counts_without_invalidating() {
     store.ledger().apply(&prefix("example.com/a/1"), NOW);
     assert_eq!(store.estimate(&prefix("/a")), 1);
     assert_eq!(store.estimate(&Invalidation::hard([InvalidationTarget::All])), 2);
+}
+
+#[test]
+fn a_body_is_packed_where_it_is_stored_and_weighs_less_there() {
+    let store = store();
+    let packing = BodyPacking::new(Runs);
+    let plain = Arc::new(response_with_body("/a", &"x".repeat(9_000)));
+    assert!(store.commit(Arc::clone(&plain)));
+    let before = store.stats().bytes;
+    assert!(store.pack(&plain, packing.pack(&plain).expect("it saves")));
+    let found = found(find(&store, "/a", &HeaderMap::new())).expect("stored");
+    assert!(found.is_packed() && store.stats().bytes + 8_000 < before, "{} of {before}", store.stats().bytes);
+    assert_eq!(found.body().segments().concat(), "x".repeat(9_000).as_bytes());
+}
+
+#[test]
+fn what_was_replaced_or_purged_meanwhile_is_not_brought_back_by_packing() {
+    let store = store();
+    let packing = BodyPacking::new(Runs);
+    let plain = Arc::new(response_with_body("/a", &"x".repeat(9_000)));
+    let packed = || packing.pack(&plain).expect("it saves");
+    assert!(!store.pack(&plain, packed()), "nothing is stored");
+    store.commit(response("/a", 2, store.ledger().position()));
+    assert!(!store.pack(&plain, packed()), "another is stored");
+    store.remove(&response("/a", 2, Position::default()));
+    store.commit(Arc::clone(&plain));
+    store.ledger().apply(&Invalidation::hard([InvalidationTarget::Url(key("/a").url().to_owned())]), NOW);
+    store.pack(&plain, packed());
+    assert!(found(find(&store, "/a", &HeaderMap::new())).is_none());
 }

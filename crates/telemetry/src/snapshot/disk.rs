@@ -33,6 +33,35 @@ pub struct DiskSnapshot {
     pub reading: Breaker,
     /// Whether it is written.
     pub writing: Breaker,
+    /// Each directory by itself, where there are several.
+    pub directories: Vec<DirectorySnapshot>,
+}
+
+/// One of several directories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DirectorySnapshot {
+    /// Its path, as configured.
+    pub path: String,
+    /// Why it does not work now, in words for people.
+    pub problem: Option<String>,
+    /// Whether it is open and everything in it known.
+    pub ready: bool,
+    /// Look-ups of its keys by their outcome.
+    pub lookups: DiskLookups,
+    /// Responses whose place is known.
+    pub entries: u64,
+    /// Bytes that responses may take there.
+    pub capacity_bytes: u64,
+    /// Bytes written to it, since the start.
+    pub written_bytes: u64,
+    /// Writes to it that were given up, since the start: the queue was full, it did not take them, or beyond its rate.
+    pub given_up: u64,
+    /// Records in it that were damaged, since the start.
+    pub damaged: u64,
+    /// Whether it is read.
+    pub reading: Breaker,
+    /// Whether it is written.
+    pub writing: Breaker,
 }
 
 /// Look-ups since the start, by their outcome.

@@ -21,14 +21,14 @@ mod warm;
 use serde::Serialize;
 
 pub use alerts::AlertsSnapshot;
-pub use disk::{DiskLookups, DiskSnapshot, DiskWrites};
+pub use disk::{DirectorySnapshot, DiskLookups, DiskSnapshot, DiskWrites};
 pub use latency::{Bucket, LatencySnapshot};
 pub use limits::LimitSnapshot;
 pub use operation::OperationSnapshot;
 pub use process::{BuildSnapshot, ConfigSnapshot, ProcessSnapshot, SystemSnapshot, TraceSnapshot};
 pub use redis::{LogSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
 pub use route::{Exemplar, GuardFindings, RequestCount, ResultLatency, RoutePlace, RouteSnapshot};
-pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, StoreSnapshot, TierSnapshot};
+pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, PackingSnapshot, StoreSnapshot, TierSnapshot};
 pub use tls::{AcmeDomain, AcmeSnapshot, CertificateSnapshot, RevocationSnapshot, TlsSnapshot};
 pub use tokens::{KeyFetches, TokensSnapshot};
 pub use upstream::{Breaker, ServerSnapshot, UpstreamSnapshot, UpstreamState};

@@ -11,6 +11,8 @@ pub struct ProcessSnapshot {
     pub client_connections: u64,
     /// Bytes of responses over HTTP/2 that clients have not taken yet.
     pub client_unsent_bytes: u64,
+    /// Tasks of the runtime that have not ended: connections, fetches, and what runs for as long as the process does.
+    pub runtime_tasks: u64,
     /// How often clients have reached the limits of HTTP/2, since the start.
     pub http2_limits: Vec<LabelledCount>,
     /// Access log lines dropped because the log's reader was too slow, since the start.

@@ -17,6 +17,19 @@ pub struct StoreSnapshot {
     pub evictions: Evictions,
     /// Requests with the bypass parameter that were answered as without it since the start: their network had asked too often.
     pub bypasses_refused: u64,
+    /// Bodies that are held packed; `None` where none are.
+    pub packing: Option<PackingSnapshot>,
+}
+
+/// Bodies that memory holds in fewer bytes than they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PackingSnapshot {
+    /// Bodies that were packed, since the start.
+    pub bodies: u64,
+    /// Bytes that this has saved, since the start.
+    pub saved_bytes: u64,
+    /// Bytes of bodies that are whole now because clients read them.
+    pub whole_bytes: u64,
 }
 
 /// A tier behind the memory, since the start.

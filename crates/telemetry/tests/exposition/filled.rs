@@ -11,10 +11,11 @@ use larder_semantics::Reason;
 use larder_store::{BreakerState, RemoteError};
 use larder_telemetry::metrics::{DiskMetrics, Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::snapshot::{
-    AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot, DiskLookups,
-    DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, KeyFetches, LabelledCount, LimitSnapshot, ProcessSnapshot,
-    RedisSnapshot, RevocationSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot, Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot,
-    TlsSnapshot, TokensSnapshot, TraceSnapshot, UpstreamState, UsageSnapshot, VerifySnapshot, WarmSnapshot,
+    AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot,
+    DirectorySnapshot, DiskLookups, DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, KeyFetches, LabelledCount,
+    LimitSnapshot, PackingSnapshot, ProcessSnapshot, RedisSnapshot, RevocationSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot,
+    Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, TokensSnapshot, TraceSnapshot, UpstreamState, UsageSnapshot,
+    VerifySnapshot, WarmSnapshot,
 };
 use larder_tower::CacheResult;
 
@@ -89,6 +90,26 @@ fn disk() -> DiskSnapshot {
         ready: true,
         reading: Breaker::HalfOpen,
         writing: Breaker::Open,
+        directories: vec![
+            DirectorySnapshot {
+                path: "/mnt/a".to_owned(),
+                ready: true,
+                lookups: DiskLookups { hit: 331, miss: 332, failure: 333 },
+                entries: 334,
+                capacity_bytes: 335,
+                written_bytes: 336,
+                given_up: 337,
+                damaged: 338,
+                ..DirectorySnapshot::default()
+            },
+            DirectorySnapshot {
+                path: "/mnt/b".to_owned(),
+                problem: Some("it is no directory".to_owned()),
+                reading: Breaker::HalfOpen,
+                writing: Breaker::Open,
+                ..DirectorySnapshot::default()
+            },
+        ],
     }
 }
 
@@ -212,6 +233,7 @@ pub(crate) fn filled() -> Snapshot {
             capacity_bytes: 3,
             evictions: Evictions { size: 4, removed: 5, replaced: 6 },
             bypasses_refused: 7,
+            packing: Some(PackingSnapshot { bodies: 74, saved_bytes: 75, whole_bytes: 76 }),
         },
         tiers: ["disk", "redis"].map(|name| TierSnapshot { name, hits: 1, misses: 2, failures: 3, promotions: 4 }).to_vec(),
         collapsing: CollapsingSnapshot { followers: 15, waiting: 16, fills_in_flight: 17, fill_bytes: 18 },
@@ -265,6 +287,7 @@ pub(crate) fn filled() -> Snapshot {
         process: ProcessSnapshot {
             client_connections: 19,
             client_unsent_bytes: 20,
+            runtime_tasks: 73,
             http2_limits: vec![LabelledCount { label: "ping", count: 61 }, LabelledCount { label: "streams", count: 62 }],
             access_log_dropped: 21,
             traces: Some(TraceSnapshot { exported: 31, dropped: 32 }),

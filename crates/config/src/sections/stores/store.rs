@@ -4,7 +4,7 @@ use crate::model::MemoryStore;
 use crate::parse::mistake::Mistakes;
 use crate::parse::reader::Table;
 use crate::sections::overrides::Overrides;
-use crate::sections::stores::{disk, redis};
+use crate::sections::stores::{disk, redis, stored_form};
 use larder_disk_options::DiskOptions;
 use larder_redis_options::RedisOptions;
 
@@ -28,6 +28,7 @@ pub(crate) fn store(root: &mut Table<'_>, overrides: &Overrides) -> Stores {
         if let Some(max_object) = table.bytes("max_object", 1..=memory.capacity) {
             memory.max_object = Some(max_object.into_inner());
         }
+        memory.compress = stored_form::compress(&mut table);
         table.finish();
     }
     let disk = table.table("disk").and_then(disk::read);

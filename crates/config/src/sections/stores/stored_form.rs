@@ -1,4 +1,4 @@
-//! `compress` and `encrypt` of `[store.redis]` and `[store.disk]`: in which form responses leave the process.
+//! `compress` and `encrypt` of `[store.redis]` and `[store.disk]`, the former of `[store.memory]` too: in which form responses are stored.
 
 use larder_redis_options::{Compression, SealKey, SealKeys};
 use toml::Spanned;

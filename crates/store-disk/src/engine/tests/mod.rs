@@ -17,6 +17,9 @@ use crate::volume::Faulty;
 const NOW: u32 = 1_000;
 const LATER: u32 = 2_000;
 
+/// Bytes on disk of what [`Store::put`] writes.
+const RECORD: usize = 192;
+
 /// A store over files in memory.
 struct Store {
     volume: Arc<Faulty>,

@@ -5,9 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
-/// Bytes of a record of these tests.
-const RECORD: usize = 192;
-
 /// Requests that are not counted: both are empty at first.
 const WARM: usize = 20_000;
 const REQUESTS: usize = 100_000;

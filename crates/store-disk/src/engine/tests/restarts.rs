@@ -16,6 +16,28 @@ fn everything_that_was_stored_is_found_by_the_next_process() {
     assert_eq!((next.restarted().get(2_000), next.restarted().get(999)), (Some(1), Some(999)));
 }
 
+/// `LARDER_ENTRIES=1000000 cargo nextest run -p larder-disk --release footers` for as many as are promised to be there within two seconds.
+fn entry_count() -> u64 {
+    std::env::var("LARDER_ENTRIES").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000)
+}
+
+#[test]
+fn a_hundred_thousand_entries_are_found_by_their_footers_without_a_look_at_them() {
+    const SEGMENT: u64 = 2 << 20;
+    let count = entry_count();
+    let bytes = count * RECORD as u64;
+    let store = Store::new(SEGMENT, (2 + bytes * 5 / 4 / SEGMENT) as u32);
+    (0..count).for_each(|key| _ = store.put(key, key));
+    assert_eq!(store.engine.indexed().0 as u64, count);
+    let next = store.restarted();
+    assert_eq!(next.engine.indexed(), store.engine.indexed());
+    let read = next.volume.read_bytes();
+    assert!(read < bytes / 3 + SEGMENT, "{read} bytes for {count} entries");
+    for key in (0..count).step_by(997) {
+        assert_eq!(next.get(key), Some(key));
+    }
+}
+
 #[test]
 fn the_latest_of_several_versions_is_found_and_a_removal_holds() {
     let store = Store::new(1 << 14, 8);

@@ -26,8 +26,15 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
             bytes,
             process.client_unsent_bytes,
         ),
+        ("runtime_tasks", "Tasks of the runtime that have not ended.", None, process.runtime_tasks),
     ] {
         families.gauge(name, help, unit, &value)?;
+    }
+    if let Some(packing) = &store.packing {
+        let help = "Bytes of packed bodies that are whole now because clients read them.";
+        families.gauge("cache_whole", help, bytes, &packing.whole_bytes)?;
+        families.counter("cache_packed", "Bodies that were packed in memory.", packing.bodies)?;
+        families.counter("cache_packed_saved_bytes", "Bytes of memory that packing has saved.", packing.saved_bytes)?;
     }
     families.counter("collapsed_followers", "Requests that shared another's fill.", collapsing.followers)?;
     let help = "Limits of HTTP/2 that clients have reached, by what they sent too much of.";

@@ -6,7 +6,7 @@ use prometheus_client::registry::Unit;
 
 use super::families::Families;
 use super::operations::{self, Names};
-use crate::snapshot::{Breaker, DiskSnapshot};
+use crate::snapshot::{Breaker, DirectorySnapshot, DiskLookups, DiskSnapshot};
 
 pub(super) fn encode(disk: &DiskSnapshot, families: &mut Families<'_, '_>) -> fmt::Result {
     let DiskSnapshot { lookups, writes, .. } = disk;
@@ -47,11 +47,40 @@ fn encode_state(disk: &DiskSnapshot, families: &mut Families<'_, '_>) -> fmt::Re
     ] {
         families.gauge(name, help, unit, &value)?;
     }
-    let state = |breaker| match breaker {
-        Breaker::Closed => 0_u64,
+    let states = [([("operation", "read")], state(disk.reading)), ([("operation", "write")], state(disk.writing))];
+    families.gauges("disk_breaker", "Whether the disk is used: 0 yes, 1 one operation at a time, 2 no.", None, states)?;
+    if disk.directories.is_empty() { Ok(()) } else { encode_directories(&disk.directories, families) }
+}
+
+fn state(breaker: Breaker) -> u64 {
+    match breaker {
+        Breaker::Closed => 0,
         Breaker::HalfOpen => 1,
         Breaker::Open => 2,
-    };
-    let states = [([("operation", "read")], state(disk.reading)), ([("operation", "write")], state(disk.writing))];
-    families.gauges("disk_breaker", "Whether the disk is used: 0 yes, 1 one operation at a time, 2 no.", None, states)
+    }
+}
+
+/// Where there are several: one of them may be worn, full or gone while all others work.
+fn encode_directories(directories: &[DirectorySnapshot], families: &mut Families<'_, '_>) -> fmt::Result {
+    let each = |figure: fn(&DirectorySnapshot) -> u64| directories.iter().map(move |one| ([("directory", &*one.path)], figure(one)));
+    let bytes = Some(&Unit::Bytes);
+    let help = "Whether a directory is open and everything in it known.";
+    families.gauges("disk_directory_ready", help, None, each(|one| u64::from(one.ready)))?;
+    families.gauges("disk_directory_entries", "Responses in a directory.", None, each(|one| one.entries))?;
+    families.gauges("disk_directory_capacity", "Bytes that responses may take in a directory.", bytes, each(|one| one.capacity_bytes))?;
+    let help = "Whether a directory is used: 0 yes, 1 one operation at a time, 2 no.";
+    let states = directories.iter().flat_map(|one| {
+        let with = |operation| [("directory", &*one.path), ("operation", operation)];
+        [(with("read"), state(one.reading)), (with("write"), state(one.writing))]
+    });
+    families.gauges("disk_directory_breaker", help, None, states)?;
+    let lookups = directories.iter().flat_map(|one| {
+        let DiskLookups { hit, miss, failure } = one.lookups;
+        [("hit", hit), ("miss", miss), ("failure", failure)].map(|(result, count)| ([("directory", &*one.path), ("result", result)], count))
+    });
+    families.counters("disk_directory_lookups", "Look-ups of the keys that a directory has, by what they came to.", lookups)?;
+    families.counters("disk_directory_written_bytes", "Bytes written to a directory.", each(|one| one.written_bytes))?;
+    let help = "Writes to a directory that were given up: its queue was full, it did not take them, or more than its write rate was to be written.";
+    families.counters("disk_directory_given_up", help, each(|one| one.given_up))?;
+    families.counters("disk_directory_damaged", "Records in a directory that were damaged.", each(|one| one.damaged))
 }
