@@ -235,6 +235,12 @@ fn description(place: &str, key: &str) -> Option<String> {
         return None;
     }
     let section = section.trim_end_matches("[]");
+    // Those of one section have keys of the same names: each has its own words first.
+    if matches!(inner, "memory" | "disk" | "redis")
+        && let Some(own) = commented(key, place)
+    {
+        return Some(own);
+    }
     let inherits = matches!(section, "classes" | "routes");
     commented(key, section).or_else(|| commented(key, "cache").filter(|_| inherits))
 }
@@ -244,10 +250,10 @@ fn commented(key: &str, wanted: &str) -> Option<String> {
     for line in REFERENCE.lines() {
         let text = line.trim_start_matches("# ");
         if text.starts_with('[') && text.ends_with(']') {
-            section = text.trim_matches(['[', ']']).split('.').next().unwrap_or_default().to_owned();
+            text.trim_matches(['[', ']']).clone_into(&mut section);
             comment.clear();
         } else if text.starts_with(&format!("{key} = ")) {
-            if wanted == section && !comment.is_empty() {
+            if (wanted == section || section.split('.').next() == Some(wanted)) && !comment.is_empty() {
                 return Some(comment.join(" "));
             }
         } else if line.starts_with("# ") && !is_entry(text) {
@@ -350,5 +356,8 @@ mod tests {
         let described = |place: &str| schema.pointer(place).and_then(Value::as_str).unwrap_or_default();
         assert!(described("/properties/server/properties/request_id/description").contains("X-Request-Id"));
         assert!(described("/properties/server/properties/drain_timeout/description").contains("Kubernetes"));
+        let stores = |store, key| described(&format!("/properties/store/properties/{store}/properties/{key}/description"));
+        assert!(stores("memory", "compress").starts_with("Texts") && stores("disk", "compress").starts_with("Bodies"));
+        assert!(stores("redis", "max_object").contains("replica") && stores("disk", "max_object").contains("quarter"));
     }
 }
