@@ -1,19 +1,24 @@
 //! Backends that were not written here, as real processes on free ports: [json-server](https://github.com/typicode/json-server), nginx,
-//! and a shop on frameworks that are in use; and the soak, which `cargo xtask soak` runs for as long as it is told.
+//! a shop on frameworks that are in use, a tracker behind a server of GraphQL, and APIs in Node; and the soak, which `cargo xtask soak` runs for as long as
+//! it is told.
 
 mod json_server;
 mod lot;
 pub mod models;
 mod nginx;
+mod node_backend;
 mod shop;
 pub mod soak;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
 
 pub use json_server::JsonServer;
 pub use lot::Lot;
 pub use nginx::Nginx;
+pub use node_backend::NodeBackend;
 pub use shop::Shop;
 
 use larder_testkit::process::Process;
@@ -43,6 +48,20 @@ fn program(name: &str) -> PathBuf {
 async fn listens(address: SocketAddr, process: &Process) -> Result<()> {
     let accepts = || async { Ok(Client::connect(address).await.ok().map(drop)) };
     eventually(format!("waiting for a listener on {address}"), accepts).await.map_err(|error| process.explain(error))
+}
+
+/// Starts a program that is told a free address as its arguments, and waits until it listens there.
+async fn served(name: &'static str, command: impl Fn() -> Command) -> Result<(SocketAddr, Arc<Process>)> {
+    on_a_free_address(|address| {
+        let mut command = command();
+        command.arg(address.ip().to_string()).arg(address.port().to_string());
+        async move {
+            let process = Process::start(name, &mut command)?;
+            listens(address, &process).await?;
+            Ok((address, process))
+        }
+    })
+    .await
 }
 
 /// Tries `start` on a free address, and on others if it fails.

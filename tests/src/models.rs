@@ -20,16 +20,13 @@ pub type Said = BTreeMap<String, (String, String)>;
 impl ModelProvider {
     /// Starts `tests/backends/model_provider.py`.
     pub async fn start() -> Result<Self> {
-        super::on_a_free_address(|address| {
+        let command = || {
             let mut command = Command::new("python3");
-            command.arg(super::program("model_provider.py")).arg(address.ip().to_string()).arg(address.port().to_string());
-            async move {
-                let process = Process::start("model_provider", &mut command)?;
-                super::listens(address, &process).await?;
-                Ok(Self { address, _process: process })
-            }
-        })
-        .await
+            command.arg(super::program("model_provider.py"));
+            command
+        };
+        let (address, process) = super::served("model_provider", command).await?;
+        Ok(Self { address, _process: process })
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -54,9 +51,24 @@ pub async fn python_clients(url: String) -> Result<Said> {
 
 /// Asks by the packages `openai` and `@anthropic-ai/sdk` of npm.
 pub async fn node_clients(url: String) -> Result<Said> {
-    let modules = super::backends("node_modules/openai/package.json")?.join("node_modules");
+    node("model_clients.mjs", "openai", url).await
+}
+
+/// Asks by the packages `@google/genai`, `ollama`, `@elastic/elasticsearch` and `ethers` of npm.
+pub async fn api_clients(url: String) -> Result<Said> {
+    node("api_clients.mjs", "ethers", url).await
+}
+
+/// Asks a tracker of issues by `@urql/core` of npm.
+pub async fn tracker_client(url: String) -> Result<Said> {
+    node("graphql_client.mjs", "@urql/core", url).await
+}
+
+/// Runs a program that needs this package and the others of npm.
+async fn node(program: &str, package: &str, url: String) -> Result<Said> {
+    let modules = super::backends(&format!("node_modules/{package}/package.json"))?.join("node_modules");
     let mut command = Command::new("node");
-    command.arg(super::program("model_clients.mjs")).env("NODE_PATH", modules);
+    command.arg(super::program(program)).env("NODE_PATH", modules);
     said(command, url).await
 }
 

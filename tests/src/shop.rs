@@ -44,23 +44,17 @@ impl Shop {
             let mut command = Command::new("python3");
             command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/fastapi/app.py")).arg(address.to_string());
             command.env("PYTHONPATH", &packages).env("PYTHONDONTWRITEBYTECODE", "1");
-            Self::listening("fastapi", command, address)
+            async move {
+                let process = Process::start("fastapi", &mut command)?;
+                super::listens(address, &process).await?;
+                Ok(Self { address, _process: process })
+            }
         })
         .await
     }
 
     async fn start(name: &'static str, command: impl Fn() -> Command) -> Result<Self> {
-        super::on_a_free_address(|address| {
-            let mut command = command();
-            command.arg(address.ip().to_string()).arg(address.port().to_string());
-            Self::listening(name, command, address)
-        })
-        .await
-    }
-
-    async fn listening(name: &'static str, mut command: Command, address: SocketAddr) -> Result<Self> {
-        let process = Process::start(name, &mut command)?;
-        super::listens(address, &process).await?;
+        let (address, process) = super::served(name, command).await?;
         Ok(Self { address, _process: process })
     }
 
