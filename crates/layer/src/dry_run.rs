@@ -29,6 +29,7 @@ use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::tiers::concurrent::within;
 use crate::upstream::{InBackground, Upstream};
+use crate::write::several::{DryPart, DryParts};
 
 /// How a request would be answered.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct DryRun {
     pub stored: Vec<Slot>,
     /// The stored response among them that the request selects, if there is one.
     pub selected: Option<Arc<StoredResponse>>,
+    /// The things that the request asks for, in its order, where they are looked up one by one; otherwise empty.
+    pub parts: Vec<DryPart>,
     /// The time after which a use begins its next fetch ([`RouteRulesBuilder::refresh_ahead`](crate::RouteRulesBuilder::refresh_ahead)), once it was
     /// used often enough; `None`: not before it is stale.
     pub refreshed_ahead_in: Option<Duration>,
@@ -100,7 +103,8 @@ impl DryRun {
     /// Of a request that is not looked up.
     fn without_key(verdict: Verdict, request: Arc<ClientRequest>, now: Timestamp) -> Self {
         let stored = Vec::new();
-        Self { verdict, stored, selected: None, refreshed_ahead_in: None, now, request, has_key: false, asks_tiers: None }
+        let parts = Vec::new();
+        Self { verdict, stored, selected: None, parts, refreshed_ahead_in: None, now, request, has_key: false, asks_tiers: None }
     }
 
     /// The key, where one was derived.
@@ -135,7 +139,29 @@ impl<S> CacheService<S> {
     where
         S: Upstream,
     {
-        let mut request = request;
+        let (parts, ()) = request.into_parts();
+        let several = match self.admit(&parts.method, &parts.uri, !content.is_empty()) {
+            Admission::ReadContent(rules) => self.parts_dry(&rules, &parts, content, effective),
+            _ => DryParts::One,
+        };
+        let run = self.dry_run_whole(Request::from_parts(parts, ()), effective, content);
+        match several {
+            DryParts::Unkeyed if run.has_key => {
+                DryRun::without_key(Verdict::Pass { reason: Reason::BodyNotKeyed, forward: ForwardReason::Request }, run.request, run.now)
+            }
+            // What is stored for the whole, as a client that wants nothing split has left it, answers nothing here.
+            DryParts::Each(parts) if run.has_key => {
+                DryRun { verdict: verdict_about(&parts), stored: Vec::new(), selected: None, asks_tiers: None, parts, ..run }
+            }
+            _ => run,
+        }
+    }
+
+    /// The same of what a request asks for as a whole.
+    fn dry_run_whole(&self, mut request: Request<()>, effective: &EffectiveTarget, content: &Bytes) -> DryRun
+    where
+        S: Upstream,
+    {
         let mut key = KeyBuffer::default();
         let now = self.cache.clock.now();
         let (content, prepared, other_forms) = self.prepare_dry(&mut request, content, effective, &mut key);
@@ -179,7 +205,8 @@ impl<S> CacheService<S> {
             (selected, asks_tiers) = (Some(stored), None);
         }
         let request = client_request(request, context, &key, content);
-        DryRun { verdict, stored, selected, refreshed_ahead_in, now, request, has_key: true, asks_tiers }
+        let parts = Vec::new();
+        DryRun { verdict, stored, selected, parts, refreshed_ahead_in, now, request, has_key: true, asks_tiers }
     }
 
     /// The conditions of a request with this content whose key is derived, or how it passes by the store.
@@ -304,6 +331,14 @@ impl<S: Upstream> CacheService<S> {
         let (context, key, content) = (run.request.context.clone(), run.request.key.clone(), run.request.content.clone());
         let request = ClientRequest { parts, context, key, content };
         steps::ask_whole(self, Arc::new(request).to_store()).await
+    }
+}
+
+/// What becomes of a request whose parts are looked up one by one.
+fn verdict_about(parts: &[DryPart]) -> Verdict {
+    match parts.iter().map(|part| part.age).collect::<Option<Vec<_>>>() {
+        Some(ages) => Verdict::Hit { reason: Reason::Fresh, status: StatusCode::OK, age: ages.into_iter().max(), refreshes: false },
+        None => Verdict::Fetch { reason: Reason::Absent, forward: ForwardReason::UriMiss },
     }
 }
 

@@ -75,3 +75,4 @@ pub use task::pressure::{Pressure, Waiting};
 pub use tiers::chain::{TierStats, Tiers};
 pub use upstream::{InBackground, Upstream, WholeBody};
 pub use write::invalidate::Invalidated;
+pub use write::several::DryPart;

@@ -20,7 +20,7 @@ pub(crate) use happened::explain_happened;
 pub(crate) use keys::key_report;
 #[cfg(test)]
 pub(crate) use report::FieldReport;
-pub(crate) use report::{Decision, Explanation, FetchReport, Happened, KeyReport, RouteReport, StoredReport, Verdict};
+pub(crate) use report::{Decision, Explanation, FetchReport, Happened, KeyReport, PartReport, RouteReport, StoredReport, Verdict};
 pub(crate) use request::{ExplainRequest, Subject, question};
 pub(crate) use routes::route_report;
 pub(crate) use run::explain;

@@ -19,6 +19,9 @@ pub(crate) struct Explanation {
     pub(crate) key: Option<KeyReport>,
     /// What lies under the key in memory.
     pub(crate) stored: Vec<StoredReport>,
+    /// What is looked up one by one, where the request asks for several things: the elements of `input`, the calls of a batch.
+    #[serde(default)]
+    pub(crate) parts: Vec<PartReport>,
     /// What the tiers behind the memory say, where they would be asked.
     pub(crate) tiers: Vec<TierReport>,
     pub(crate) decision: Decision,
@@ -155,6 +158,15 @@ pub(crate) struct StoredReport {
     pub(crate) stored_at: u64,
     /// When and by what it goes.
     pub(crate) goes: String,
+}
+
+/// One of several things that a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartReport {
+    /// The key of a request for this one alone.
+    pub(crate) key: String,
+    /// The age in seconds of what memory has for it; `None`: nothing that is fresh.
+    pub(crate) age: Option<u32>,
 }
 
 /// What a tier behind the memory has.

@@ -5,9 +5,9 @@ use http::request::Parts;
 use larder_semantics::reuse::told::tells_its_own;
 use larder_semantics::{MethodKind, Reason};
 use larder_tower::clock::monotonic;
-use larder_tower::{DryRun, TierLook, Verdict as Decided};
+use larder_tower::{DryPart, DryRun, TierLook, Verdict as Decided};
 
-use super::report::{Decision, Explanation, FetchReport, TierReport, Verdict};
+use super::report::{Decision, Explanation, FetchReport, PartReport, TierReport, Verdict};
 use super::request::ExplainRequest;
 use super::{fetched, keys, routes, stored};
 use crate::active::ActiveConfig;
@@ -107,7 +107,16 @@ fn look(explanation: &mut Explanation, service: &Service, run: &DryRun, sent: &R
             explanation.stored.push(report);
         }
     }
+    let part = |part: &DryPart| PartReport { key: part.key.text().to_owned(), age: part.age };
+    explanation.parts = run.parts.iter().map(part).collect();
+    let known = run.parts.iter().filter(|part| part.age.is_some()).count();
     explanation.decision = match run.verdict {
+        Decided::Fetch { reason, .. } if !run.parts.is_empty() => {
+            let (all, rest) = (run.parts.len(), run.parts.len() - known);
+            let summary =
+                format!("{known} of its {all} parts are answered from the store, and the origin is asked for {rest} in one request.");
+            decision(Verdict::Miss, None, reason, &summary)
+        }
         Decided::Hit { reason, status, age, refreshes } => {
             let age = age.map_or(String::new(), |age| format!(", {age} s old"));
             let refresh = if refreshes { ", and a refresh begins in the background" } else { "" };
@@ -122,6 +131,9 @@ fn look(explanation: &mut Explanation, service: &Service, run: &DryRun, sent: &R
         Decided::Pass { reason, .. } => decision(Verdict::Pass, None, reason, "The origin is asked, past the store."),
         Decided::GatewayTimeout { reason } => decision(Verdict::Refused, Some(504), reason, "It is answered with 504."),
     };
+    if known < run.parts.len() && !cache.tier_stats().is_empty() {
+        explanation.notes.push("the tiers behind the memory are asked for each part that is not in memory".to_owned());
+    }
     explanation.notes.extend(refreshed_ahead(service, run));
     if run.verdict.reason() == Reason::BypassParameter {
         explanation

@@ -85,10 +85,10 @@ impl Handler for PublicHandler {
     }
 }
 
-/// The answers that the protocol can write past hyper.
+/// The answers that the protocol can begin with before hyper.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wanted {
-    /// Those of a known length, and those that have to be waited for.
+    /// All of them. What has no known length goes on to hyper with its request.
     Any,
     /// Those that are stored, with bodies of at most so many bytes.
     Stored(u64),
@@ -100,9 +100,8 @@ impl Wanted {
         CacheBody<B>: Body,
     {
         match (self, plain) {
-            (Self::Any, Plain::Stored(answer)) => answer.body.size_hint().exact().is_some(),
+            (Self::Any, _) => true,
             (Self::Stored(max), Plain::Stored(answer)) => answer.body.size_hint().exact().is_some_and(|length| length <= max),
-            (Self::Any, Plain::Fetch(_)) => true,
             (Self::Stored(_), Plain::Fetch(_)) => false,
         }
     }

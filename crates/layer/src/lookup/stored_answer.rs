@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use larder_semantics::precondition::is_in_not_modified;
 use larder_semantics::range::{Answer, answer_ranged};
 use larder_semantics::{CacheStatus, RequestContext};
@@ -84,6 +84,20 @@ impl<B> StoredAnswer<B> {
             Head::Slots { extent: Extent::Part { .. }, .. } => StatusCode::PARTIAL_CONTENT,
             Head::Made { status, .. } => *status,
         }
+    }
+
+    /// As a response, for a server that hands it on to others.
+    pub fn into_served(self) -> Served<B> {
+        let mut fields = HeaderMap::new();
+        self.for_each_line(|name, value| {
+            // It was one when it was stored.
+            let Ok(value) = HeaderValue::from_bytes(value) else { return };
+            fields.append(name, value);
+        });
+        let mut response = Response::new(CacheBody::empty());
+        (*response.status_mut(), *response.headers_mut()) = (self.status(), fields);
+        *response.body_mut() = self.body;
+        Served { response, outcome: self.outcome }
     }
 
     /// Appends the field lines in the form of HTTP/1.1 where they can be copied out of the store, which is a fraction of [`Self::for_each_line`].

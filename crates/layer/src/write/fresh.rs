@@ -7,7 +7,7 @@ use http::header::{CONTENT_ENCODING, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use larder_semantics::content::ContentKey;
-use larder_semantics::{KeyBuffer, Reason};
+use larder_semantics::{KeyBuffer, PrimaryKey, Reason};
 use larder_store::StoredResponse;
 
 use crate::body::content::joined;
@@ -86,6 +86,16 @@ impl<S: Upstream> CacheService<S> {
 
     /// What memory has for a request with this content. Nothing counts that as a use.
     pub(crate) fn hit_in_memory(&self, parts: Parts, content: &ContentKey, effective: &EffectiveTarget) -> Option<Hit> {
+        self.peek_in_memory(parts, content, effective)?.1
+    }
+
+    /// The same with the key; `None` where it has none, or the client asks for a bypass.
+    pub(crate) fn peek_in_memory(
+        &self,
+        parts: Parts,
+        content: &ContentKey,
+        effective: &EffectiveTarget,
+    ) -> Option<(PrimaryKey, Option<Hit>)> {
         let (mut request, mut key) = (Request::from_parts(parts, ()), KeyBuffer::default());
         let context = self.prepare(&mut request, Some(content), effective, &mut key).ok()?;
         if self.asks_for_bypass(&request, &key, effective.client) {
@@ -93,10 +103,11 @@ impl<S: Upstream> CacheService<S> {
         }
         let now = self.cache.clock.now();
         let found = self.cache.store.peek(self.cache.store.slot_key(&key), request.headers(), now);
-        match self.decide_about::<S::Body>(&context, request.headers(), found, now) {
+        let hit = match self.decide_about::<S::Body>(&context, request.headers(), found, now) {
             LookedUp::Hit(hit) => Some(hit),
             _ => None,
-        }
+        };
+        Some((key.to_key(), hit))
     }
 }
 

@@ -13,5 +13,5 @@ mod fresh;
 pub(crate) mod invalidate;
 pub(crate) mod pass;
 pub(crate) mod refetch;
-mod several;
+pub(crate) mod several;
 mod steps;

@@ -16,9 +16,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use larder_semantics::content::model::{Judged, USAGE_SAVED, Usage, read_saved, saved_field};
-use larder_semantics::content::several::Split;
+use larder_semantics::content::several::{Part, Split};
 use larder_semantics::content::{Asked, ContentRequest, ContentRules};
-use larder_semantics::{ForwardReason, Reason};
+use larder_semantics::{ForwardReason, PrimaryKey, Reason};
 use tokio::sync::oneshot;
 use tower_service::Service;
 
@@ -69,8 +69,7 @@ async fn answer_parts<S: Upstream>(
         let request = Request::from_parts(parts, content.to_body());
         return pass::pass_read(service, request, Reason::BodyNotKeyed, ForwardReason::Request).await;
     };
-    let mut whole = without_conditions(parts.clone());
-    whole.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let whole = whole_of(&parts);
     let several = Several { service, whole, content, rules, effective, split };
     let known = several.find().await;
     let places: Vec<usize> = (0..known.len()).filter(|place| known[*place].is_none()).collect();
@@ -83,6 +82,51 @@ async fn answer_parts<S: Upstream>(
         Some(served) => Ok(served),
         None => several.fetch_all().await,
     }
+}
+
+/// One part of a request, as a dry run finds it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DryPart {
+    /// The key of a request for this part alone.
+    pub key: PrimaryKey,
+    /// The age in seconds of what memory has for it; `None`: nothing that is fresh.
+    pub age: Option<u32>,
+}
+
+/// What a dry run finds of a request that asks for several things.
+pub(crate) enum DryParts {
+    /// It asks for one thing, or goes on as a whole.
+    One,
+    /// One of them has no key, so all of them pass by the store.
+    Unkeyed,
+    Each(Vec<DryPart>),
+}
+
+impl<S: Upstream> CacheService<S> {
+    /// The parts of a request as memory has them. Nothing counts that as a use.
+    pub(crate) fn parts_dry(&self, rules: &ContentRules, parts: &Parts, content: &[u8], effective: &EffectiveTarget) -> DryParts {
+        if !self.has_parts(rules, parts, content) {
+            return DryParts::One;
+        }
+        let Some(split) = rules.split(&ContentRequest { path: parts.uri.path(), fields: &parts.headers, content }) else {
+            return DryParts::Unkeyed;
+        };
+        let whole = whole_of(parts);
+        let find = |part: &Part| {
+            let (key, hit) = self.peek_in_memory(whole.clone(), &part.keyed.key, effective)?;
+            Some(DryPart { key, age: hit.filter(|hit| !hit.wants_refresh).map(|hit| hit.age) })
+        };
+        // Without keys of their own nothing is known of them.
+        split.parts().iter().map(find).collect::<Option<_>>().map_or(DryParts::One, DryParts::Each)
+    }
+}
+
+/// The request for all of what is stored of each part.
+fn whole_of(parts: &Parts) -> Parts {
+    let mut whole = without_conditions(parts.clone());
+    whole.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    whole
 }
 
 /// A request of several parts.

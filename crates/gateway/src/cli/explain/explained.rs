@@ -1,8 +1,10 @@
 //! An explanation as text, from the top to the bottom.
 
+use std::time::Duration;
+
 use crate::cli::paper::Paper;
 use crate::config::{display_bytes, display_duration};
-use crate::explain::{Decision, Explanation, FetchReport, Happened, KeyReport, RouteReport, StoredReport, Verdict};
+use crate::explain::{Decision, Explanation, FetchReport, Happened, KeyReport, PartReport, RouteReport, StoredReport, Verdict};
 
 /// Writes it.
 pub(in crate::cli) fn write(paper: &mut Paper, said: &Explanation) {
@@ -21,7 +23,9 @@ pub(in crate::cli) fn write(paper: &mut Paper, said: &Explanation) {
     if let Some(key) = &said.key {
         write_key(paper, key);
     }
+    write_parts(paper, &said.parts);
     match &said.stored[..] {
+        [] if !said.parts.is_empty() => {}
         [] if said.key.is_some() => paper.line("stored", "nothing in memory"),
         stored => stored.iter().for_each(|stored| write_stored(paper, stored)),
     }
@@ -101,6 +105,15 @@ fn write_key(paper: &mut Paper, key: &KeyReport) {
     key.changes.iter().for_each(|change| paper.more(change));
     for part in key.others.iter().filter(|part| part.name == "identity") {
         paper.more(&format!("identity {} is a hash of who asks", part.value));
+    }
+}
+
+/// What is looked up one by one.
+fn write_parts(paper: &mut Paper, parts: &[PartReport]) {
+    for (number, part) in (1..).zip(parts) {
+        let age = part.age.map(|age| format!("in memory, {} old", display_duration(Duration::from_secs(age.into()))));
+        let found = age.unwrap_or_else(|| "nothing in memory".to_owned());
+        paper.line(if number == 1 { "parts" } else { "" }, &format!("{number}. {found}: {}", part.key));
     }
 }
 
