@@ -1,5 +1,6 @@
 //! `larder doctor`, `larder completions` and `larder man`.
 
+use larder_testkit::tokens::{TokenKey, key_set};
 use larder_testkit::{Answer, Origin, Redis, Result, larder};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -40,6 +41,27 @@ async fn an_origin_that_is_away_and_a_broken_file_are_errors() -> Result<()> {
     assert!(all.iter().all(|finding| finding["verdict"] == "good" || finding["remedy"].is_string()), "{all:#?}");
     let (code, all) = findings(larder::config("http://127.0.0.1:1", "[cache]\ntll = 1")).await?;
     assert_eq!((code, verdict(&all, "configuration")), (Some(2), vec!["error"]), "{all:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_url_of_keys_is_asked() -> Result<()> {
+    let (origin, issuer) = (Origin::start().await?, Origin::start().await?);
+    issuer.always("GET", "/jwks", Answer::ok().body(key_set(&[&TokenKey::p256("a")?])));
+    let section = |path: &str, algorithm: &str| {
+        let url = format!("{}{path}", issuer.url());
+        format!(
+            "[auth.jwt]\nissuer = \"a\"\njwks_url = \"{url}\"\nalgorithms = [\"{algorithm}\"]\n[cache]\nscope = \"identity\"\nidentity = [\"jwt:sub\"]"
+        )
+    };
+    for (path, algorithm, expected, why) in
+        [("/jwks", "ES256", "good", "one key in "), ("/elsewhere", "ES256", "error", "it answered "), ("/jwks", "RS256", "error", "")]
+    {
+        let (_, all) = findings(larder::config(&origin.url(), &section(path, algorithm))).await?;
+        let found = all.iter().find(|finding| finding["what"].as_str().is_some_and(|what| what.starts_with("keys of [auth.jwt] at 127.")));
+        assert!(found.is_some_and(|finding| finding["why"].as_str().is_some_and(|found| found.contains(why))), "{all:#?}");
+        assert_eq!(verdict(&all, "keys of [auth.jwt]"), [expected], "{all:#?}");
+    }
     Ok(())
 }
 

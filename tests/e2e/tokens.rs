@@ -1,7 +1,11 @@
 //! `[auth.jwt]`: claims of verified tokens tell clients apart, and no other token tells anything.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use larder_testkit::tokens::{FAR, TokenKey, claims, encoded, key_set, sign_with_secret};
 use larder_testkit::{Answer, Larder, Origin, Response, Result, larder};
+use serde_json::{Value, json};
 
 const ISSUER: &str = "https://id.example";
 
@@ -135,6 +139,31 @@ async fn a_new_key_is_fetched_when_a_token_names_it_and_the_old_ones_hold_while_
     has_keys(&larder, 3.0).await?;
     let withdrawn = ask(&larder, &old).await?;
     assert!(withdrawn.cache_status().contains("detail=unverified-token"), "its key was withdrawn: {withdrawn:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_issuer_that_fails_again_and_again_is_told_and_so_is_its_end() -> Result<()> {
+    let key = TokenKey::p256("a")?;
+    let (origin, issuer, is_away) = (personal("max-age=60").await?, Origin::start().await?, Arc::new(AtomicBool::new(true)));
+    let (away, keys) = (Arc::clone(&is_away), key_set(&[&key]));
+    issuer.respond_with("GET", "/jwks", move |_| match away.load(Ordering::SeqCst) {
+        true => Answer::new(503),
+        false => Answer::ok().body(keys.as_str()),
+    });
+    let larder = Larder::before(&origin, &at(&issuer.url(), "refresh = \"1s\"\nmin_refresh = \"0s\"")).await?;
+    larder.metric_reaches("larder_token_keys_failing", &[], 3.0).await?;
+    larder.metric_reaches("larder_alerts_total", &["kind=\"keys\""], 1.0).await?;
+    larder.process().line("the alarm", |line| (line.contains("times in a row") && line.contains("jwks_url")).then_some(())).await?;
+    let ready: Value = serde_json::from_slice(&larder.admin("/readyz").await?.body)?;
+    assert!(ready["ready"] == json!(true) && ready["token_keys"]["failed_in_a_row"].as_u64() >= Some(3), "{ready:#}");
+    let alerts: Value = serde_json::from_slice(&larder.admin("/alerts").await?.body)?;
+    assert!(alerts["firing"][0]["kind"] == json!("keys"), "{alerts:#}");
+    is_away.store(false, Ordering::SeqCst);
+    larder.metric_reaches("larder_alerts_total", &["kind=\"keys\""], 2.0).await?;
+    let ready: Value = serde_json::from_slice(&larder.admin("/readyz").await?.body)?;
+    assert!(ready["token_keys"].is_null(), "{ready:#}");
+    assert_eq!(larder.metric("larder_token_keys_failing", &[]).await?, 0.0);
     Ok(())
 }
 

@@ -64,7 +64,7 @@ const OPTIONS: ServerOptions = ServerOptions {
 };
 
 /// Parts of `/readyz` that may be missing, with their names.
-type Details = [(&'static str, Option<serde_json::Value>); 4];
+type Details = [(&'static str, Option<serde_json::Value>); 5];
 type Describe = Arc<dyn Fn() -> Details + Send + Sync>;
 type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -165,7 +165,7 @@ mod tests {
         tokio::spawn(
             Admin::new(
                 readiness.clone(),
-                || [("disk", None), ("redis", None), ("expiring_certificates", None), ("acme", None)],
+                || [("disk", None), ("redis", None), ("expiring_certificates", None), ("acme", None), ("token_keys", None)],
                 || "larder_up 1\n".to_owned(),
             )
             .serve(server),

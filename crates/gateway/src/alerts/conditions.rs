@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::alert::Alert;
 use super::breakers::Breakers;
 use super::hit_ratio::HitRatio;
+use super::keys::Keys;
 use super::limits::Limits;
 use super::replicas::Replicas;
 use crate::replicas::ReplicasReport;
@@ -26,6 +27,7 @@ pub(crate) struct Reading<'a> {
 pub(crate) struct Conditions {
     breakers: Breakers,
     hit_ratio: HitRatio,
+    keys: Keys,
     limits: Limits,
     replicas: Replicas,
 }
@@ -35,6 +37,7 @@ impl Conditions {
     pub(crate) fn look(&mut self, reading: Reading<'_>) -> Vec<Alert> {
         let mut alerts = self.breakers.look(reading.snapshot);
         alerts.extend(self.hit_ratio.look(reading.points));
+        alerts.extend(self.keys.look(reading.snapshot.tokens.as_ref()));
         alerts.extend(self.limits.look(reading.snapshot, reading.now));
         alerts.extend(self.replicas.look(reading.replicas));
         alerts

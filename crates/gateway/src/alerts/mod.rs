@@ -13,6 +13,7 @@ mod breakers;
 mod conditions;
 mod delivery;
 mod hit_ratio;
+mod keys;
 mod limits;
 mod quotas;
 mod replicas;

@@ -65,7 +65,9 @@ impl Alerts {
         let place = AlertKind::ALL.iter().position(|(_, own)| *own == kind).unwrap_or_default();
         self.raised[place].fetch_add(1, Ordering::Relaxed);
         // The log has a line of its own for what it notices itself.
-        if state == State::Firing && matches!(kind, AlertKind::HitRatio | AlertKind::Limit | AlertKind::Quota | AlertKind::Replica) {
+        if state == State::Firing
+            && matches!(kind, AlertKind::HitRatio | AlertKind::Keys | AlertKind::Limit | AlertKind::Quota | AlertKind::Replica)
+        {
             warn!("{message}; {remedy}");
         }
         let number = self.total();

@@ -70,7 +70,7 @@ fn pause(failed: u64) -> Duration {
 }
 
 /// The document at a URL, or why there is none.
-async fn fetch(url: &JwksUrl) -> Result<Vec<u8>, String> {
+pub(super) async fn fetch(url: &JwksUrl) -> Result<Vec<u8>, String> {
     let client = HttpsClient::new(url.authorities.as_ref())?;
     let request = Request::builder()
         .uri(url.url.clone())

@@ -10,13 +10,15 @@ mod keeping;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_auth::{Context, KeySetError, Verifier};
+use larder_auth::{Context, KeySet, KeySetError, Verifier};
 use larder_semantics::{Timestamp, TokenVerifier};
 use larder_tower::clock::Clock;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use crate::config::{Config, JwtAuth, JwtKeys};
+use crate::config::{Config, JwksUrl, JwtAuth, JwtKeys};
+use crate::telemetry::access_log::timestamp;
 use crate::telemetry::snapshot::{KeyFetches, LabelledCount, TokensSnapshot};
 
 /// What verifies the tokens of one configuration.
@@ -90,7 +92,7 @@ impl Auth {
 
     pub(crate) fn snapshot(&self) -> TokensSnapshot {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Fetches { ok, failed, last, .. } = &*self.fetches;
+        let Fetches { ok, failed, failed_in_a_row, last } = &*self.fetches;
         TokensSnapshot {
             checked: self.verifier.checked().map(|(label, count)| LabelledCount { label, count }).collect(),
             remembered: self.verifier.token_count() as u64,
@@ -98,9 +100,18 @@ impl Auth {
             fetches: matches!(self.settings.keys, JwtKeys::Url(_)).then(|| KeyFetches {
                 ok: count(ok),
                 failed: count(failed),
+                failed_in_a_row: count(failed_in_a_row),
                 last_success_seconds: count(last),
             }),
         }
+    }
+
+    /// For probes: how fetching keys fails, where it does.
+    pub(crate) fn detail(&self) -> Option<Value> {
+        let TokensSnapshot { keys, fetches, .. } = self.snapshot();
+        let fetches = fetches.filter(|fetches| fetches.failed_in_a_row > 0)?;
+        let last = (fetches.last_success_seconds > 0).then(|| timestamp(Timestamp::from_millis(fetches.last_success_seconds * 1000)));
+        Some(json!({ "keys": keys, "failed_in_a_row": fetches.failed_in_a_row, "last_success": last }))
     }
 
     /// A fetch of keys has ended. Tells how often in a row it has failed: keys from before hold meanwhile.
@@ -134,6 +145,15 @@ impl Drop for Auth {
         // Its task sees that it has gone.
         self.wanted.notify_one();
     }
+}
+
+/// How many keys for these algorithms there are at the URL now; for people who look whether it works.
+///
+/// # Errors
+/// Why there are none, in a sentence.
+pub(crate) async fn probe(settings: &JwtAuth, url: &JwksUrl) -> Result<usize, String> {
+    let document = keeping::fetch(url).await?;
+    KeySet::parse(&document, &settings.rules.algorithms).map(|keys| keys.len()).map_err(|error| error.to_string())
 }
 
 fn seconds(time: Timestamp) -> u64 {

@@ -5,10 +5,12 @@
 //! 3. `network`: listeners, and whether servers of Redis take connections.
 //! 4. `disk`: what the directory is like, and how fast it wears.
 //! 5. `redis`: what the servers of Redis say of themselves.
-//! 6. `origins`: each upstream is asked once, and what its answer means for the cache is said.
+//! 6. `keys`: the URL that has the keys of tokens is asked.
+//! 7. `origins`: each upstream is asked once, and what its answer means for the cache is said.
 
 mod configuration;
 mod disk;
+mod keys;
 mod machine;
 mod network;
 mod origins;
@@ -68,6 +70,9 @@ pub(crate) async fn examine(config: Config) -> Vec<Finding> {
     }
     if let Some(options) = &config.redis {
         findings.extend(redis::findings(options, &config.namespace).await);
+    }
+    if let Some(settings) = &config.jwt {
+        findings.extend(keys::finding(settings).await);
     }
     findings.extend(origins::findings(config).await);
     findings

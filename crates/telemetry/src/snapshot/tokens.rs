@@ -24,6 +24,8 @@ pub struct KeyFetches {
     pub ok: u64,
     /// Those that did not.
     pub failed: u64,
+    /// Those that have failed since the last one that brought keys.
+    pub failed_in_a_row: u64,
     /// When the last one ended that brought keys, in seconds since the epoch; 0: none has.
     pub last_success_seconds: u64,
 }

@@ -41,6 +41,8 @@ pub enum AlertKind {
     Breaker,
     /// The hit ratio has fallen by half.
     HitRatio,
+    /// Keys of tokens could not be fetched several times in a row.
+    Keys,
     /// A limit or a budget refuses requests.
     Limit,
     /// A client has used the share of a quota at which people are warned.
@@ -53,9 +55,10 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// All of them, with the words that configuration, metrics and alerts have for them.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("breaker", Self::Breaker),
         ("hit-ratio", Self::HitRatio),
+        ("keys", Self::Keys),
         ("limit", Self::Limit),
         ("quota", Self::Quota),
         ("replica", Self::Replica),

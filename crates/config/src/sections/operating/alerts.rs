@@ -26,7 +26,7 @@ pub(crate) fn read(root: &mut Table<'_>, purge: &Purge) -> Alerts {
     let mut alerts = Alerts::default();
     let Some(mut table) = root.table("alerts") else { return alerts };
     let mistakes = table.mistakes();
-    if let Some(on) = table.list("on", "\"breaker\", \"hit-ratio\", \"limit\", \"quota\", \"replica\" or \"reload\"", |text| {
+    if let Some(on) = table.list("on", "\"breaker\", \"hit-ratio\", \"keys\", \"limit\", \"quota\", \"replica\" or \"reload\"", |text| {
         choose("`on`", text, &AlertKind::ALL)
     }) {
         alerts.on = items(on);
