@@ -6,7 +6,7 @@ const { Browser } = require('./browser.js');
 
 const [, , name, admin, gateway] = process.argv;
 
-const VIEWS = ['overview', 'routes', 'upstreams', 'tiers', 'keys', 'explain', 'purge', 'tail', 'config'];
+const VIEWS = ['overview', 'routes', 'upstreams', 'tiers', 'keys', 'explain', 'purge', 'tail', 'config', 'limits'];
 const view = (word) => `${admin}/?view=${word}`;
 const text = (selector) => `(document.querySelector(${JSON.stringify(selector)})?.textContent ?? '')`;
 const get = (target) => fetch(`${gateway}${target}`).then((answer) => answer.text());
@@ -46,6 +46,33 @@ const STORIES = {
     assert.equal(await browser.value('window.stays'), true);
     await browser.press('p');
     await browser.until(`${text('#live')} === 'paused'`);
+  },
+
+  /** What models have cost and saved stands there, and follows what happens without the page being loaded again. */
+  async spends(browser) {
+    const ask = (team, prompt) =>
+      fetch(`${gateway}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-team': team },
+        body: JSON.stringify({ model: 'gpt-4o', messages: [{ role: 'user', content: prompt }], temperature: 0 }),
+      }).then((answer) => answer.text());
+    await ask('blue', 'one');
+    await browser.go(view('limits'));
+    await browser.until(`${text('#live')} === 'live'`);
+    await browser.value('window.stays = true');
+    await browser.until(`${text('#limits')}.includes('llm.cost.month') && ${text('#limits')}.includes('1000 cost a month')`);
+    const row = (block, cells) =>
+      `[...document.querySelectorAll("#${block} tbody tr")].some((row) => [...row.cells].map((cell) => cell.textContent).join(" ") === ${JSON.stringify(cells)})`;
+    await browser.until(row('spending-day-clients', 'blue 1 100 1.2 0 0 –'));
+    await ask('green', 'one');
+    await browser.until(row('spending-month-clients', 'green 0 0 – 1 100 1.2'));
+    await browser.until(row('spending-month-models', 'gpt-4o 1 100 1.2 1 100 1.2'));
+    await browser.until(row('spending-day-routes', 'models 1 100 1.2 1 100 1.2'));
+    assert.equal(await browser.value('window.stays'), true);
+    await browser.loading(() => browser.press('1'));
+    await browser.until(`${text('#tiles')}.includes('Saved by stored answers this month')`);
+    await browser.loading(() => browser.press('0'));
+    assert.equal(await browser.value('document.querySelector("h1").textContent'), 'Limits and spending');
   },
 
   /** Keys go to views and fields, and write where something is being typed. */

@@ -50,6 +50,13 @@ async fn keys_go_to_views() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_was_spent_and_saved_is_shown() -> Result<()> {
+    let origin = crate::spending::origin().await?;
+    let larder = Larder::before(&origin, &crate::spending::config("")).await?;
+    story("spends", &larder).await
+}
+
+#[tokio::test]
 async fn explain_and_purge_work() -> Result<()> {
     let (_origin, larder) = running("").await?;
     story("purges", &larder).await

@@ -92,3 +92,21 @@ async fn replicas_go_on_with_their_share_when_redis_is_killed_and_settle_when_it
     assert_eq!(admitted(&replicas, 153..200).await?, 0);
     Ok(())
 }
+
+/// While requests are under way: no answer but 200 and 429, and never twice of what there is.
+#[tokio::test]
+async fn redis_killed_under_load_costs_no_request_an_error_and_gives_nobody_twice() -> Result<()> {
+    let (origin, redis) = (origin().await?, Redis::start().await?);
+    let replicas = replicas(&origin, &redis, "max = 60").await?;
+    let killing = async {
+        let some = || async { Ok((origin.request_count() >= 10).then_some(())) };
+        larder_testkit::wait::eventually("waiting for the first requests", some).await?;
+        redis.kill().await
+    };
+    let (admitted, killed) = tokio::join!(admitted(&replicas, 0..300), killing);
+    killed?;
+    let admitted = admitted?;
+    assert!((10..120).contains(&admitted), "{admitted}");
+    assert_eq!(origin.request_count(), admitted, "nobody was sent on who was refused");
+    Ok(())
+}

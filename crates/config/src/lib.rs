@@ -36,10 +36,10 @@ pub use model::{
     KeyNameTemplate, KeySpan, Limit, LimitCount, LimitKey, LimitOver, Listen, ListenKind, Listener, Log, LogCondition, LogField, LogLevel,
     LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths, OnEvent, OnLeak, OnWrite, Origin, PathTemplate, PerMille, Period,
     PeriodWindow, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, PurgeWord, QuotaPart, Rate, RateLimit, ReadFile, Redirect,
-    RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, TagPart,
-    TagTemplate, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest, TestResult, TestStep,
-    TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl, Verify, VerifyMode, WarmBase, WarmJob,
-    WarmList, WarmSource, Webhook,
+    RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, Spending,
+    TagPart, TagTemplate, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest, TestResult,
+    TestStep, TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl, Verify, VerifyMode, WarmBase,
+    WarmJob, WarmList, WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};
@@ -105,6 +105,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
         purge: Purge::default(),
         alerts: Alerts::default(),
         prices: Prices::default(),
+        spending: Spending::default(),
         limits: Vec::new(),
         tags: ResponseTags::default(),
         on_write: Vec::new(),

@@ -15,7 +15,7 @@ pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
 
 /// Every table: its place in the schema, and a file in which `KEY` stands in it. `[]` is each item of a list, `*` a name that the user chooses.
-pub(crate) const TABLES: [(&str, &str); 62] = [
+pub(crate) const TABLES: [(&str, &str); 63] = [
     ("server", "[server]\nKEY"),
     ("listeners[]", "[[listeners]]\nKEY"),
     ("listeners[].tls", "[[listeners]]\ntls = { KEY }"),
@@ -30,6 +30,7 @@ pub(crate) const TABLES: [(&str, &str); 62] = [
     ("alerts", "[alerts]\nKEY"),
     ("tags", "[tags]\nKEY"),
     ("prices.*", "[prices.x]\nKEY"),
+    ("spending", "[spending]\nKEY"),
     ("limits[]", "[[limits]]\nKEY"),
     ("quotas[]", "[[quotas]]\nKEY"),
     ("quotas[].limits[]", "[[quotas]]\nlimits = [{ KEY }]"),

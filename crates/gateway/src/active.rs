@@ -21,14 +21,15 @@ use crate::hints::Hints;
 use crate::limits::{Limits, RouteLimits};
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
-use crate::routing::{KeyNames, RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router};
+use crate::routing::{KeyNames, RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router, UsageBooks};
+use crate::spending::Spending;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
-use crate::upstream::{OriginObserver, StandIn, UpstreamOptions, UpstreamService, UpstreamSetupError};
+use crate::upstream::{StandIn, UpstreamOptions, UpstreamService, UpstreamSetupError};
+use crate::upstreams::OriginMetrics;
 use crate::verify::RouteVerify;
 use crate::write_rules::{ConfiguredCascade, Writes};
-use larder_message::OriginOutcome;
 
 /// A configuration, ready to serve. Replaced as a whole on reload; the cache itself goes on.
 pub(crate) struct ActiveConfig {
@@ -45,6 +46,8 @@ pub(crate) struct ActiveConfig {
     codings: Vec<Option<RouteCodings>>,
     /// By route, as above.
     usages: Vec<Option<RouteUsage>>,
+    /// What models cost and save.
+    pub(crate) spending: Arc<Spending>,
     /// Where what is stored has names.
     pub(crate) key_names: Option<Arc<KeyNames>>,
     pub(crate) limits: Limits,
@@ -116,9 +119,11 @@ impl ActiveConfig {
         let writes = Arc::new(Writes::new(&config)?);
         let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
         let all = || config.routes.iter().chain(&config.fallback);
+        let spending = Spending::of(&config.spending, process.clock, before.map(|active| &active.spending));
         let prices = Arc::new(config.prices.clone());
+        let books = UsageBooks { prices, metrics: Arc::clone(&metrics), spending: Arc::clone(&spending) };
         let limits = Limits::new(&config, process.redis.map(Redis::store), process.clock, before.map(|active| &active.limits))?;
-        let usage = |(index, route)| RouteUsage::of(route, limits.of_route(index).map(|limits| &**limits), &prices, &metrics);
+        let usage = |(index, route)| RouteUsage::of(route, limits.of_route(index).map(|limits| &**limits), &books);
         let usages: Vec<Option<RouteUsage>> = all().enumerate().map(usage).collect();
         let way = |(index, (route, usage)): (usize, (&Route, &Option<RouteUsage>))| {
             let servers = &config.upstreams[route.upstream].servers;
@@ -149,6 +154,7 @@ impl ActiveConfig {
         cache.wait_for_replicas(config.purge.write_wait);
         cache.set_cascade(ConfiguredCascade::of(&config).map(|cascade| Arc::new(cascade) as _));
         writes.follow(&routes);
+        spending.follow(&config.spending);
         if let Some(redis) = process.redis {
             redis.name_keys(key_names.clone());
         }
@@ -161,6 +167,7 @@ impl ActiveConfig {
             edits,
             codings,
             usages,
+            spending,
             limits,
             auth,
             verifications,
@@ -365,15 +372,6 @@ fn connect(
         connected.map_err(|error| SetupError::Upstream { name: Arc::clone(&upstream.name), error })
     };
     config.upstreams.iter().enumerate().map(connect).collect()
-}
-
-/// Counts what upstreams answer.
-struct OriginMetrics(Arc<Metrics>);
-
-impl OriginObserver for OriginMetrics {
-    fn answered(&self, upstream: usize, outcome: OriginOutcome, elapsed: std::time::Duration) {
-        self.0.origin(upstream, outcome, elapsed);
-    }
 }
 
 #[cfg(test)]

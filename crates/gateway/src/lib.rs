@@ -36,6 +36,7 @@ mod replicas;
 mod routing;
 mod scrape;
 mod simulate;
+mod spending;
 mod state_files;
 mod stats;
 mod trials;

@@ -1,8 +1,23 @@
-//! How the upstreams of the running configuration stand, for metrics and the admin listener.
+//! How the upstreams of the running configuration stand, for metrics and the admin listener, and the counts of what they answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_message::OriginOutcome;
 
 use crate::active::ActiveConfig;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::snapshot::{ServerSnapshot, UpstreamSnapshot, UpstreamState};
-use crate::upstream::ServerState;
+use crate::upstream::{OriginObserver, ServerState};
+
+/// Counts what upstreams answer.
+pub(crate) struct OriginMetrics(pub(crate) Arc<Metrics>);
+
+impl OriginObserver for OriginMetrics {
+    fn answered(&self, upstream: usize, outcome: OriginOutcome, elapsed: Duration) {
+        self.0.origin(upstream, outcome, elapsed);
+    }
+}
 
 /// The upstreams, as they stand now.
 pub(crate) fn snapshots(active: &ActiveConfig) -> Vec<UpstreamSnapshot> {

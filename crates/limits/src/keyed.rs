@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 
+/// Bytes that one client of a [`Table`](crate::Table) takes at most: its usage, its key as long as addresses and hashes are, and its places in the map.
+pub const CLIENT_BYTES: u64 = 350;
+
 /// Something for each key, for a bounded number of keys. Where more come, those go that are used least.
 #[derive(Debug)]
 pub struct Keyed<T> {

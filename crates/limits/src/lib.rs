@@ -13,6 +13,6 @@ mod rate;
 mod sliding_window;
 mod table;
 
-pub use keyed::{Keyed, Shared};
+pub use keyed::{CLIENT_BYTES, Keyed, Shared};
 pub use rate::{Algorithm, Rate, Standing, Usage};
 pub use table::{Client, KnownClient, Table};

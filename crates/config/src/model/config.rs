@@ -7,8 +7,8 @@ use larder_disk_options::DiskOptions;
 use larder_redis_options::{Compression, RedisOptions};
 
 use super::{
-    Acme, Admin, Alerts, JwtAuth, LimitKey, Log, OnEvent, OnWrite, Prices, Purge, RateLimit, ReadFile, ResponseTags, Route, Server, Test,
-    TestFile, Traces, Upstream, WarmJob,
+    Acme, Admin, Alerts, JwtAuth, LimitKey, Log, OnEvent, OnWrite, Prices, Purge, RateLimit, ReadFile, ResponseTags, Route, Server,
+    Spending, Test, TestFile, Traces, Upstream, WarmJob,
 };
 use crate::parse::source::Source;
 use crate::parse::written::Written;
@@ -36,6 +36,8 @@ pub struct Config {
     pub tags: ResponseTags,
     /// What tokens of models cost.
     pub prices: Prices,
+    /// How it is told what they have cost and saved.
+    pub spending: Spending,
     /// How much each client may have in a time.
     pub limits: Vec<RateLimit>,
     /// Invalidations by writes.

@@ -18,6 +18,7 @@ mod read_file;
 mod route;
 mod server;
 mod server_options;
+mod spending;
 mod token;
 mod upstreams;
 mod warm;
@@ -40,6 +41,7 @@ pub use read_file::ReadFile;
 pub use route::{ClientControls, Compress, FarTier, OddPaths, Rate, RequestMatch, Route, RouteSettings};
 pub use server::{Admin, Server};
 pub use server_options::ServerOptions;
+pub use spending::Spending;
 pub use token::{Token, TokenScope};
 pub use upstreams::{
     Balance, BreakerLimit, Eject, HashKey, HashPart, HealthCheck, InvalidUpstreamUrl, KeySpan, Limit, PerMille, Resolve, Retry,

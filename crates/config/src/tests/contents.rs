@@ -245,3 +245,19 @@ fn models_have_prices() {
     assert!(first("[prices]\na = { input = -1 }").contains("`input` is not a price (hint: of a million tokens: 2.5)"));
     assert!(first("[prices]\n\"a*b*\" = {}").contains("`a*b*` is not a pattern for names of models"));
 }
+
+#[test]
+fn spending_has_days_of_its_own_time_zone() {
+    let said = config("[spending]\ntimezone = \"Europe/Berlin\"\nmax_rows = 2000").spending;
+    assert_eq!((said.zone.iana_name(), said.max_rows), (Some("Europe/Berlin"), 2000));
+    let usual = config("").spending;
+    assert_eq!((usual.zone.iana_name(), usual.max_rows), (Some("UTC"), 10_000));
+    for (key, complaint) in [
+        ("timezone = \"Europe/Berln\"", "`Europe/Berln` is not a time zone (hint: a name of the IANA's list"),
+        ("max_rows = 10", "`10` is out of range for `max_rows`"),
+        ("key = [\"client\"]", "unknown key `key`"),
+    ] {
+        let told = complaints(&format!("[spending]\n{key}"));
+        assert!(told.len() == 1 && told[0].contains(complaint), "{key}: {told:?}");
+    }
+}

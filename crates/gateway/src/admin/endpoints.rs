@@ -73,6 +73,7 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/alerts", scope: TokenScope::Read, handler: || get(standing::alerts) },
     Endpoint { path: "/config", scope: TokenScope::Read, handler: || get(standing::config) },
     Endpoint { path: "/stats", scope: TokenScope::Read, handler: || get(stats::stats) },
+    Endpoint { path: "/spending", scope: TokenScope::Read, handler: || get(stats::spending) },
     Endpoint { path: "/history", scope: TokenScope::Read, handler: || get(stats::history) },
     Endpoint { path: "/routes", scope: TokenScope::Read, handler: || get(stats::routes) },
     Endpoint { path: "/busiest", scope: TokenScope::Read, handler: || get(tail::busiest) },

@@ -1,4 +1,4 @@
-//! `GET /stats`, `/history` and `/routes`: figures and settings as JSON.
+//! `GET /stats`, `/spending`, `/history` and `/routes`: figures and settings as JSON.
 
 use axum::Json;
 use axum::body::Body;
@@ -9,13 +9,16 @@ use larder_tower::clock::monotonic;
 use serde_json::{Value, json};
 
 use super::Shared;
+use super::limits::{CLIENTS, count};
 use super::refused::{parameters, unknown_parameter};
 use crate::active::ActiveConfig;
 use crate::config::{Config, FarTier, RouteSettings};
 use crate::explain::route_report;
+use crate::proxy::Gateway;
 use crate::purge::Refused;
 use crate::scrape::snapshot;
-use crate::stats::{History, INTERVAL, StatsReport, totals};
+use crate::spending::Filter;
+use crate::stats::{INTERVAL, StatsReport, totals};
 use crate::telemetry::snapshot::Snapshot;
 
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
@@ -29,7 +32,7 @@ pub(crate) async fn stats(State(shared): State<Shared>, RawQuery(query): RawQuer
             name => return Err(unknown_parameter(name, &["route"])),
         }
     }
-    let mut report = report(&shared.gateway.history, &snapshot(&shared.gateway));
+    let mut report = report(&shared.gateway, &snapshot(&shared.gateway));
     if let Some(wanted) = wanted {
         if !report.windows.iter().any(|window| window.routes.iter().any(|route| route.route == wanted)) {
             return Err(Refused::new(StatusCode::NOT_FOUND, format!("There is no route `{wanted}`.")));
@@ -38,21 +41,43 @@ pub(crate) async fn stats(State(shared): State<Shared>, RawQuery(query): RawQuer
             window.routes.retain(|route| route.route == wanted);
             window.total = window.routes.first().cloned().unwrap_or_default();
         }
+        report.models.retain(|model| model.route == wanted);
+        let filter = Filter { route: Some(wanted), ..Filter::default() };
+        report.spending = shared.gateway.active.load().spending.report(&filter, TOP);
     }
     Ok((NO_STORE, Json(report)).into_response())
 }
 
 /// All windows, up to what a snapshot says.
-pub(super) fn report(history: &History, snapshot: &Snapshot) -> StatsReport {
+pub(super) fn report(gateway: &Gateway, snapshot: &Snapshot) -> StatsReport {
     let store = snapshot.store;
     StatsReport {
-        windows: history.windows(monotonic(), &totals(&snapshot.routes)),
+        windows: gateway.history.windows(monotonic(), &totals(&snapshot.routes)),
         entries: store.entries,
         stored_bytes: store.stored_bytes,
         capacity_bytes: store.capacity_bytes,
         evicted: store.evictions.size,
         models: snapshot.usage.iter().map(Into::into).collect(),
+        spending: gateway.active.load().spending.report(&Filter::default(), TOP),
     }
+}
+
+/// Routes, clients and models of today and this month that are part of other figures.
+pub(super) const TOP: usize = 20;
+
+/// What models have cost and saved today and this month; with `?route=`, `?client=` and `?model=` of these, with `?limit=N` so many rows of each kind.
+pub(crate) async fn spending(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Result<Response<Body>, Refused> {
+    let (mut filter, mut most) = (Filter::default(), CLIENTS);
+    for (name, value) in parameters(query.as_deref())? {
+        match &*name {
+            "route" => filter.route = Some(value),
+            "client" => filter.client = Some(value),
+            "model" => filter.model = Some(value),
+            "limit" => most = count(&name, &value)?,
+            name => return Err(unknown_parameter(name, &["route", "client", "model", "limit"])),
+        }
+    }
+    Ok((NO_STORE, Json(shared.gateway.active.load().spending.report(&filter, most))).into_response())
 }
 
 /// The last hour, a point every few seconds; with `?last=N` the last points of it.

@@ -1,23 +1,26 @@
-//! `larder limits`: how limits and their clients stand.
+//! `larder limits`: how limits and their clients stand, and what models have cost them and saved.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
 use super::admin_client::AdminFlags;
 use super::paper::Paper;
+use super::spending;
 use crate::config::display_duration;
-use crate::limits::{ClientReport, ClientsReport, LimitReport};
+use crate::limits::{ClientReport, ClientsReport, LimitClientReport, LimitReport, QuotaReport};
+use crate::spending::SpendingReport;
 
 /// `larder limits`
 #[derive(Debug, Args)]
 pub struct Limits {
-    /// Only this limit, with the clients that have used most of it
+    /// Only this limit, or the limits of this quota, with the clients that have used most
     #[arg(value_name = "LIMIT")]
     pub name: Option<String>,
-    /// Only this client of it, as it stands in that list
+    /// Only this client, as it stands in that list
     #[arg(value_name = "CLIENT", requires = "name")]
     pub client: Option<String>,
     /// Give the client back what it has used
@@ -40,8 +43,10 @@ impl Limits {
             parts.chain([&self.name, &self.client].into_iter().flatten().map(|part| format!("/{}", encoded(part)))).collect();
         if self.give_back {
             let answer = self.gateway.delete(&target).await?;
-            let before: ClientReport = self.gateway.known(answer)?;
-            return Ok(format!("{} given back", before.used));
+            let before: OneOrQuota<ClientReport, LimitClientReport> = self.gateway.known(answer)?;
+            return Ok(before
+                .map(|one| vec![given_back(one)], |several| several.iter().map(|one| given_back(&one.client)).collect())
+                .join("\n"));
         }
         let answer = self.gateway.get(&target).await?;
         if self.gateway.json {
@@ -49,17 +54,50 @@ impl Limits {
         }
         let mut paper = Paper::for_stdout();
         match (&self.name, &self.client) {
-            (_, Some(_)) => write_clients(&mut paper, &[self.gateway.known::<ClientReport>(answer)?]),
+            (_, Some(_)) => match self.gateway.known(answer)? {
+                OneOrQuota::One(client) => write_clients(&mut paper, &[client]),
+                OneOrQuota::Quota(QuotaReport { limits, .. }) => write_client(&mut paper, &limits),
+            },
             (Some(_), None) => {
-                let report: ClientsReport = self.gateway.known(answer)?;
-                write_limits(&mut paper, std::slice::from_ref(&report.limit));
-                paper.gap();
-                write_clients(&mut paper, &report.clients);
+                let reports: OneOrQuota<ClientsReport, ClientsReport> = self.gateway.known(answer)?;
+                for report in &reports.map(|one| vec![one.clone()], <[_]>::to_vec) {
+                    write_limits(&mut paper, std::slice::from_ref(&report.limit));
+                    paper.gap();
+                    write_clients(&mut paper, &report.clients);
+                    paper.gap();
+                }
             }
-            (None, None) => write_limits(&mut paper, &self.gateway.known::<Vec<LimitReport>>(answer)?),
+            (None, None) => {
+                write_limits(&mut paper, &self.gateway.known::<Vec<LimitReport>>(answer)?);
+                // A gateway of an earlier version has no such thing.
+                if let Ok(spending) = self.gateway.get("/spending").await {
+                    spending::write(&mut paper, &self.gateway.known::<SpendingReport>(spending)?);
+                }
+            }
         }
         Ok(paper.text())
     }
+}
+
+/// What is said of one limit, or of each limit of a quota.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrQuota<T, Q> {
+    Quota(QuotaReport<Q>),
+    One(T),
+}
+
+impl<T, Q> OneOrQuota<T, Q> {
+    fn map<R>(&self, one: impl FnOnce(&T) -> R, quota: impl FnOnce(&[Q]) -> R) -> R {
+        match self {
+            Self::One(report) => one(report),
+            Self::Quota(QuotaReport { limits, .. }) => quota(limits),
+        }
+    }
+}
+
+fn given_back(before: &ClientReport) -> String {
+    format!("{} given back", before.used)
 }
 
 fn encoded(text: &str) -> String {
@@ -67,14 +105,9 @@ fn encoded(text: &str) -> String {
 }
 
 fn write_limits(paper: &mut Paper, limits: &[LimitReport]) {
-    let count = |limit: &LimitReport, outcome: &str| limit.requests.get(outcome).copied().unwrap_or_default().to_string();
     let row = |limit: &LimitReport| {
-        let gives = match &limit.quota {
-            Some(window) => format!("{} {} a {}", limit.max, limit.count, window.per),
-            None => format!("{} {} in {}", limit.max, limit.count, display_duration(Duration::from_secs_f64(limit.per_seconds))),
-        };
-        let mut row = vec![limit.name.clone(), gives, limit.clients.to_string()];
-        row.extend(["admitted", "delayed", "stale", "refused", "observed"].map(|outcome| count(limit, outcome)));
+        let mut row = vec![limit.name.clone(), limit.gives(), limit.clients.to_string()];
+        row.extend(["admitted", "delayed", "stale", "refused", "observed"].map(|outcome| limit.outcome(outcome).to_string()));
         row
     };
     let rows: Vec<Vec<String>> = limits.iter().map(row).collect();
@@ -82,12 +115,19 @@ fn write_limits(paper: &mut Paper, limits: &[LimitReport]) {
 }
 
 fn write_clients(paper: &mut Paper, clients: &[ClientReport]) {
-    let row = |client: &ClientReport| {
-        let reset = display_duration(Duration::from_secs(client.reset_in_seconds));
-        vec![client.key.clone(), client.used.to_string(), client.remaining.to_string(), client.max.to_string(), reset]
-    };
-    let rows: Vec<Vec<String>> = clients.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = clients.iter().map(|client| client_row(client.key.clone(), client)).collect();
     paper.table(&["client", "used", "left", "of", "all again in"], &rows);
+}
+
+/// One client under each limit of a quota.
+fn write_client(paper: &mut Paper, limits: &[LimitClientReport]) {
+    let rows: Vec<Vec<String>> = limits.iter().map(|one| client_row(one.limit.clone(), &one.client)).collect();
+    paper.table(&["limit", "used", "left", "of", "all again in"], &rows);
+}
+
+fn client_row(name: String, client: &ClientReport) -> Vec<String> {
+    let reset = display_duration(Duration::from_secs(client.reset_in_seconds));
+    vec![name, client.used.to_string(), client.remaining.to_string(), client.max.to_string(), reset]
 }
 
 #[cfg(test)]
@@ -124,5 +164,17 @@ mod tests {
         assert_eq!(words[1], ["per-client", "100", "misses", "in", "1m", "0", "7", "0", "0", "3", "0"], "{text}");
         assert_eq!(words[2][..5], ["llm.cost.month", "25", "cost", "a", "month"], "{text}");
         assert_eq!(words[4], ["192.0.2.1", "40", "60", "100", "24s"], "{text}");
+    }
+
+    #[test]
+    fn what_is_said_of_a_quota_is_told_from_what_is_said_of_a_limit() {
+        let client = ClientReport { key: "blue".to_owned(), used: Amount::Units(40), ..ClientReport::default() };
+        let one = serde_json::to_value(&client).expect("JSON");
+        let limits =
+            ["llm.tokens.day", "llm.cost.month"].map(|limit| LimitClientReport { limit: limit.to_owned(), client: client.clone() });
+        let quota = serde_json::to_value(QuotaReport { quota: "llm".to_owned(), limits: limits.to_vec() }).expect("JSON");
+        let known = |value| serde_json::from_value::<OneOrQuota<ClientReport, LimitClientReport>>(value).expect("it is known");
+        let names = |value| known(value).map(|one| vec![one.key.clone()], |several| several.iter().map(|one| one.limit.clone()).collect());
+        assert_eq!((names(one), names(quota)), (vec!["blue".to_owned()], vec!["llm.tokens.day".to_owned(), "llm.cost.month".to_owned()]));
     }
 }

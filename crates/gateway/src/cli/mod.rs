@@ -13,6 +13,7 @@ mod paper;
 mod purge;
 mod ready;
 mod simulate;
+mod spending;
 mod stats;
 mod tail;
 mod test;

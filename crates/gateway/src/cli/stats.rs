@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::admin_client::AdminFlags;
 use super::paper::Paper;
+use super::spending;
 use crate::config::{display_bytes, display_duration};
 use crate::figures::percent;
 use crate::stats::{ModelStats, RouteStats, StatsReport, WindowReport};
@@ -63,6 +64,7 @@ fn write(paper: &mut Paper, report: &StatsReport) {
         paper.table(&["tokens", "route", "", "of requests", "of answers", "price"], &rows);
         paper.gap();
     }
+    spending::write_models(paper, &report.spending);
     let room = format!("{} of {}", display_bytes(report.stored_bytes), display_bytes(report.capacity_bytes));
     paper.line("stored", &format!("{} entries, {room}, {} evicted for room since the start", report.entries, report.evicted));
 }

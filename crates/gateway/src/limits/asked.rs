@@ -56,8 +56,9 @@ impl Answers {
     }
 }
 
-/// Clients that are charged for the bytes of an answer once they are known, each with the place of its limit.
-pub(crate) type ByteClients = SmallVec<[(usize, Payer); 1]>;
+/// Clients that are charged for the bytes of an answer once they are known, each with the place of its limit. Two lie in place, as a limit for bursts beside a
+/// budget; a route with more allocates.
+pub(crate) type ByteClients = SmallVec<[(usize, Payer); 2]>;
 
 /// What limits have said about a request that may go on. Nothing is counted before [`Self::keep`].
 #[derive(Debug, Default)]

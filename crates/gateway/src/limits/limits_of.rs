@@ -17,7 +17,7 @@ use super::ticket::Entered;
 use super::together::Together;
 use super::warnings::Warnings;
 use super::{Keys, RunningLimit};
-use crate::config::{Config, LimitKey, LimitOver, RateLimit, Route};
+use crate::config::{Config, LimitKey, LimitOver, Price, RateLimit, Route};
 use crate::path_matcher::PathMatcher;
 use crate::telemetry::access_log::ByteObserver;
 use crate::telemetry::snapshot::LimitSnapshot;
@@ -37,6 +37,8 @@ pub(crate) struct RouteLimits {
     limits: Vec<Arc<RunningLimit>>,
     /// How many are asked before the look-up.
     door: usize,
+    /// The first that counts what models say: by it clients are known that spend.
+    of_models: Option<usize>,
     route: Arc<str>,
     /// Where a key has parts of the path, with their names.
     path: Option<(PathMatcher, Box<[String]>)>,
@@ -91,6 +93,11 @@ impl Limits {
         &self.warnings
     }
 
+    /// Bytes that the clients of all limits take, within the memory that everything has.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.all.iter().map(|limit| limit.bytes()).sum()
+    }
+
     /// Forgets clients that stand as new ones do.
     pub(crate) fn forget_idle(&self) {
         self.all.iter().for_each(|limit| limit.forget_idle());
@@ -109,6 +116,7 @@ impl RouteLimits {
         }
         limits.sort_by_key(|limit| limit.settings.count.is_of_origin());
         let door = limits.iter().filter(|limit| !limit.settings.count.is_of_origin()).count();
+        let of_models = limits.iter().position(|limit| limit.settings.count.is_of_models());
         let names_path = limits.iter().any(|limit| limit.settings.key.iter().any(|part| matches!(part, LimitKey::Path(_))));
         let path = names_path.then(|| PathMatcher::new(&route.path)).transpose()?;
         Ok(Some(Arc::new(Self {
@@ -117,6 +125,7 @@ impl RouteLimits {
             tokens: route.settings.key.tokens.clone(),
             route: Arc::clone(&route.name),
             door,
+            of_models,
             limits,
         })))
     }
@@ -142,7 +151,17 @@ impl RouteLimits {
 
     /// Whether any of them counts what models say.
     pub(crate) fn count_models(&self) -> bool {
-        self.limits.iter().any(|limit| limit.settings.count.is_of_models())
+        self.of_models.is_some()
+    }
+
+    /// The client that pays for answers of models, where a limit counts them.
+    pub(crate) fn spender<'k>(&self, keys: &'k Keys) -> Option<&'k str> {
+        self.of_models.map(|place| keys.get(place))
+    }
+
+    /// What tokens cost of models that `[prices]` does not have, where a quota says so.
+    pub(crate) fn price(&self) -> Option<&Price> {
+        self.limits.iter().find_map(|limit| limit.settings.quota.as_ref()?.price.as_ref())
     }
 
     /// The clients that a request counts for.

@@ -30,7 +30,7 @@ pub(crate) use keys::Keys;
 pub(crate) use limits_of::{Limits, RouteLimits};
 #[cfg(test)]
 pub(crate) use report::WindowReport;
-pub(crate) use report::{ClientReport, ClientsReport, LimitReport};
+pub(crate) use report::{ClientReport, ClientsReport, LimitClientReport, LimitReport, QuotaReport};
 pub(crate) use running::{LimitOutcome, RunningLimit};
 pub(crate) use ticket::{MissTicket, NewTicket, Tokens, UnderLimits};
 pub(crate) use warnings::Warning;

@@ -1,6 +1,7 @@
 //! How limits and their clients stand, as `GET /limits` tells it and the command line reads it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use larder_limits::Algorithm;
 use larder_redis::LimitAsk;
@@ -8,7 +9,7 @@ use larder_semantics::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RunningLimit;
-use crate::config::Amount;
+use crate::config::{Amount, display_duration};
 use crate::telemetry::access_log::timestamp;
 
 /// One limit.
@@ -62,6 +63,37 @@ pub(crate) struct ClientsReport {
     pub(crate) limit: LimitReport,
     /// Those that have used most come first. Of a shared limit they stand here as this replica knows them.
     pub(crate) clients: Vec<ClientReport>,
+}
+
+/// The same of each limit of a quota.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct QuotaReport<T> {
+    pub(crate) quota: String,
+    pub(crate) limits: Vec<T>,
+}
+
+/// One client of one limit of a quota.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LimitClientReport {
+    /// The limit's name.
+    pub(crate) limit: String,
+    #[serde(flatten)]
+    pub(crate) client: ClientReport,
+}
+
+impl LimitReport {
+    /// What it gives, in words.
+    pub(crate) fn gives(&self) -> String {
+        match &self.quota {
+            Some(window) => format!("{} {} a {}", self.max, self.count, window.per),
+            None => format!("{} {} in {}", self.max, self.count, display_duration(Duration::from_secs_f64(self.per_seconds))),
+        }
+    }
+
+    /// Requests that have had this outcome.
+    pub(crate) fn outcome(&self, outcome: &str) -> u64 {
+        self.requests.get(outcome).copied().unwrap_or_default()
+    }
 }
 
 impl RunningLimit {

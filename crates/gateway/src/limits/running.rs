@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use larder_limits::{Algorithm, Client, Rate, Standing, Table};
+use larder_limits::{Algorithm, CLIENT_BYTES, Client, Rate, Standing, Table};
 use larder_redis::RedisStore;
 use larder_tower::clock::Clock;
 
@@ -216,6 +216,12 @@ impl RunningLimit {
             Some(Together::Granted(shared)) => shared.give_back(self.table(), key, self.now()),
             _ => self.table().give_back(key, 1),
         }
+    }
+
+    /// Bytes that its clients take. Where replicas count together, what they know of each other takes as much again.
+    pub(super) fn bytes(&self) -> u64 {
+        let tables = if self.together().is_some() { 2 } else { 1 };
+        self.table().len() as u64 * CLIENT_BYTES * tables
     }
 
     /// Forgets clients that stand as new ones do.

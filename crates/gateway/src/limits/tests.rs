@@ -71,6 +71,7 @@ fn limits_on_hits_cost_a_hit_no_wait_and_no_allocation() {
     let text = "[[limits]]\nname = \"requests\"\nmax = 1000000\nper = \"1s\"\ncount = \"requests\"\n\
          [[limits]]\nname = \"window\"\nmax = 1000000\nper = \"1h\"\ncount = \"requests\"\nalgorithm = \"sliding-window\"\nkey = [\"header:x-team\", \"client\"]\n\
          [[limits]]\nname = \"bytes\"\nmax = \"1TiB\"\nper = \"1s\"\ncount = \"bytes\"\n\
+         [[limits]]\nname = \"traffic\"\nmax = \"1TiB\"\nper = \"1h\"\ncount = \"bytes\"\nkey = [\"header:x-team\"]\n\
          [[quotas]]\nname = \"q\"\ntimezone = \"Europe/Berlin\"\nlimits = [{ count = \"requests\", max = 10000000, per = \"day\" }, { count = \"requests\", max = 10000000, per = \"month\" }]";
     let (limits, ..) = limits(text, 1_774_738_800);
     let of_route = limits.of_route(0).expect("limits of the route");

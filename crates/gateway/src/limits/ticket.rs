@@ -28,8 +28,9 @@ impl Entered {
     /// What is to be known of it until it is answered, and its ticket to the origin where limits are asked on the way there.
     pub(crate) fn begun(self, limits: &Arc<RouteLimits>, keys: Keys) -> (UnderLimits, Option<NewTicket>) {
         let Self { note, bytes, held, .. } = self;
+        let spender = limits.spender(&keys).map(Box::from);
         let ticket = limits.guards_origin().then(|| NewTicket { limits: Arc::clone(limits), keys, held });
-        (UnderLimits { note, ticket: None, bytes }, ticket)
+        (UnderLimits { note, ticket: None, bytes, spender }, ticket)
     }
 }
 
@@ -47,6 +48,8 @@ pub(crate) struct UnderLimits {
     note: Option<Note>,
     ticket: Option<MissTicket>,
     pub(crate) bytes: ByteClients,
+    /// The client for whom a stored answer of a model saves something, where a limit counts what models say.
+    pub(crate) spender: Option<Box<str>>,
 }
 
 impl UnderLimits {
@@ -137,6 +140,11 @@ impl MissTicket {
                 self.decide(&limits.inquire(limits.door(), limits.len(), keys).await)
             }
         }
+    }
+
+    /// The client that pays for answers of models.
+    pub(crate) fn spender(&self) -> Option<&str> {
+        self.0.limits.spender(&self.0.keys)
     }
 
     /// The answer of the origin has had so many tokens, or has not said; its client is charged for them.

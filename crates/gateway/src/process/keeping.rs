@@ -7,7 +7,7 @@ use std::time::Duration;
 use larder_tower::clock::monotonic;
 use tokio::time::MissedTickBehavior;
 
-use super::quota_file;
+use super::kept_files;
 use crate::alerts::{Conditions, QuotaWarnings, Reading, Waiting, deliver};
 use crate::proxy::Gateway;
 use crate::scrape;
@@ -19,7 +19,7 @@ use crate::warm;
 pub(super) async fn keep(gateway: Arc<Gateway>, waiting: Waiting) {
     let settings = || gateway.active.load().config.alerts.clone();
     let delivering = deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings);
-    tokio::join!(look(&gateway), settle(&gateway), warm::keep_hot(&gateway), quota_file::keep(&gateway), delivering);
+    tokio::join!(look(&gateway), settle(&gateway), warm::keep_hot(&gateway), kept_files::keep(&gateway), delivering);
 }
 
 /// Points of the history after which limits forget clients that stand as new ones do.
@@ -31,7 +31,10 @@ async fn look(gateway: &Gateway) {
     let mut conditions = Conditions::default();
     for point in 1_u64.. {
         ticks.tick().await;
-        gateway.cache.set_aside(gateway.observers.hot_bytes() as u64 + gateway.jobs.bytes());
+        let active = gateway.active.load();
+        let of_clients = active.limits.bytes() + active.spending.bytes();
+        drop(active);
+        gateway.cache.set_aside(gateway.observers.hot_bytes() as u64 + gateway.jobs.bytes() + of_clients);
         if point.is_multiple_of(IDLE_LOOK) {
             gateway.active.load().limits.forget_idle();
         }

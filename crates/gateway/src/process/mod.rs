@@ -3,6 +3,7 @@
 mod expiry;
 mod inherited;
 mod keeping;
+mod kept_files;
 mod moments;
 mod notify;
 mod quota_file;
@@ -10,6 +11,7 @@ mod reload;
 mod report;
 mod run;
 mod source;
+mod spending_file;
 mod succession;
 
 pub(crate) use run::{demo, serve};

@@ -1,15 +1,14 @@
-//! What clients have used of quotas, kept over a restart: a file in `state_dir`, written every minute and at the end.
+//! What clients have used of quotas, kept over a restart: a file in `state_dir`.
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::limits::KeptLimit;
 use crate::proxy::Gateway;
-use crate::state_files::{self, EVERY, of_version};
+use crate::state_files::{self, of_version};
 
 /// The name of the file.
 const NAME: &str = "quotas.json";
@@ -34,19 +33,6 @@ pub(super) fn restore(gateway: &Gateway) {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => warn!("quotas begin anew: cannot read {}: {error}", path.display()),
-    }
-}
-
-/// Writes it every minute, for as long as it is polled.
-pub(super) async fn keep(gateway: &Arc<Gateway>) {
-    let mut ticks = tokio::time::interval(EVERY);
-    // The first one is now.
-    ticks.tick().await;
-    loop {
-        ticks.tick().await;
-        let gateway = Arc::clone(gateway);
-        // A disk may hold it up.
-        let _ = tokio::task::spawn_blocking(move || save(&gateway)).await;
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::expiry::{ExpiryLog, RevocationLog};
-use super::quota_file;
+use super::kept_files;
 use super::report;
 use super::source::{Changes, Source};
 use super::succession::Handover;
@@ -123,7 +123,7 @@ impl Signals {
         }
         // It is the new process's from then on.
         warm::save_hot(gateway);
-        quota_file::save(gateway);
+        kept_files::save(gateway);
         tokio::select! {
             biased;
             _ = self.terminate.recv() => Some(Stop::Requested),

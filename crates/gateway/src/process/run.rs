@@ -16,9 +16,9 @@ use tracing::{error, info, warn};
 
 use super::inherited::Inherited;
 use super::keeping::{keep, replica_name};
+use super::kept_files;
 use super::moments;
 use super::notify;
-use super::quota_file;
 use super::reload::{self, Stop};
 use super::report;
 use super::source::Source;
@@ -219,7 +219,7 @@ async fn run(
         }
     }
 
-    quota_file::restore(&gateway);
+    kept_files::restore(&gateway);
     let (stop, mut stopped) = watch::channel(false);
     let serving = tokio::spawn(server.serve(options, PublicHandler(Arc::clone(&gateway)), async move {
         // A sender that is gone means to stop as well.
@@ -260,7 +260,7 @@ async fn run(
     gateway.active.load_full().limits.settle().await;
     if stop_by == Stop::Requested {
         warm::save_hot(&gateway);
-        quota_file::save(&gateway);
+        kept_files::save(&gateway);
     }
     admin.abort();
     keeping.abort();
@@ -281,7 +281,8 @@ fn admin_of(shared: Shared, readiness: &Readiness) -> Admin {
             let expiring = gateway.certificates.expiring(gateway.clock.now().as_millis() / 1000);
             let disk = gateway.disk.as_ref().map(Disk::detail);
             let redis = gateway.redis.as_ref().map(Redis::detail);
-            [("disk", disk), ("redis", redis), ("expiring_certificates", expiring), ("acme", gateway.acme.detail())]
+            let keys = gateway.active.load().auth.as_ref().and_then(|auth| auth.detail());
+            [("disk", disk), ("redis", redis), ("expiring_certificates", expiring), ("acme", gateway.acme.detail()), ("token_keys", keys)]
         }
     };
     Admin::new(readiness.clone(), details, metrics).with_control(shared)

@@ -2,6 +2,8 @@
 
 mod gateway;
 mod handling;
+#[cfg(test)]
+mod hit_cost;
 mod onward;
 mod paths;
 mod pending;

@@ -16,7 +16,7 @@ use super::renegotiation::Renegotiation;
 use super::tracing::{Exchange, Tracing};
 use crate::active::ActiveConfig;
 use crate::http1;
-use crate::limits::{Answers, LimitOutcome, NewTicket, Over, UnderLimits};
+use crate::limits::{Answers, LimitOutcome, NewTicket, Over, Tokens, UnderLimits};
 use crate::problem::{LIMITED, Problem, X_REQUEST_ID};
 use crate::routing::{Negotiated, Verdict, WayBody};
 use crate::telemetry::access_log::{Entry, LoggedBody, ResponseRecord, Uncounted};
@@ -117,7 +117,8 @@ impl PendingAnswer {
             && (outcome.result == CacheResult::Hit || outcome.collapsed)
             && let Some((saved, model)) = response.headers().get(USAGE_SAVED).and_then(read_saved)
         {
-            usage.count(UsageOutcome::Saved, model, saved.input, saved.output);
+            let tokens = Tokens { model, input: saved.input, output: saved.output };
+            usage.count(UsageOutcome::Saved, self.limited.spender.as_deref(), tokens);
             self.tokens_saved = Some(saved.input.saturating_add(saved.output));
         }
         self.answered(active, response, Some(&outcome))

@@ -11,37 +11,50 @@ use http_body::{Body, Frame, SizeHint};
 use larder_coding::decoded;
 use larder_semantics::content::model::{AnswerForm, Api, Judged, Meter};
 
-use crate::config::{Prices, Route};
+use crate::config::{Price, Prices, Route};
 use crate::limits::{MissTicket, RouteLimits, Tokens};
+use crate::spending::{Asked, Spending, Sum};
 use crate::telemetry::metrics::{Metrics, UsageOutcome, UsageRecord};
 
 /// Counts the tokens of a route's answers.
 #[derive(Clone, Debug)]
 pub(crate) struct RouteUsage {
     route: Arc<str>,
-    prices: Arc<Prices>,
-    metrics: Arc<Metrics>,
+    books: UsageBooks,
+    /// Of models that `[prices]` does not have: that of the first quota of the route.
+    price: Option<Price>,
     /// Whether a limit counts them: then they are read from answers of APIs that are not known as well.
     is_limited: bool,
 }
 
+/// Where tokens of all routes are counted, and what they cost.
+#[derive(Clone, Debug)]
+pub(crate) struct UsageBooks {
+    pub(crate) prices: Arc<Prices>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) spending: Arc<Spending>,
+}
+
 impl RouteUsage {
     /// `None` where a route has no answers of models, and none of its limits counts them.
-    pub(crate) fn of(route: &Route, limits: Option<&RouteLimits>, prices: &Arc<Prices>, metrics: &Arc<Metrics>) -> Option<Self> {
+    pub(crate) fn of(route: &Route, limits: Option<&RouteLimits>, books: &UsageBooks) -> Option<Self> {
         let has_models = route.settings.content.as_ref().is_some_and(|rules| rules.kind.is_model());
         let is_limited = limits.is_some_and(RouteLimits::count_models);
         (has_models || is_limited).then(|| Self {
             route: Arc::clone(&route.name),
-            prices: Arc::clone(prices),
-            metrics: Arc::clone(metrics),
+            books: books.clone(),
+            price: limits.and_then(RouteLimits::price).copied(),
             is_limited,
         })
     }
 
-    /// Counts what an answer has cost or saved.
-    pub(crate) fn count(&self, outcome: UsageOutcome, model: Option<&str>, input: u64, output: u64) {
-        let price = model.and_then(|model| self.prices.of(model)).map(|price| price.of_tokens(input, output));
-        self.metrics.usage(&self.route, outcome, &UsageRecord { model, input, output, price });
+    /// Counts what an answer has cost the client who has asked for it, or saved.
+    pub(crate) fn count(&self, outcome: UsageOutcome, client: Option<&str>, tokens: Tokens<'_>) {
+        let Tokens { model, input, output } = tokens;
+        let UsageBooks { prices, metrics, spending } = &self.books;
+        let price = model.and_then(|model| prices.of(model)).or(self.price.as_ref()).map(|price| price.of_tokens(input, output));
+        metrics.usage(&self.route, outcome, &UsageRecord { model, input, output, price });
+        spending.add(Asked { route: &self.route, client, model }, outcome, Sum::of_answer(input, output, price));
     }
 
     /// How the cost of an answer to a request with this path is read, and who pays for it; `None` where nothing can be read.
@@ -106,12 +119,12 @@ impl<B> Metered<B> {
     fn count(&mut self) {
         let Some(ended) = self.ended.take() else { return };
         let Judged { usage, model, .. } = self.judged().unwrap_or_default();
-        if let Some(usage) = usage {
-            ended.usage.count(UsageOutcome::Spent, model.as_deref(), usage.input, usage.output);
+        let tokens = usage.map(|usage| Tokens { model: model.as_deref(), input: usage.input, output: usage.output });
+        if let Some(tokens) = tokens {
+            ended.usage.count(UsageOutcome::Spent, ended.ticket.as_ref().and_then(MissTicket::spender), tokens);
         }
         if let Some(ticket) = ended.ticket {
-            let tokens = usage.map(|usage| Tokens { model: model.as_deref(), input: usage.input, output: usage.output });
-            ticket.charge(&ended.usage.prices, tokens);
+            ticket.charge(&ended.usage.books.prices, tokens);
         }
     }
 
@@ -163,6 +176,7 @@ mod tests {
     use http_body_util::{BodyExt, Full};
     use larder_coding::Coded;
     use larder_semantics::Coding;
+    use larder_tower::clock::Clock;
 
     use super::*;
 
@@ -171,7 +185,9 @@ mod tests {
     /// What was counted of an answer, read to its end or not.
     async fn counted(body: Vec<u8>, fields: &[(&'static str, &'static str)], is_read: bool) -> Vec<(String, u64, u64, Option<f64>)> {
         let metrics = Arc::new(Metrics::new(&["a"], &[]));
-        let usage = RouteUsage { route: "a".into(), prices: Arc::default(), metrics: Arc::clone(&metrics), is_limited: false };
+        let spending = Arc::new(Spending::new(&crate::config::Spending::default(), &Clock::system()));
+        let books = UsageBooks { prices: Arc::default(), metrics: Arc::clone(&metrics), spending };
+        let usage = RouteUsage { route: "a".into(), books, price: None, is_limited: false };
         let mut headers: HeaderMap = HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
         fields.iter().for_each(|(name, value)| _ = headers.insert(*name, http::HeaderValue::from_static(value)));
         let metering = usage.metering("/v1/chat/completions", StatusCode::OK, &headers, None).expect("a meter");

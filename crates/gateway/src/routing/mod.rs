@@ -14,7 +14,7 @@ mod way_body;
 
 pub(crate) use codings::{Negotiated, RequestDecoder, RouteCodings, Verdict, head_of, reads_content};
 pub(crate) use key_names::KeyNames;
-pub(crate) use metered::RouteUsage;
+pub(crate) use metered::{RouteUsage, UsageBooks};
 pub(crate) use router::{Router, host_of};
 pub(crate) use table::RouteTable;
 pub(crate) use watched::watched;

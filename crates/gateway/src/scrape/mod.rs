@@ -47,6 +47,7 @@ pub(crate) fn snapshot(gateway: &Gateway) -> Snapshot {
         },
         recodings: if active.keeps_codings() { active.metrics.recodings() } else { Vec::new() },
         usage: active.metrics.usages(),
+        spending: active.spending.snapshot(),
         invalidation: InvalidationSnapshot {
             by_target: labelled(InvalidationTarget::KINDS.into_iter().zip(stats.ledger.invalidated)),
             messages: labelled(gateway.redis.iter().flat_map(|_| gateway.channel_counts.by_outcome())),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::totals::Totals;
+use crate::spending::SpendingReport;
 use crate::telemetry::snapshot::UsageSnapshot;
 
 /// Everything that is said of one moment.
@@ -19,6 +20,9 @@ pub(crate) struct StatsReport {
     /// Tokens of models' answers, since the start.
     #[serde(default)]
     pub(crate) models: Vec<ModelStats>,
+    /// What models have cost and saved today and this month.
+    #[serde(default)]
+    pub(crate) spending: SpendingReport,
 }
 
 /// Tokens of the answers of a model under a route, that its provider counted or that stored answers have saved.

@@ -4,7 +4,7 @@ export function keys() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
     const views = document.querySelectorAll("nav a");
-    const view = views[Number(event.key) - 1];
+    const view = views[(Number(event.key) + 9) % 10];
     const field = document.querySelector("main input:not([type=hidden]), main select, main textarea");
     const pause = document.getElementById("pause");
     if (view) view.click();

@@ -11,6 +11,7 @@ mod operation;
 mod process;
 mod redis;
 mod route;
+mod spending;
 mod store;
 mod tls;
 mod tokens;
@@ -28,6 +29,7 @@ pub use operation::OperationSnapshot;
 pub use process::{BuildSnapshot, ConfigSnapshot, ProcessSnapshot, SystemSnapshot, TraceSnapshot};
 pub use redis::{LogSnapshot, RedisLookups, RedisServer, RedisSnapshot, RedisWrites};
 pub use route::{Exemplar, GuardFindings, RequestCount, ResultLatency, RoutePlace, RouteSnapshot};
+pub use spending::{ClientSpending, SpendingSnapshot};
 pub use store::{CollapsingSnapshot, Evictions, Folds, InvalidationSnapshot, PackingSnapshot, StoreSnapshot, TierSnapshot};
 pub use tls::{AcmeDomain, AcmeSnapshot, CertificateSnapshot, RevocationSnapshot, TlsSnapshot};
 pub use tokens::{KeyFetches, TokensSnapshot};
@@ -52,6 +54,8 @@ pub struct Snapshot {
     pub recodings: Vec<LabelledCount>,
     /// Tokens of models' answers since the start; empty where there were none.
     pub usage: Vec<UsageSnapshot>,
+    /// What they cost and save today and this month; empty where there were none.
+    pub spending: Vec<SpendingSnapshot>,
     /// The ledger of invalidations.
     pub invalidation: InvalidationSnapshot,
     /// The tier on disk, where there is one.

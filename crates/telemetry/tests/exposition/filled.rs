@@ -11,11 +11,11 @@ use larder_semantics::Reason;
 use larder_store::{BreakerState, RemoteError};
 use larder_telemetry::metrics::{DiskMetrics, Metrics, RedisMetrics, RequestRecord};
 use larder_telemetry::snapshot::{
-    AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, CollapsingSnapshot, ConfigSnapshot,
-    DirectorySnapshot, DiskLookups, DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, KeyFetches, LabelledCount,
-    LimitSnapshot, PackingSnapshot, ProcessSnapshot, RedisSnapshot, RevocationSnapshot, RoutePlace, RouteSnapshot, ServerSnapshot,
-    Snapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, TokensSnapshot, TraceSnapshot, UpstreamState, UsageSnapshot,
-    VerifySnapshot, WarmSnapshot,
+    AcmeDomain, AcmeSnapshot, AlertsSnapshot, Breaker, BuildSnapshot, CertificateSnapshot, ClientSpending, CollapsingSnapshot,
+    ConfigSnapshot, DirectorySnapshot, DiskLookups, DiskSnapshot, DiskWrites, Evictions, Folds, InvalidationSnapshot, KeyFetches,
+    LabelledCount, LimitSnapshot, PackingSnapshot, ProcessSnapshot, RedisSnapshot, RevocationSnapshot, RoutePlace, RouteSnapshot,
+    ServerSnapshot, Snapshot, SpendingSnapshot, StoreSnapshot, SystemSnapshot, TierSnapshot, TlsSnapshot, TokensSnapshot, TraceSnapshot,
+    UpstreamState, UsageSnapshot, VerifySnapshot, WarmSnapshot,
 };
 use larder_tower::CacheResult;
 
@@ -220,6 +220,16 @@ fn usage() -> Vec<UsageSnapshot> {
     vec![of("gpt-4o", "spent", 21, Some(0.25)), of("other", "saved", 23, None)]
 }
 
+fn spending() -> Vec<SpendingSnapshot> {
+    let client = |client: &str, outcome, tokens, price| ClientSpending { client: client.to_owned(), outcome, tokens, price };
+    let of = |window| SpendingSnapshot {
+        window,
+        models: usage(),
+        clients: vec![client("team-blue", "spent", 25, Some(0.5)), client("!others", "saved", 27, None)],
+    };
+    vec![of("day"), of("month")]
+}
+
 /// With another number for each figure.
 pub(crate) fn filled() -> Snapshot {
     let metrics = metrics();
@@ -239,6 +249,7 @@ pub(crate) fn filled() -> Snapshot {
         collapsing: CollapsingSnapshot { followers: 15, waiting: 16, fills_in_flight: 17, fill_bytes: 18 },
         recodings: labelled([("packed", 19), ("unpacked", 20)]),
         usage: usage(),
+        spending: spending(),
         invalidation: InvalidationSnapshot {
             by_target: labelled([("tag", 7), ("url", 8)]),
             messages: labelled([("applied", 9), ("unreadable", 10)]),
@@ -274,7 +285,7 @@ pub(crate) fn filled() -> Snapshot {
             checked: labelled([("verified", 46), ("expired", 47)]),
             remembered: 48,
             keys: 49,
-            fetches: Some(KeyFetches { ok: 50, failed: 51, last_success_seconds: 52 }),
+            fetches: Some(KeyFetches { ok: 50, failed: 51, failed_in_a_row: 53, last_success_seconds: 52 }),
         }),
         build: BuildSnapshot { version: "0.1.0", arch: "x86_64", os: "linux" },
         config: ConfigSnapshot {

@@ -51,8 +51,7 @@ fn quota(
     let name = named(&mut table, names);
     let key = key(&mut table, verifies);
     let routes = routes(&mut table, all);
-    let zone = table.parse("timezone", "a time zone in quotes, like \"Europe/Berlin\"", zone);
-    let zone = zone.map_or(TimeZone::UTC, Spanned::into_inner);
+    let zone = time_zone(&mut table).unwrap_or(TimeZone::UTC);
     let parts = parts(&mut table);
     let price = price(&mut table, &parts, prices);
     let over = table.one_of("over", &OVERS).map_or(LimitOver::Reject, Spanned::into_inner);
@@ -123,11 +122,15 @@ fn part(mut table: Table<'_>) -> Option<Part> {
     Some(Part { count: count?, max: max?, period: period? })
 }
 
-fn zone(name: &str) -> Result<TimeZone, Mistake> {
-    TimeZone::get(name).map_err(|_| {
-        let mistake = Mistake::new(format!("`{name}` is not a time zone"));
-        mistake.hint("a name of the IANA's list, like \"Europe/Berlin\" or \"UTC\"")
-    })
+/// `timezone`.
+pub(crate) fn time_zone(table: &mut Table<'_>) -> Option<TimeZone> {
+    let zone = |name: &str| {
+        TimeZone::get(name).map_err(|_| {
+            let mistake = Mistake::new(format!("`{name}` is not a time zone"));
+            mistake.hint("a name of the IANA's list, like \"Europe/Berlin\" or \"UTC\"")
+        })
+    };
+    table.parse("timezone", "a time zone in quotes, like \"Europe/Berlin\"", zone).map(Spanned::into_inner)
 }
 
 /// `price`, where a limit counts cost; a million tokens of any model that `[prices]` does not have.

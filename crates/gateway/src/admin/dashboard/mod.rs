@@ -14,6 +14,7 @@ mod blocks;
 mod charts;
 mod configuration;
 mod explain;
+mod limits;
 mod live;
 mod overview;
 mod page;

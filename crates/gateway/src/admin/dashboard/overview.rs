@@ -8,9 +8,11 @@ use super::super::endpoints::Shared;
 use super::super::stats::report;
 use super::blocks::{Block, Tile, bytes, percent, short, state, text, time};
 use super::charts::{Chart, charts};
+use super::limits::money;
 use super::page::{Frame, html};
 use crate::alerts::State;
 use crate::scrape::snapshot;
+use crate::spending::Sum;
 use crate::stats::{Point, RouteStats, StatsReport};
 use crate::telemetry::snapshot::Snapshot;
 
@@ -29,7 +31,7 @@ struct Overview {
 pub(super) fn view(shared: &Shared, frame: Frame) -> Response<Body> {
     let gateway = &shared.gateway;
     let snapshot = snapshot(gateway);
-    let stats = report(&gateway.history, &snapshot);
+    let stats = report(gateway, &snapshot);
     let points = gateway.history.hour();
     let now = gateway.clock.now().as_millis() / 1000;
     let tiles = tiles(&stats, &snapshot, points.last());
@@ -90,6 +92,11 @@ fn tiles(stats: &StatsReport, snapshot: &Snapshot, last: Option<&Point>) -> Vec<
         let tokens =
             |outcome| stats.models.iter().filter(|one| one.outcome == outcome).map(|one| one.input + one.output).sum::<u64>() as f64;
         tiles.push(tile("Tokens saved", short(tokens("saved")), format!("{} spent since the start", short(tokens("spent")))));
+    }
+    if let Some(window) = stats.spending.windows.last() {
+        let (spent, saved) = (&window.sums.spent, &window.sums.saved);
+        let figure = |sum: &Sum| sum.price.map_or_else(|| short(sum.tokens() as f64), |price| money(Some(price)));
+        tiles.push(tile("Saved by stored answers this month", figure(saved), format!("{} spent", figure(spent))));
     }
     tiles
 }

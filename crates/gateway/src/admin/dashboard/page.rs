@@ -10,11 +10,11 @@ use super::super::endpoints::Shared;
 use super::super::refused::parameters;
 use super::blocks::Block;
 use super::viewer::{Viewer, viewer};
-use super::{configuration, explain, overview, purge, sign_in, standing, traffic};
+use super::{configuration, explain, limits, overview, purge, sign_in, standing, traffic};
 use crate::purge::Refused;
 
 /// The views: the word in the query, and what people call them.
-const VIEWS: [(&str, &str); 9] = [
+const VIEWS: [(&str, &str); 10] = [
     ("overview", "Overview"),
     ("routes", "Routes"),
     ("upstreams", "Upstreams"),
@@ -24,6 +24,7 @@ const VIEWS: [(&str, &str); 9] = [
     ("purge", "Purge"),
     ("tail", "Live requests"),
     ("config", "Configuration"),
+    ("limits", "Limits and spending"),
 ];
 
 /// What stands around every view.
@@ -86,6 +87,7 @@ async fn view(shared: &Shared, query: Option<&str>, viewer: Viewer) -> Result<Re
         "keys" => traffic::urls(shared),
         "upstreams" => standing::upstreams(shared),
         "tiers" => standing::tiers(shared),
+        "limits" => limits::blocks(shared),
         _ => configuration::blocks(shared),
     };
     Ok(html(StatusCode::OK, &Blocks { frame, blocks }))

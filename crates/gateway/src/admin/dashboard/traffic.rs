@@ -14,7 +14,7 @@ const HEADS: [&str; 10] =
 
 /// What each route is worth, in each window.
 pub(super) fn routes(shared: &Shared) -> Vec<Block> {
-    let stats = report(&shared.gateway.history, &snapshot(&shared.gateway));
+    let stats = report(&shared.gateway, &snapshot(&shared.gateway));
     let titles = |name: &str| match name {
         "start" => "Since the start".to_owned(),
         name => format!("Last {}", name.replace('m', " min")),

@@ -5,10 +5,11 @@ use std::fmt;
 use prometheus_client::registry::Unit;
 
 use super::families::{Families, labelled};
-use crate::snapshot::{InvalidationSnapshot, Snapshot, TierSnapshot, UsageSnapshot};
+use super::models;
+use crate::snapshot::{InvalidationSnapshot, Snapshot, TierSnapshot};
 
 pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
-    let Snapshot { store, tiers, collapsing, recodings, usage, invalidation, process, .. } = snapshot;
+    let Snapshot { store, tiers, collapsing, recodings, usage, spending, invalidation, process, .. } = snapshot;
     let bytes = Some(&Unit::Bytes);
     for (name, help, unit, value) in [
         ("cache_entries", "Stored responses in memory.", None, store.entries),
@@ -53,29 +54,10 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
     if !recodings.is_empty() {
         families.counters("recoded", "Answers whose content coding was changed, by what was done.", labelled("action", recodings))?;
     }
-    encode_usage(usage, families)?;
+    models::encode_usage(usage, families)?;
+    models::encode_spending(spending, families)?;
     encode_tiers(tiers, families)?;
     encode_invalidations(invalidation, families)
-}
-
-/// Where there are answers of models.
-fn encode_usage(usage: &[UsageSnapshot], families: &mut Families<'_, '_>) -> fmt::Result {
-    if usage.is_empty() {
-        return Ok(());
-    }
-    let tokens = usage.iter().flat_map(|one| {
-        let with = |direction| [("route", &*one.route), ("model", &*one.model), ("outcome", one.outcome), ("direction", direction)];
-        [(with("input"), one.input), (with("output"), one.output)]
-    });
-    families.counters("model_tokens", "Tokens that answers of models have cost, and that stored answers have saved.", tokens)?;
-    if usage.iter().all(|one| one.price.is_none()) {
-        return Ok(());
-    }
-    let priced = usage.iter().filter_map(|one| {
-        let labels = [("route", &*one.route), ("model", &*one.model), ("outcome", one.outcome)];
-        Some((labels, one.price?))
-    });
-    families.counters("model_price", "What these tokens cost by [prices].", priced)
 }
 
 /// Where there are several of them: a single one has metrics of its own.

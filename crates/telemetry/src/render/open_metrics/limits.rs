@@ -37,6 +37,8 @@ pub(super) fn encode_tokens(tokens: &TokensSnapshot, families: &mut Families<'_,
     let Some(fetches) = &tokens.fetches else { return Ok(()) };
     let outcomes = [([("outcome", "ok")], fetches.ok), ([("outcome", "failed")], fetches.failed)];
     families.counters("token_key_fetches", "Fetches of keys for bearer tokens.", outcomes)?;
+    let help = "Fetches of keys for bearer tokens that have failed since the last one that brought keys.";
+    families.gauge("token_keys_failing", help, None, &fetches.failed_in_a_row)?;
     let help = "When keys for bearer tokens were last fetched, in seconds since 1970.";
     families.gauge("token_keys_last_success_seconds", help, None, &fetches.last_success_seconds)
 }

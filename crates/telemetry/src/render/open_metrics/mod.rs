@@ -6,6 +6,7 @@ mod config;
 mod disk;
 mod families;
 mod limits;
+mod models;
 mod operations;
 mod process;
 mod redis;
