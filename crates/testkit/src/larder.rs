@@ -39,6 +39,13 @@ pub fn command() -> Result<Command> {
     Ok(command)
 }
 
+/// The same with a folder of its own for what it keeps over a restart: no process of another test has left anything there.
+fn command_in(folder: &TempDir) -> Result<Command> {
+    let mut command = command()?;
+    command.env("XDG_STATE_HOME", folder.path().join("state")).env_remove("STATE_DIRECTORY");
+    Ok(command)
+}
+
 /// A config whose listeners take free ports and whose one upstream, `api`, is at this URL. What else the test needs follows it.
 pub fn config(origin: &str, rest: &str) -> String {
     let listener = |table: &str| {
@@ -56,14 +63,14 @@ impl Larder {
         let folder = TempDir::new()?;
         let file = folder.path().join("config.toml");
         std::fs::write(&file, config)?;
-        let process = Process::start("larder", command()?.arg("serve").arg("--config").arg(&file))?;
+        let process = Process::start("larder", command_in(&folder)?.arg("serve").arg("--config").arg(&file))?;
         Self::started(process, folder).await
     }
 
     /// Starts the binary with these arguments and waits until it is ready.
     pub async fn start_with(arguments: &[&str]) -> Result<Self> {
         let folder = TempDir::new()?;
-        let process = Process::start("larder", command()?.args(arguments).current_dir(folder.path()))?;
+        let process = Process::start("larder", command_in(&folder)?.args(arguments).current_dir(folder.path()))?;
         Self::started(process, folder).await
     }
 
