@@ -116,7 +116,8 @@ impl Reader {
             (start, start + self.lot.below(subject.min_length() - start))
         });
         let method = if manner == Manner::Head { "HEAD" } else { "GET" };
-        Asked { subject, method, range, has, min: self.run.truth.min(self.replica, subject) }
+        let may_break_off = subject.family == Family::Broken || subject.family == Family::Stream && self.run.has_faults;
+        Asked { subject, method, range, has, min: self.run.truth.min(self.replica, subject), may_break_off }
     }
 
     /// On its own connection, which it keeps.
@@ -172,7 +173,8 @@ pub(super) async fn read_over_http2(run: Arc<Run>, node: Arc<Node>, replica: usi
         let mut client = H2Client::connect(node.larder.address()).await?.for_authority(HOST.1);
         while !run.is_over() {
             let subject = Subject::drawn(Family::Key, &mut lot);
-            let asked = Asked { subject, method: "GET", range: None, has: None, min: run.truth.min(replica, subject) };
+            let asked =
+                Asked { subject, method: "GET", range: None, has: None, min: run.truth.min(replica, subject), may_break_off: false };
             let got = client.exchange("GET", &subject.path(), &[], "").await?.into();
             run.counts.answer(subject.family, &got);
             if let Err(violation) = judge(&asked, &got) {

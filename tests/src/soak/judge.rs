@@ -60,6 +60,9 @@ pub(super) struct Asked {
     pub(super) has: Option<String>,
     /// The least version that is not older than what was acknowledged.
     pub(super) min: u64,
+    /// Whether its body may break off, which it then does for the client too: its origin fails; or it is a stream, whose length nobody knows, of another replica, and Redis
+    /// fails in the middle of it.
+    pub(super) may_break_off: bool,
 }
 
 /// What came back.
@@ -147,8 +150,7 @@ pub(super) fn judge(asked: &Asked, got: &Got) -> Result<(), Violation> {
         return Ok(());
     }
     match expected.starts_with(&got.body) {
-        // It breaks off for the client too, which is all that can be done.
-        true if is_broken && !got.complete => Ok(()),
+        true if asked.may_break_off && !got.complete => Ok(()),
         true => wrong(Promise::NeverCut, &format!("ends after {} of {} bytes, complete: {}", got.body.len(), expected.len(), got.complete)),
         false => wrong(whose(asked.subject, &got.body), &format!("has other bytes: {:?}…", String::from_utf8_lossy(first_line(&got.body)))),
     }
@@ -181,7 +183,7 @@ mod tests {
     const OTHER: Subject = Subject { family: Family::Key, key: 3, reader: "all" };
 
     fn asked() -> Asked {
-        Asked { subject: OWN, method: "GET", range: None, has: None, min: 4 }
+        Asked { subject: OWN, method: "GET", range: None, has: None, min: 4, may_break_off: false }
     }
 
     fn got(subject: Subject, version: u64) -> Got {
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn an_origin_that_fails_may_fail_for_the_client_but_not_end_well() {
         let subject = Subject { family: Family::Broken, key: 1, reader: "all" };
-        let asked = Asked { subject, min: 0, ..asked() };
+        let asked = Asked { subject, min: 0, may_break_off: true, ..asked() };
         let half = Got { body: subject.body(0)[..100].to_vec(), complete: false, ..got(subject, 0) };
         assert_eq!(broken(&asked, &half), None);
         assert_eq!(broken(&asked, &Got { complete: true, ..half }), Some(Promise::NeverCut));

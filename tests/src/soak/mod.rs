@@ -79,6 +79,7 @@ struct Run {
     truth: Arc<Truth>,
     counts: Counts,
     defect: Option<Defect>,
+    has_faults: bool,
     violations: Mutex<Vec<Violation>>,
     over: AtomicBool,
 }
@@ -106,6 +107,7 @@ pub async fn run(options: Options) -> Result<Report> {
         truth,
         counts: Counts::default(),
         defect: options.defect,
+        has_faults: !matches!(options.length, Length::Calm(_)),
         violations: Mutex::default(),
         over: AtomicBool::new(false),
     });

@@ -109,7 +109,8 @@ impl fmt::Display for Report {
             let mebi = |bytes: usize| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
             for (what, values) in [
                 ("resident", [start, max, end].map(|usage| mebi(usage.resident))),
-                ("kept and on its way", [start, max, end].map(|usage| mebi(usage.kept))),
+                ("stored", [start, max, end].map(|usage| mebi(usage.stored))),
+                ("on its way", [start, max, end].map(|usage| mebi(usage.filling))),
                 ("sockets", [start, max, end].map(|usage| usage.sockets.to_string())),
                 ("other descriptors", [start, max, end].map(|usage| usage.files.to_string())),
                 ("tasks", [start, max, end].map(|usage| usage.tasks.to_string())),

@@ -13,8 +13,8 @@ use super::subject::Family;
 use super::truth::Truth;
 use super::{REPLICAS, answers};
 
-/// `capacity` of [store.memory].
-pub(super) const CAPACITY: usize = 32 << 20;
+/// `capacity` of [store.memory]: less than there is to be stored, so that something is always dropped.
+pub(super) const CAPACITY: usize = 2 << 20;
 
 /// How long replicas serve without the log. A whole Redis that is away is away for longer, a replica that is cut off for less.
 const MAX_LAG: &str = "2s";
@@ -43,7 +43,7 @@ impl Site {
             let proxy = FaultProxy::start(redis.address()).await?;
             let namespace = if defect == Some(Defect::ReplicasApart) { format!("apart-{replica}") } else { "soak".to_owned() };
             let folder = TempDir::new()?;
-            let text = config(&origin.url(), &settings(&origin, &proxy, &folder, &namespace, 0));
+            let text = config(&origin.url(), &settings(replica, &origin, &proxy, &folder, &namespace, 0));
             nodes.push(Arc::new(Node { larder: Larder::start(&text).await?, proxy, folder, namespace }));
         }
         let site = Self { origin, redis, nodes };
@@ -54,7 +54,7 @@ impl Site {
     /// A configuration that differs from that of other numbers in what a reload may change.
     pub(super) fn config(&self, replica: usize, number: usize) -> String {
         let Node { proxy, folder, namespace, .. } = &*self.nodes[replica];
-        config(&self.origin.url(), &settings(&self.origin, proxy, folder, namespace, number))
+        config(&self.origin.url(), &settings(replica, &self.origin, proxy, folder, namespace, number))
     }
 
     /// Every replica has read the log to its end, and told what it had to tell.
@@ -72,9 +72,11 @@ impl Site {
     }
 }
 
-fn settings(origin: &Origin, proxy: &FaultProxy, folder: &TempDir, namespace: &str, number: usize) -> String {
+fn settings(replica: usize, origin: &Origin, proxy: &FaultProxy, folder: &TempDir, namespace: &str, number: usize) -> String {
     let (origin, redis, disk) = (origin.url(), proxy.address(), folder.path().join("disk"));
     let (disk, ttl) = (disk.display(), 20 + number % 5);
+    // One of them holds texts compressed.
+    let compress = if replica == 0 { "compress = { min = \"1KiB\" }" } else { "" };
     let head = format!(
         r#"
 [server]
@@ -89,6 +91,8 @@ stale_if_error = "60s"
 collapse = {{ wait = "500ms" }}
 [store.memory]
 capacity = "{CAPACITY}B"
+max_object = "256KiB"
+{compress}
 [store.disk]
 path = "{disk}"
 capacity = "256MiB"

@@ -46,7 +46,7 @@ impl Family {
     /// How many resources it has.
     pub(super) fn count(self) -> usize {
         match self {
-            Self::Key => 40,
+            Self::Key => 120,
             Self::Large => 3,
             _ => 8,
         }
