@@ -202,8 +202,8 @@ impl Cache {
         self.set_aside.store(bytes, Ordering::Relaxed);
     }
 
-    /// Changes with every purge that this process is told of ([`Self::invalidate`], [`Self::invalidate_received`]), once it holds here. What writes
-    /// invalidate is none.
+    /// Changes with every purge that this process is told of ([`Self::invalidate`], [`Self::invalidate_received`]), once the log has it or its caller waits
+    /// no more. What writes invalidate is none.
     pub fn watch_purges(&self) -> watch::Receiver<u64> {
         self.purges.subscribe()
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use larder_testkit::larder::config;
 use larder_testkit::wait::eventually;
-use larder_testkit::{Answer, Larder, Origin, Result};
+use larder_testkit::{Answer, Larder, Origin, Redis, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -98,6 +98,28 @@ async fn what_a_purge_reaches_of_the_hot_ones_is_fetched_again_and_nothing_else(
     assert_eq!([x_cache(&larder, "/a").await?, x_cache(&larder, "/c").await?], ["HIT", "HIT"]);
     assert_eq!(origin.count_of("/b"), 1);
     Ok(())
+}
+
+/// An application's own message, without the admin listener.
+#[tokio::test]
+async fn what_a_message_on_the_channel_purges_of_the_hot_ones_is_fetched_again_by_each_replica_that_has_it_on_its_list() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    for target in ["/a", "/b"] {
+        origin.always("GET", target, Answer::ok().body("x"));
+    }
+    let folders = [TempDir::new()?, TempDir::new()?];
+    let rest = format!("[store.redis]\nurl = \"{}\"\ntimeout = \"2s\"\n", redis.url());
+    let text = |folder: &TempDir| hot(&origin, folder.path(), "[\"purge\"]") + &rest;
+    let (one, other) = (Larder::start(&text(&folders[0])).await?, Larder::start(&text(&folders[1])).await?);
+    for target in ["/a", "/b"] {
+        x_cache(&one, target).await?;
+    }
+    redis.command(&["PUBLISH", "system:cache_invalidation", r#"{"urls":["http://a.example/a"]}"#]).await?;
+    let report = ended(&one, "hot").await?;
+    assert_eq!((&report["total"], &report["stored"]), (&json!(1), &json!(1)), "{report}");
+    assert_eq!([x_cache(&one, "/a").await?, x_cache(&one, "/b").await?], ["HIT", "HIT"]);
+    assert_eq!([origin.count_of("/a"), origin.count_of("/b")], [2, 1], "the other replica has heard it, and has nothing on its list");
+    other.metric_reaches("larder_invalidation_messages_total", &[], 1.0).await
 }
 
 #[tokio::test]

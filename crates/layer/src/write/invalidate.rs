@@ -24,13 +24,23 @@ pub struct Invalidated {
     pub published: Option<Published>,
 }
 
+/// Tells those who watch purges of one, when it is dropped: once other replicas can know of it, or nobody waits for that any more. What is
+/// fetched earlier may be made old by the entry of the log, which is applied here too.
+struct TellsOfPurge<'c>(&'c Cache);
+
+impl Drop for TellsOfPurge<'_> {
+    fn drop(&mut self) {
+        self.0.purged();
+    }
+}
+
 impl Cache {
     /// Makes everything old that an invalidation names. No request that starts here after its first step gets any of it, but for what a soft
     /// invalidation leaves to be served while it is refreshed; on other replicas once they have read it in the log. It is
     /// published even if the caller stops waiting.
     pub async fn invalidate(&self, invalidation: &Invalidation) -> Invalidated {
         let invalidated = self.apply(invalidation);
-        self.purged();
+        let _tells = TellsOfPurge(self);
         invalidated.await
     }
 
@@ -53,7 +63,7 @@ impl Cache {
     pub async fn invalidate_received(&self, invalidation: &Invalidation, messages: Vec<u64>) {
         let invalidation = self.widened(invalidation);
         self.store.ledger().apply(&invalidation, self.clock.now());
-        self.purged();
+        let _tells = TellsOfPurge(self);
         let invalidation = invalidation.into_owned();
         self.publish(|log| log.publish_once(invalidation, messages)).await;
     }

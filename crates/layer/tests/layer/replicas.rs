@@ -113,6 +113,27 @@ async fn a_purge_holds_here_before_the_log_has_it_and_is_published_even_if_no_ca
 }
 
 #[tokio::test]
+async fn who_watches_purges_is_told_once_the_log_has_one_so_that_what_is_fetched_then_stays() {
+    let (cache, log) = shared(origin(), 1, 0);
+    stored(&cache).await;
+    let mut purges = cache.cache().watch_purges();
+    let purge = Invalidation::path("/a");
+    let mut purging = Box::pin(cache.cache().invalidate(&purge));
+    assert!(purging.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(!purges.has_changed().expect("the cache is there"), "the log's own entry would make it old again");
+    log.gate.add_permits(1);
+    purging.await;
+    assert!(purges.has_changed().expect("the cache is there"));
+    purges.mark_unchanged();
+    stored(&cache).await;
+    // Nobody waits for the next one.
+    let mut purging = Box::pin(cache.cache().invalidate(&purge));
+    assert!(purging.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(purging);
+    assert!(purges.has_changed().expect("the cache is there"));
+}
+
+#[tokio::test]
 async fn rfc9110_9_3_3_an_answer_to_a_post_outlives_its_own_invalidation_in_the_log_and_no_other() {
     let (cache, log) = shared(origin(), 1, 1);
     let written = send(&cache, request("POST", "/a", &[])).await;
