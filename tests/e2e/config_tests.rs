@@ -134,3 +134,23 @@ fn an_origin_that_is_asked_for_what_no_step_answers_makes_the_step_fail() -> Res
     assert!(text.contains("it was asked for GET /a, which no step has an answer for"), "{text}");
     Ok(())
 }
+
+#[test]
+fn an_event_is_played_and_what_it_purges_is_compared() -> Result<()> {
+    let event = "[[on_event]]\ntype = \"issue.moved\"\npurge = [\"tag:issue:{id}\"]\n";
+    let steps = |purged: &str| {
+        format!(
+            "[[tests]]\nname = \"an event drops the issue\"\nsteps = [\n  {{ get = \"/api/v1/issues/7\", answer = {{ status = 200, headers = {{ cache-control = \"max-age=60\" }} }}, expect = {{ stored = true }} }},\n  {{ event = {{ type = \"issue.moved\", id = 7 }}, expect = {{ purges = [\"tag:issue:{purged}\"] }} }},\n  {{ get = \"/api/v1/issues/7\", expect = {{ result = \"miss\", reason = \"purged\" }} }},\n]\n"
+        )
+    };
+    let config = CONFIG.split("[[tests]]").next().unwrap_or_default();
+    let (right, wrong) = (format!("{config}{event}{}", steps("7")), format!("{config}{event}{}", steps("8")));
+    let (code, text) = larder(&folder("event", &[("config.toml", &right)])?, &["test"])?;
+    assert!(code == Some(0) && text.contains("1 passed, 0 failed"), "{text}");
+    let (code, text) = larder(&folder("event-wrong", &[("config.toml", &wrong)])?, &["test"])?;
+    assert_eq!(code, Some(1), "{text}");
+    for said in ["step          2 in line 25: event issue.moved", "purges        expected [\"tag:issue:8\"], found [\"tag:issue:7\"]"] {
+        assert!(text.contains(said), "no {said:?} in:\n{text}");
+    }
+    Ok(())
+}

@@ -37,9 +37,9 @@ pub use model::{
     LogPiece, LogSample, MemoryStore, NAME_TAG, NamePart, OddPaths, OnEvent, OnLeak, OnWrite, Origin, PathTemplate, PerMille, Period,
     PeriodWindow, Price, Prices, ProxyProtocol, Purge, PurgeTemplate, PurgeWord, QuotaPart, Rate, RateLimit, ReadFile, Redirect,
     RequestMatch, Resolve, ResponseTags, Retry, RetryMethods, RetryOn, Route, RouteSettings, Server, ServerOptions, SocketFile, Spending,
-    TagPart, TagTemplate, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest, TestResult,
-    TestStep, TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl, Verify, VerifyMode, WarmBase,
-    WarmJob, WarmList, WarmSource, Webhook,
+    TagPart, TagTemplate, Test, TestAction, TestAnswer, TestContent, TestEvent, TestExpectations, TestFailure, TestFile, TestRequest,
+    TestResult, TestStep, TimeOfDay, Tls, Token, TokenScope, TraceLink, Traces, Upstream, UpstreamServer, UpstreamUrl, Verify, VerifyMode,
+    WarmBase, WarmJob, WarmList, WarmSource, Webhook,
 };
 pub use parse::mistake::Severity;
 pub use parse::report::{Report, Warnings};

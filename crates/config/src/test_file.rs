@@ -29,7 +29,7 @@ pub(crate) fn parse(path: &str, bytes: &[u8], config: &Config) -> Result<TestFil
     let (source, mistakes) = (Arc::new(Source::new(path, text)), Mistakes::default());
     let (table, _) = crate::tables(text, &mistakes);
     let mut root = Table::root(&table, &mistakes);
-    let tests = testing::read(&mut root, &Tested::of(&config.server, &config.routes, config.fallback.as_ref()));
+    let tests = testing::read(&mut root, &Tested::of(&config.server, &config.routes, config.fallback.as_ref(), &config.on_event));
     root.finish();
     if mistakes.any_error() {
         return Err(Report::new(Some(source), mistakes));

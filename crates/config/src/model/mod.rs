@@ -33,8 +33,8 @@ pub use operating::{AccessLog, AlertKind, Alerts, Log, LogCondition, LogField, L
 pub use path::PathTemplate;
 pub use prices::{Price, Prices};
 pub use proof::{
-    FieldExpectation, OnLeak, PurgeWord, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest,
-    TestResult, TestStep, Verify, VerifyMode,
+    FieldExpectation, OnLeak, PurgeWord, Test, TestAction, TestAnswer, TestContent, TestEvent, TestExpectations, TestFailure, TestFile,
+    TestRequest, TestResult, TestStep, Verify, VerifyMode,
 };
 pub use purging::{OnEvent, OnWrite, Purge, PurgeTemplate, ResponseTags, TagPart, TagTemplate};
 pub use read_file::ReadFile;

@@ -77,7 +77,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let limits = all_limits(&mut root, &routes.iter().chain(&fallback).collect::<Vec<_>>(), &prices, (redis.is_some(), verifies));
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));
-    let tests = testing::read(&mut root, &Tested::of(&server, &routes, fallback.as_ref()));
+    let tests = testing::read(&mut root, &Tested::of(&server, &routes, fallback.as_ref(), &on_event));
     root.finish();
     let upstreams: Vec<_> = upstreams.into_iter().map(|named| named.upstream).collect::<Option<_>>()?;
     for (upstream, places) in &upstreams {

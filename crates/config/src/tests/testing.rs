@@ -72,7 +72,10 @@ fn a_mistake_in_a_step_has_its_line_and_a_hint() {
             "{ get = \"/a\", put = \"/b\" }",
             "4:1: error: a step is one request, and this one has `get` and `put` (hint: make two steps of it)",
         ),
-        ("{ get = \"/a\", purge = [\"all\"] }", "4:1: error: a step is a request or a purge, and not both (hint: make two steps of it)"),
+        (
+            "{ get = \"/a\", purge = [\"all\"] }",
+            "4:1: error: a step is a request, a purge or an event, and only one of them (hint: make two steps of it)",
+        ),
         ("{ request = \"get/a\" }", "4:13: error: `get/a` is no request (hint: a method and a URL: \"PROPFIND /a\")"),
         ("{ get = \"/a\", client = \"me\" }", "4:24: error: `me` is no address (hint: like \"10.0.0.7\" or \"2001:db8::7\")"),
         (
@@ -116,6 +119,45 @@ fn a_mistake_in_a_step_has_its_line_and_a_hint() {
     ] {
         in_step(step, expected);
     }
+}
+
+#[test]
+fn a_step_may_be_an_event_that_the_configuration_knows() {
+    let on_event = "[[on_event]]\ntype = \"issue.moved\"\npurge = [\"url:http://localhost/issues/{id}\"]\n";
+    let config = config(&format!("{on_event}{}", with("{ event = { type = \"issue.moved\", id = 7, ratio = 0.5, project = \"p\" } }")));
+    let TestAction::Event(event) = &config.tests[0].steps[0].action else { panic!("{:?}", config.tests) };
+    assert_eq!(event.kind, "issue.moved");
+    assert_eq!(event.message, serde_json::json!({ "type": "issue.moved", "id": 7, "ratio": 0.5, "project": "p" }));
+    for (step, expected) in [
+        (
+            "{ event = { type = \"issue.mved\" } }",
+            "7:20: error: no [[on_event]] is for the type `issue.mved` (hint: did you mean `issue.moved`?)",
+        ),
+        (
+            "{ event = { id = 7 } }",
+            "7:11: error: [[tests.steps.event]] needs the key `type` (hint: like type = \"issue.moved\", as [[on_event]] has it)",
+        ),
+        (
+            "{ event = { type = \"issue.moved\", id = [7] } }",
+            "7:40: error: `id` of `event` cannot be an array (hint: expected a string or a number)",
+        ),
+        (
+            "{ event = { type = \"issue.moved\" }, expect = { status = 200 } }",
+            "7:1: error: of a purge or an event only `purges` can be expected (hint: what clients get then is for the next step to ask)",
+        ),
+        (
+            "{ event = { type = \"issue.moved\" }, client = \"10.0.0.7\" }",
+            "7:1: error: `client` is about a request, and the step has none (hint: add one, like get = \"/a\")",
+        ),
+        (
+            "{ event = { type = \"issue.moved\" }, purge = [\"all\"] }",
+            "7:1: error: a step is a request, a purge or an event, and only one of them (hint: make two steps of it)",
+        ),
+    ] {
+        let lines = complaints(&format!("{on_event}{}", with(&format!("\n{step}\n"))));
+        assert_eq!(lines, [format!("config.toml:{expected}")]);
+    }
+    in_step("{ event = { type = \"a\" } }", "4:20: error: no [[on_event]] is for the type `a` (hint: there is no [[on_event]])");
 }
 
 #[test]

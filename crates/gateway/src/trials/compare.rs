@@ -42,13 +42,20 @@ pub(super) fn compare(active: &ActiveConfig, request: &TestRequest, expect: &Tes
     let none = HeaderMap::new();
     let sent = seen.asked.iter().rfind(|asked| asked.path == request.url.path()).map_or(&none, |asked| &asked.headers);
     found.fields("sent", &expect.sent, sent);
-    if let Some(expected) = &expect.purges {
-        let own = (request.url.scheme_str().unwrap_or("http"), request.url.authority().map_or("", |authority| authority.as_str()));
-        let expected = purges::expected(active, expected, own);
-        found.of("purges", Some(list(&expected)), list(&seen.purges));
-    }
+    let own = (request.url.scheme_str().unwrap_or("http"), request.url.authority().map_or("", |authority| authority.as_str()));
+    found.0.extend(compare_purges(active, expect, own, &seen.purges));
     if let Some(tags) = &expect.tags {
         found.tags(tags, seen);
+    }
+    found.0
+}
+
+/// What was invalidated that was not expected, or the other way round. `own` is the scheme and host of paths.
+pub(super) fn compare_purges(active: &ActiveConfig, expect: &TestExpectations, own: (&str, &str), purges: &[PurgeWord]) -> Vec<Difference> {
+    let mut found = Differences::default();
+    if let Some(expected) = &expect.purges {
+        let expected = purges::expected(active, expected, own);
+        found.of("purges", Some(list(&expected)), list(purges));
     }
     found.0
 }

@@ -18,7 +18,7 @@ pub(crate) fn untested<'c>(config: &'c Config, files: &[TestFile]) -> Vec<&'c Ro
             fields.extend(HeaderValue::from_str(authority).map(|host| (HOST, host)));
             router.route_for(&request.method, authority, request.url.path(), request.url.query(), &fields)
         }
-        TestAction::Wait | TestAction::Purge(_) => None,
+        TestAction::Wait | TestAction::Purge(_) | TestAction::Event(_) => None,
     });
     let asked: std::collections::BTreeSet<usize> = asked.collect();
     config.routes.iter().enumerate().filter(|(index, _)| !asked.contains(index)).map(|(_, route)| route).collect()

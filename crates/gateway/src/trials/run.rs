@@ -3,14 +3,14 @@
 use larder_tower::Invalidation;
 use larder_tower::clock::monotonic;
 
-use super::compare::compare;
+use super::compare::{compare, compare_purges};
 use super::purges;
 use super::report::{Difference, TestFailed, TestReport, TestsReport};
 use super::stage::{Stage, settle};
 use super::step;
 use crate::active::SetupError;
-use crate::config::{Config, Test, TestAction, TestFile, TestStep};
-use crate::purge::{USUAL_WAIT, purge};
+use crate::config::{Config, Test, TestAction, TestEvent, TestExpectations, TestFile, TestStep};
+use crate::purge::{Refused, USUAL_WAIT, event, purge};
 
 /// Runs the tests of these files whose names have the filter in them, one after the other. It takes a runtime of one thread that is used for nothing
 /// else.
@@ -57,13 +57,12 @@ async fn take(stage: &Stage, test: &Test, step: &TestStep) -> TestFailed {
         TestAction::Purge(words) => {
             let words_of_it: Vec<String> = words.iter().map(ToString::to_string).collect();
             let what = format!("purge {}", words_of_it.join(", "));
-            match purges::invalidation(&stage.active, words, host_of(test)) {
-                Ok(invalidation) => {
-                    carry_out(stage, &invalidation).await;
-                    outcome(what, Vec::new())
-                }
-                Err(refused) => outcome(what, vec![Difference::new("purge", "", refused.detail)]),
-            }
+            let invalidation = purges::invalidation(&stage.active, words, host_of(test));
+            outcome(what, carry_out(stage, test, &step.expect, "purge", invalidation).await)
+        }
+        TestAction::Event(TestEvent { kind, message }) => {
+            let invalidation = event::targets(&stage.active, message).map(Invalidation::hard);
+            outcome(format!("event {kind}"), carry_out(stage, test, &step.expect, "event", invalidation).await)
         }
         TestAction::Request(request) => {
             let what = format!("{} {}", request.method, request.url);
@@ -78,18 +77,29 @@ async fn take(stage: &Stage, test: &Test, step: &TestStep) -> TestFailed {
     }
 }
 
-async fn carry_out(stage: &Stage, invalidation: &Invalidation) {
-    let _ = purge(&stage.cache, invalidation, USUAL_WAIT).await;
+/// Purges, and compares what that came to with what is expected of it.
+async fn carry_out(
+    stage: &Stage,
+    test: &Test,
+    expect: &TestExpectations,
+    what: &str,
+    invalidation: Result<Invalidation, Refused>,
+) -> Vec<Difference> {
+    let invalidation = match invalidation {
+        Ok(invalidation) => invalidation,
+        Err(refused) => return vec![Difference::new(what, "", refused.detail)],
+    };
+    let _ = purge(&stage.cache, &invalidation, USUAL_WAIT).await;
     settle().await;
-    // What people purge is no write's.
-    stage.purges.take();
+    let (found, host) = (stage.purges.take(), host_of(test));
+    compare_purges(&stage.active, expect, host, &purges::words(&found, host.1))
 }
 
 /// The scheme and host of a test's requests.
 fn host_of(test: &Test) -> (&str, &str) {
     let url = test.steps.iter().find_map(|step| match &step.action {
         TestAction::Request(request) => Some(&request.url),
-        TestAction::Wait | TestAction::Purge(_) => None,
+        TestAction::Wait | TestAction::Purge(_) | TestAction::Event(_) => None,
     });
     let host = url.and_then(|url| Some((url.scheme_str()?, url.authority()?.as_str())));
     host.unwrap_or(("http", "localhost"))

@@ -4,7 +4,7 @@ mod testing;
 mod verify;
 
 pub use testing::{
-    FieldExpectation, PurgeWord, Test, TestAction, TestAnswer, TestContent, TestExpectations, TestFailure, TestFile, TestRequest,
-    TestResult, TestStep,
+    FieldExpectation, PurgeWord, Test, TestAction, TestAnswer, TestContent, TestEvent, TestExpectations, TestFailure, TestFile,
+    TestRequest, TestResult, TestStep,
 };
 pub use verify::{OnLeak, Verify, VerifyMode};

@@ -66,6 +66,17 @@ pub enum TestAction {
     Request(Box<TestRequest>),
     /// Somebody purges these targets: `tag:issue:7`.
     Purge(Vec<PurgeWord>),
+    /// Something happens elsewhere that `[[on_event]]` knows.
+    Event(TestEvent),
+}
+
+/// An event as `POST /events` takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestEvent {
+    /// Its type.
+    pub kind: String,
+    /// All of it: an object with the type.
+    pub message: serde_json::Value,
 }
 
 /// The request of a client.
@@ -142,7 +153,7 @@ pub struct TestExpectations {
     pub headers: Vec<(HeaderName, FieldExpectation)>,
     /// Fields of what the origin was sent.
     pub sent: Vec<(HeaderName, FieldExpectation)>,
-    /// Everything that the step invalidates, besides the URLs that RFC 9111 §4.4 names.
+    /// Everything that the step invalidates, besides the URLs that RFC 9111 §4.4 names for a write.
     pub purges: Option<Vec<PurgeWord>>,
     /// The key: all of it, its URL, or its path.
     pub key: Option<String>,
@@ -153,6 +164,11 @@ pub struct TestExpectations {
 }
 
 impl TestExpectations {
+    /// Whether nothing else is expected than what a purge comes to.
+    pub fn is_of_purge(&self) -> bool {
+        Self { purges: None, ..self.clone() }.is_empty()
+    }
+
     /// Whether nothing is expected.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -59,6 +59,29 @@ impl<'a> Table<'a> {
         entries.collect()
     }
 
+    /// All values of a table whose keys the user chooses: strings and numbers, as JSON has them. `None` where one is neither, which is noted.
+    pub(crate) fn scalars(&self, key: &'static str, form: &str) -> Option<Vec<(&'a str, serde_json::Value)>> {
+        let number = |text: &str, radix: u32| i64::from_str_radix(text, radix).ok().map(serde_json::Value::from);
+        let scalar = |value: &'a Spanned<DeValue<'a>>| match value.get_ref() {
+            DeValue::String(text) => Some(text.as_ref().into()),
+            DeValue::Integer(integer) => number(integer.as_str(), integer.radix()),
+            DeValue::Float(float) => {
+                let number = float.as_str().parse().ok().and_then(serde_json::Number::from_f64);
+                number.map(serde_json::Value::Number)
+            }
+            _ => None,
+        };
+        let read = |(name, value): (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>)| {
+            let found = scalar(value);
+            if found.is_none() {
+                self.wrong_type(&format!("`{}` of `{key}`", name.get_ref()), form, value);
+            }
+            Some((name.get_ref().as_ref(), found?))
+        };
+        let all: Vec<Option<_>> = self.entries.iter().map(read).collect();
+        all.into_iter().collect()
+    }
+
     /// Whole seconds, as a number or as a duration.
     pub(crate) fn count_or_seconds(&mut self, key: &'static str) -> Option<u32> {
         match self.get(key)?.get_ref() {

@@ -1,5 +1,6 @@
 //! `[[tests]]`: what a configuration is to do, for `larder test`.
 
+mod event;
 mod expect;
 mod message;
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::model::{PurgeWord, Route, Server, Test, TestAction, TestStep, WarmBase};
+use crate::model::{OnEvent, PurgeWord, Route, Server, Test, TestAction, TestStep, WarmBase};
 use crate::parse::mistake::Mistake;
 use crate::parse::nearest;
 use crate::parse::reader::Table;
@@ -21,15 +22,18 @@ pub(crate) struct Tested<'c> {
     pub(crate) base: WarmBase,
     /// The names of its routes.
     pub(crate) routes: Vec<&'c str>,
+    /// The types of its events.
+    pub(crate) events: Vec<&'c str>,
 }
 
 impl<'c> Tested<'c> {
-    /// Of these routes behind these listeners.
-    pub(crate) fn of(server: &Server, routes: &'c [Route], fallback: Option<&'c Route>) -> Self {
+    /// Of these routes behind these listeners, and these events.
+    pub(crate) fn of(server: &Server, routes: &'c [Route], fallback: Option<&'c Route>, events: &'c [OnEvent]) -> Self {
         let all = || routes.iter().chain(fallback);
         let usual = warm::usual_base(server, all());
         let base = WarmBase { host: usual.host.or_else(|| Some("localhost".to_owned())), ..usual };
-        Self { base, routes: all().map(|route| &*route.name).collect() }
+        let events = events.iter().map(|event| event.kind.as_str()).collect();
+        Self { base, routes: all().map(|route| &*route.name).collect(), events }
     }
 }
 
@@ -72,6 +76,7 @@ fn step_of(mut table: Table<'_>, tested: &Tested<'_>, base: &WarmBase) -> Option
     let wait = table.duration("wait").map(Spanned::into_inner);
     let request = message::request(&mut table, base);
     let purge = table.list("purge", "targets in quotes, like \"tag:issue:7\"", purge_word);
+    let event = table.table("event").map(|event| event::read(event, tested));
     let answer = match table.table("answer") {
         Some(answer) => message::answer(answer).map(Some),
         None => Some(None),
@@ -79,19 +84,20 @@ fn step_of(mut table: Table<'_>, tested: &Tested<'_>, base: &WarmBase) -> Option
     let expect = table.table("expect").map(|expect| expect::read(expect, tested)).unwrap_or_default();
     let place = table.span();
     let mistake = |text: &str, hint: &str| table.mistakes().error(place.clone(), Mistake::new(text).hint(hint));
-    let action = match (request, purge) {
-        (Err(message::Unread), _) => None,
-        (Ok(Some(_)), Some(_)) => {
-            mistake("a step is a request or a purge, and not both", "make two steps of it");
-            None
-        }
-        (Ok(Some(request)), None) => Some(TestAction::Request(Box::new(request))),
-        (Ok(None), Some(targets)) => Some(TestAction::Purge(targets.into_inner().into_iter().map(Spanned::into_inner).collect())),
-        (Ok(None), None) if wait.is_some() => Some(TestAction::Wait),
-        (Ok(None), None) => {
-            if !table.has("purge") && !table.has("wait") {
+    let action = match (request, purge, event) {
+        (Err(message::Unread), ..) | (Ok(None), None, Some(None)) => None,
+        (Ok(Some(request)), None, None) => Some(TestAction::Request(Box::new(request))),
+        (Ok(None), Some(targets), None) => Some(TestAction::Purge(targets.into_inner().into_iter().map(Spanned::into_inner).collect())),
+        (Ok(None), None, Some(Some(event))) => Some(TestAction::Event(event)),
+        (Ok(None), None, None) if wait.is_some() => Some(TestAction::Wait),
+        (Ok(None), None, None) => {
+            if !["purge", "event", "wait"].into_iter().any(|key| table.has(key)) {
                 mistake("the step does nothing", "say what is asked for: get = \"/a\", or let time pass: wait = \"61s\"");
             }
+            None
+        }
+        _ => {
+            mistake("a step is a request, a purge or an event, and only one of them", "make two steps of it");
             None
         }
     };
@@ -99,6 +105,9 @@ fn step_of(mut table: Table<'_>, tested: &Tested<'_>, base: &WarmBase) -> Option
     if action.is_some() && !is_request {
         for key in ["answer", "headers", "body", "client"].into_iter().filter(|key| table.has(key)) {
             mistake(&format!("`{key}` is about a request, and the step has none"), "add one, like get = \"/a\"");
+        }
+        if action != Some(TestAction::Wait) && !expect.is_of_purge() {
+            mistake("of a purge or an event only `purges` can be expected", "what clients get then is for the next step to ask");
         }
         if action == Some(TestAction::Wait) && !expect.is_empty() {
             mistake("nothing comes of waiting alone", "add the request to the same step: { wait = \"61s\", get = \"/a\", expect = … }");
