@@ -11,6 +11,7 @@ pub mod http1;
 pub mod redis;
 pub mod semantics;
 pub mod server;
+pub mod simulate;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

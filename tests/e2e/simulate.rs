@@ -193,9 +193,40 @@ fn two_configurations_are_compared() -> Result<()> {
     assert_eq!((&json["comparison"]["gained"], &json["comparison"]["lost"]), (&9.into(), &0.into()));
     // The parameter is the one that the first report names.
     let split = &json["reports"][0]["splits"][0];
-    assert_eq!((&split["parameter"], &split["needless_fetches"]), (&"session".into(), &9.into()), "{json:#}");
+    let said = (&split["by"], &split["name"], &split["needless_fetches"]);
+    assert_eq!(said, (&"parameter".into(), &"session".into(), &9.into()), "{json:#}");
     let output = simulate(&["--compare", &a, &b, "--no-curve", &log])?;
     assert!(text(&output).contains("9 requests are hits with B alone"), "{}", text(&output));
+    Ok(())
+}
+
+/// Larder's own log has fields of requests where it is told to, and none of answers: these are assumed.
+#[test]
+fn headers_that_split_keys_needlessly_are_named() -> Result<()> {
+    let folder = TempDir::new()?;
+    let config = write(
+        &folder,
+        "config.toml",
+        &format!("{CONFIG}[[routes]]\nname = \"a\"\npath = \"/a\"\nttl = \"1h\"\nkey = {{ headers = [\"x-client\"] }}\n"),
+    )?;
+    let line = |second: u32| {
+        let (client, theme) = (second % 5, second % 3);
+        format!(
+            "{{\"timestamp\":\"2026-11-30T09:00:{second:02}Z\",\"method\":\"GET\",\"host\":\"h\",\"target\":\"/a\",\"status\":200,\"bytes\":{},\"duration_us\":5,\"header.x-client\":\"v{client}\",\"header.x-theme\":\"t{theme}\"}}\n",
+            100 + theme
+        )
+    };
+    let log = write(&folder, "access.log", &(0..15).map(line).collect::<String>())?;
+    let output = simulate(&["--config", &config, "--no-curve", "--json", "--assume", "a=vary: x-theme", &log])?;
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_str(&text(&output))?;
+    assert_eq!(report["total"]["misses"], 15, "{report:#}");
+    // The theme decides about the size; the client about nothing, and twelve of its fetches find the same answer.
+    let splits = &report["splits"];
+    let found = (splits.as_array().map(Vec::len), &splits[0]["by"], &splits[0]["name"], &splits[0]["needless_fetches"]);
+    assert_eq!(found, (Some(1), &"header".into(), &"x-client".into(), &12.into()), "{splits:#}");
+    let output = simulate(&["--config", &config, "--no-curve", "--assume", "a=vary: x-theme", &log])?;
+    assert!(text(&output).contains("x-client     header") && text(&output).contains("`key.headers`"), "{}", text(&output));
     Ok(())
 }
 

@@ -15,9 +15,6 @@ const SIZES: [(u64, u64); 9] = [(1, 16), (1, 8), (1, 4), (1, 2), (1, 1), (2, 1),
 /// Requests that a sample should have.
 const WANTED: u64 = 100_000;
 
-/// Bytes of a line, roughly, for a guess at their number.
-const LINE: u64 = 200;
-
 /// The least share of the keys: with fewer, single keys decide.
 const MIN_SHARE: f64 = 0.01;
 
@@ -33,9 +30,9 @@ impl Sampler {
         Self { share: if share.is_finite() { share.clamp(MIN_SHARE, 1.0) } else { 1.0 } }
     }
 
-    /// The share with which a sample of so many bytes of unpacked logs is large enough.
-    pub fn for_bytes(bytes: u64) -> Self {
-        let lines = (bytes / LINE).max(1);
+    /// The share with which a sample of so many bytes of unpacked logs, in lines of about so many each, is large enough.
+    pub fn for_bytes(bytes: u64, line: u64) -> Self {
+        let lines = (bytes / line.max(1)).max(1);
         Self::of_share(WANTED as f64 / lines as f64)
     }
 

@@ -1,5 +1,6 @@
 //! What a cache decided about a request.
 
+use http::HeaderName;
 use larder_semantics::Reason;
 
 /// Where an answer came from.
@@ -45,6 +46,9 @@ pub struct Decision {
     pub stale: bool,
     /// The URL of the key, where there is one.
     pub url: Option<Box<str>>,
+    /// Fields of the request by which what was stored is chosen, besides its URL: those of the key, and those that the answer names in `Vary`. Known where
+    /// `lifetime` is.
+    pub fields: Vec<HeaderName>,
     /// How long what was stored is fresh, in seconds, where that is known.
     pub lifetime: Option<u32>,
     /// Requests to the origin, those in the background included.

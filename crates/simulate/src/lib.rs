@@ -26,4 +26,4 @@ pub use decision::{Decision, Verdict};
 pub use drawing::svg;
 pub use log::{BrokenLine, LineCounts, LogError, LogFormat, LogRecord, Logs, NAMES, PatternError, Progress};
 pub use report::{Figures, NotStored, OriginLoad, Peak, Report, RouteReport, StaleServed, Writes};
-pub use split::Split;
+pub use split::{Split, SplitBy};

@@ -28,7 +28,7 @@ pub struct Report {
     pub origin: OriginLoad,
     /// Reads whose answers were not stored, by reason, the most frequent first.
     pub not_stored: Vec<NotStored>,
-    /// Parameters that split keys although the answers are the same.
+    /// Parameters and fields that split keys although the answers are the same.
     pub splits: Vec<Split>,
     /// Writes, and what they made old.
     pub writes: Writes,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use larder_semantics::{Reason, Timestamp};
 use larder_simulate::{
-    Account, Advisor, Answers, Curve, CurvePoint, Decision, Evidence, LineCounts, LogRecord, Report, Sampler, Verdict, svg,
+    Account, Advisor, Answers, Curve, CurvePoint, Decision, Evidence, LineCounts, LogRecord, Report, Sampler, SplitBy, Verdict, svg,
 };
 
 fn record(second: u64, target: &str) -> LogRecord {
@@ -35,6 +35,7 @@ fn decision(verdict: Verdict, reason: Reason) -> Decision {
         stored: verdict == Verdict::Miss,
         stale: false,
         url: None,
+        fields: Vec::new(),
         lifetime: Some(60),
         origin_requests: u32::from(verdict != Verdict::Hit),
         is_write: false,
@@ -121,8 +122,42 @@ fn a_parameter_without_effect_splits_needlessly_and_one_with_an_effect_does_not(
     }
     let splits = report(&account).splits;
     let [split] = splits.as_slice() else { panic!("{splits:?}") };
-    assert_eq!((split.parameter.as_str(), split.route.as_str(), split.needless_fetches), ("session", "a", 18));
+    assert_eq!((split.by, split.name.as_str(), split.route.as_str(), split.needless_fetches), (SplitBy::Parameter, "session", "a", 18));
     assert!(split.agreement > 0.99);
+}
+
+#[test]
+fn a_header_without_effect_splits_needlessly_and_one_with_an_effect_does_not() {
+    let mut account = Account::new(names());
+    for number in 0..20_u64 {
+        // The language decides about the size, the version of the client about nothing.
+        let value = |text: String| HeaderValue::from_str(&text).unwrap();
+        let request_fields = HeaderMap::from_iter([
+            (header::ACCEPT_LANGUAGE, value(format!("l{}", number % 2))),
+            (header::USER_AGENT, value(format!("v{number}"))),
+        ]);
+        let record = LogRecord { bytes: 100 + number % 2, request_fields, ..record(number, "/a") };
+        let fields = vec![header::ACCEPT_LANGUAGE, header::USER_AGENT];
+        account.add(&record, &Decision { fields, ..filled("http://h/a") });
+    }
+    let splits = report(&account).splits;
+    let [split] = splits.as_slice() else { panic!("{splits:?}") };
+    assert_eq!((split.by, split.name.as_str(), split.needless_fetches), (SplitBy::Header, "user-agent", 18));
+    assert!(split.agreement > 0.99);
+}
+
+#[test]
+fn a_parameter_is_compared_among_requests_with_the_same_headers() {
+    let mut account = Account::new(names());
+    for number in 0..20_u64 {
+        let language = HeaderValue::from_str(&format!("l{}", number % 2)).unwrap();
+        let request_fields = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, language)]);
+        let record = LogRecord { bytes: 100 + number % 2, request_fields, ..record(number, "/a") };
+        account.add(&record, &Decision { fields: vec![header::ACCEPT_LANGUAGE], ..filled(&format!("http://h/a?session={number}")) });
+    }
+    let splits = report(&account).splits;
+    let [split] = splits.as_slice() else { panic!("{splits:?}") };
+    assert_eq!((split.by, split.name.as_str(), split.needless_fetches), (SplitBy::Parameter, "session", 18));
 }
 
 #[test]
@@ -185,8 +220,9 @@ fn a_sample_takes_keys_wholly_or_not_at_all_and_about_as_many_as_it_should() {
     assert!((1_800..2_200).contains(&taken), "{taken}");
     assert_eq!(Sampler::of_share(7.0).share(), 1.0);
     assert_eq!(Sampler::of_share(f64::NAN).share(), 1.0);
-    assert_eq!(Sampler::for_bytes(0).share(), 1.0);
-    assert_eq!(Sampler::for_bytes(u64::MAX).share(), 0.01);
+    assert_eq!(Sampler::for_bytes(0, 0).share(), 1.0);
+    assert_eq!(Sampler::for_bytes(u64::MAX, 100).share(), 0.01);
+    assert_eq!(Sampler::for_bytes(100_000_000, 100).share(), 0.1, "a million lines");
     assert_eq!(sampler.sizes(160)[4], (160, 16));
 }
 

@@ -1,7 +1,7 @@
 //! What a log does not tell, and what is taken for it.
 
-use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, EXPIRES, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use larder_simulate::Assumed;
 
 use crate::config::{Config, Route};
@@ -22,18 +22,20 @@ impl AssumedFields {
         Self { route: route.to_owned(), fields }
     }
 
-    /// Reads `ROUTE=DIRECTIVES`; `*` stands for every route.
+    /// Reads `ROUTE=DIRECTIVES`, or `ROUTE=vary: FIELDS`; `*` stands for every route.
     ///
     /// # Errors
     /// A sentence that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let example = "as in issue.list=max-age=60, or *=max-age=60";
-        let (route, directives) = text.split_once('=').ok_or_else(|| format!("it is ROUTE=DIRECTIVES, {example}"))?;
-        if route.trim().is_empty() || directives.trim().is_empty() {
-            return Err(format!("it is ROUTE=DIRECTIVES, {example}"));
+        let form = || "it is ROUTE=DIRECTIVES, as in issue.list=max-age=60, or *=max-age=60; or ROUTE=vary: FIELDS".to_owned();
+        let (route, said) = text.split_once('=').map(|(route, said)| (route.trim(), said.trim())).ok_or_else(form)?;
+        let vary = said.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case(VARY.as_str()));
+        let (name, value): (HeaderName, &str) = vary.map_or((CACHE_CONTROL, said), |(_, fields)| (VARY, fields.trim()));
+        if route.is_empty() || value.is_empty() {
+            return Err(form());
         }
-        let value = HeaderValue::from_str(directives.trim()).map_err(|_| "a field cannot have this value".to_owned())?;
-        Ok(Self::new(route.trim(), HeaderMap::from_iter([(CACHE_CONTROL, value)])))
+        let value = HeaderValue::from_str(value).map_err(|_| "a field cannot have this value".to_owned())?;
+        Ok(Self::new(route, HeaderMap::from_iter([(name, value)])))
     }
 }
 
@@ -56,18 +58,26 @@ impl Assumptions {
             return Err(format!("--assume: there is no route `{}` ({hint})", unknown.route));
         }
         let of_route = |name: &str| {
-            let own = given.iter().rfind(|given| given.route == name);
-            own.or_else(|| given.iter().rfind(|given| given.route == EVERY)).map(|given| given.fields.clone())
+            // What is said of the route itself comes last, so that it counts.
+            let of = |wanted| given.iter().filter(move |given| given.route == wanted);
+            let mut fields = HeaderMap::new();
+            of(EVERY).chain(of(name)).flat_map(|given| &given.fields).for_each(|(name, value)| _ = fields.insert(name, value.clone()));
+            (!fields.is_empty()).then_some(fields)
         };
         let host = host.map_or_else(|| only_host(&routes), str::to_owned);
         let host = HeaderValue::from_str(&host).map_err(|_| format!("--host: `{host}` is no host"))?;
         Ok(Self { host, fields: names.into_iter().map(of_route).collect() })
     }
 
-    /// Adds what is assumed of a route to an answer that says nothing itself.
+    /// Adds what is assumed of a route to an answer: what bears on lifetimes where it says nothing of these itself, and `Vary` where it has none.
     pub(super) fn add_to(&self, route: usize, fields: &mut HeaderMap) {
-        if let Some(Some(assumed)) = self.fields.get(route) {
-            assumed.iter().for_each(|(name, value)| _ = fields.insert(name, value.clone()));
+        let Some(Some(assumed)) = self.fields.get(route) else { return };
+        let says_lifetime = fields.contains_key(CACHE_CONTROL) || fields.contains_key(EXPIRES);
+        for (name, value) in assumed {
+            let is_said = if *name == VARY { fields.contains_key(VARY) } else { says_lifetime };
+            if !is_said {
+                fields.insert(name, value.clone());
+            }
         }
     }
 
@@ -102,4 +112,31 @@ fn only_host(routes: &[&Route]) -> String {
     let mut hosts = routes.iter().filter_map(|route| route.host.as_deref());
     let first = hosts.next().filter(|first| hosts.all(|other| other == *first));
     first.unwrap_or("localhost").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn what_is_assumed_of_a_route_comes_after_what_is_assumed_of_all() {
+        let text = "[upstreams.api]\nurl = \"http://127.0.0.1:9\"\n[[routes]]\nname = \"a\"\npath = \"/a\"\n[[routes]]\nname = \"b\"\npath = \"/b\"\n";
+        let (config, _) =
+            config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let given = ["*=max-age=5", "a=max-age=60", "*=Vary: accept-language"].map(|text| AssumedFields::parse(text).expect("it is right"));
+        let assumptions = Assumptions::new(&config, &given, None).expect("routes that are there");
+        let answer = |route, fields: &[(HeaderName, &'static str)]| {
+            let mut fields: HeaderMap = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
+            assumptions.add_to(route, &mut fields);
+            [CACHE_CONTROL, VARY].map(|name| fields.get(name).map_or("", |value| value.to_str().unwrap_or_default()).to_owned())
+        };
+        assert_eq!(answer(0, &[]), ["max-age=60", "accept-language"]);
+        assert_eq!(answer(1, &[]), ["max-age=5", "accept-language"]);
+        assert_eq!(answer(0, &[(CACHE_CONTROL, "no-store")]), ["no-store", "accept-language"]);
+        assert_eq!(answer(0, &[(EXPIRES, "0"), (VARY, "cookie")]), ["", "cookie"]);
+        for wrong in ["a", "=max-age=5", "a=", "a=vary:"] {
+            assert!(AssumedFields::parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }

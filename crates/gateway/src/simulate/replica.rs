@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, EXPIRES, HOST, RANGE, UPGRADE};
-use http::{HeaderValue, Request, StatusCode, Version};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, RANGE, UPGRADE};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Version};
 use http_body_util::Empty;
 use larder_semantics::{MethodKind, Reason, Timestamp};
 use larder_simulate::{Decision, LogRecord, OriginAnswer, Verdict};
-use larder_store::Slot;
+use larder_store::{Slot, StoredResponse};
 use larder_tower::clock::{Clock, ClockHand};
 use larder_tower::{Cache, CacheResult, FetchError, Outcome, Served};
 
@@ -138,13 +138,21 @@ impl Replica {
             CacheResult::Miss => Verdict::Miss,
             CacheResult::Bypass => Verdict::Bypass,
         };
-        let lifetime = key.as_ref().filter(|_| self.tells_lifetimes && stored && verdict == Verdict::Miss).and_then(|key| {
-            let slots = self.cache.slots_of(key);
-            let lifetimes =
-                slots.iter().filter_map(|slot| if let Slot::Response(stored) = slot { Some(stored.head.ttl(self.now)) } else { None });
-            lifetimes.max().map(|seconds| u32::try_from(seconds).unwrap_or_default())
-        });
-        Decision { verdict, reason, stored, stale, url: key.map(|key| key.url().into()), lifetime, ..decision }
+        let filled = key.as_ref().filter(|_| self.tells_lifetimes && stored && verdict == Verdict::Miss);
+        let slots = filled.map(|key| self.cache.slots_of(key)).unwrap_or_default();
+        // Of several variants the one that was just stored is fresh for longest, as a rule.
+        let responses = slots.iter().filter_map(|slot| if let Slot::Response(stored) = slot { Some(stored) } else { None });
+        let newest = responses.max_by_key(|stored| stored.head.ttl(self.now));
+        let lifetime = newest.map(|stored| u32::try_from(stored.head.ttl(self.now)).unwrap_or_default());
+        let fields = newest.map(|stored| self.chosen_by(decision.route, stored)).unwrap_or_default();
+        Decision { verdict, reason, stored, stale, url: key.map(|key| key.url().into()), fields, lifetime, ..decision }
+    }
+
+    /// Fields of requests by which a response is chosen besides its URL.
+    fn chosen_by(&self, route: Option<usize>, stored: &StoredResponse) -> Vec<HeaderName> {
+        let keyed = route.and_then(|route| self.active.settings_of(route)).map_or(&[][..], |route| &route.settings.key.headers);
+        let varied = stored.variant().map_or(&[][..], |variant| variant.spec.names());
+        keyed.iter().chain(varied.iter().filter(|name| !keyed.contains(name))).cloned().collect()
     }
 
     /// The request as its client would have sent it.
@@ -172,12 +180,10 @@ impl Replica {
         request
     }
 
-    /// The origin's answer, with what is assumed for the route where the log has nothing about lifetimes.
+    /// The origin's answer, with what is assumed for the route where the log does not tell.
     fn answer_of(&self, route: usize, answer: &OriginAnswer) -> Arc<OriginAnswer> {
         let mut answer = answer.clone();
-        if !answer.fields.contains_key(CACHE_CONTROL) && !answer.fields.contains_key(EXPIRES) {
-            self.assumptions.add_to(route, &mut answer.fields);
-        }
+        self.assumptions.add_to(route, &mut answer.fields);
         Arc::new(answer)
     }
 }
@@ -191,6 +197,7 @@ fn undecided(record: &LogRecord, route: Option<usize>) -> Decision {
         stored: false,
         stale: false,
         url: None,
+        fields: Vec::new(),
         lifetime: None,
         origin_requests: 0,
         is_write: MethodKind::of(&record.method) == MethodKind::Unsafe,

@@ -104,14 +104,14 @@ pub(crate) async fn simulate(
         probed = probe(config.clone(), &paths, settings.format.as_ref(), &assumptions).await?;
     }
     let logs = Logs::open(paths, settings.format.as_ref(), progress)?;
-    let formats = logs.formats().to_vec();
+    let (formats, line) = (logs.formats().to_vec(), logs.mean_line());
     let (batches, reader) = read(logs)?;
     let (mut subjects, mut answers, mut comparison): (Vec<Subject>, _, _) = (Vec::new(), Answers::default(), Comparison::default());
     while let Ok(batch) = batches.recv() {
         if subjects.is_empty() {
             let start = batch.first().map(|record| record.time).unwrap_or_default();
             for (name, config) in &configs {
-                subjects.push(Subject::new(name, config, settings, &probed, start)?);
+                subjects.push(Subject::new(name, config, settings, (&probed, line), start)?);
             }
         }
         for record in &batch {
@@ -182,13 +182,19 @@ fn read(mut logs: Logs) -> Result<(Receiver<Vec<LogRecord>>, JoinHandle<Logs>), 
 }
 
 impl Subject {
-    fn new(name: &str, config: &Config, settings: &Settings, probed: &[AssumedFields], start: Timestamp) -> Result<Self, SimulateError> {
+    fn new(
+        name: &str,
+        config: &Config,
+        settings: &Settings,
+        (probed, line): (&[AssumedFields], u64),
+        start: Timestamp,
+    ) -> Result<Self, SimulateError> {
         // What is given wins over what was found out.
         let all: Vec<AssumedFields> = probed.iter().chain(&settings.assumed).cloned().collect();
         let assumptions = Assumptions::new(config, &all, settings.host.as_deref()).map_err(SimulateError::Assumed)?;
         let replica = Replica::new(config.clone(), config.memory.capacity, assumptions.clone(), start)?.telling_lifetimes();
         let curve = match settings.curve {
-            true => Some(CurveThread::start(config.clone(), assumptions.clone(), sampler(settings), start)?),
+            true => Some(CurveThread::start(config.clone(), assumptions.clone(), sampler(settings, line), start)?),
             false => None,
         };
         let routes = replica.routes();
@@ -210,8 +216,8 @@ impl Subject {
     }
 }
 
-/// The share of the keys that the curve is taken from.
-fn sampler(settings: &Settings) -> Sampler {
+/// The share of the keys that the curve is taken from, of logs with lines of so many bytes.
+fn sampler(settings: &Settings, line: u64) -> Sampler {
     if let Some(share) = settings.share {
         return Sampler::of_share(share);
     }
@@ -220,5 +226,5 @@ fn sampler(settings: &Settings) -> Sampler {
         let is_packed = path.extension().is_some_and(|extension| extension == "gz" || extension == "zst");
         if is_packed { bytes * UNPACKED } else { bytes }
     };
-    Sampler::for_bytes(settings.logs.iter().map(size).sum())
+    Sampler::for_bytes(settings.logs.iter().map(size).sum(), line)
 }

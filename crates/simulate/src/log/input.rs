@@ -61,7 +61,8 @@ impl Lines {
         Self::of(Counting { inner: raw, progress: progress.clone() })
     }
 
-    fn of(raw: impl Read + Send + 'static) -> io::Result<Self> {
+    /// The same of anything.
+    pub(super) fn of(raw: impl Read + Send + 'static) -> io::Result<Self> {
         let mut raw = BufReader::with_capacity(BUFFER, raw);
         let bytes: Box<dyn BufRead + Send> = match raw.fill_buf()? {
             [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(raw))),

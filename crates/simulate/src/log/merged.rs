@@ -2,12 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use larder_semantics::Timestamp;
 
 use super::format::LogFormat;
-use super::input::Progress;
+use super::input::{Lines, Progress};
 use super::record::LogRecord;
 use super::source::{LineCounts, LogError, Source};
 
@@ -18,7 +20,8 @@ const WINDOW: usize = 16 * 1024;
 struct Waiting {
     time: Timestamp,
     number: u64,
-    record: LogRecord,
+    /// Boxed, since a heap moves what it holds about once a level.
+    record: Box<LogRecord>,
 }
 
 impl Waiting {
@@ -48,6 +51,7 @@ impl Ord for Waiting {
 }
 
 /// Logs that are read together: the rotated files of one server, or the files of several.
+#[derive(Default)]
 pub struct Logs {
     sources: Vec<Source>,
     /// The next record of each log, by the place of the log among them. The earliest is the greatest.
@@ -66,31 +70,42 @@ impl Logs {
     /// # Errors
     /// [`LogError`] for the first that cannot be read, or whose format is unknown.
     pub fn open<'p>(paths: impl IntoIterator<Item = &'p Path>, format: Option<&LogFormat>, progress: &Progress) -> Result<Self, LogError> {
-        let mut logs = Self {
-            sources: Vec::new(),
-            heads: BinaryHeap::new(),
-            window: BinaryHeap::new(),
-            read: 0,
-            latest_read: Timestamp::default(),
-            last: Timestamp::default(),
-            counts: LineCounts::default(),
-            formats: Vec::new(),
-        };
+        let mut logs = Self::default();
         for path in paths {
-            let Some(source) = Source::open(path, format, progress)? else { continue };
-            let format = source.format.to_string();
-            if !logs.formats.contains(&format) {
-                logs.formats.push(format);
-            }
-            logs.sources.push(source);
-            logs.read_head(logs.sources.len() - 1);
+            Source::open(path, format, progress)?.into_iter().for_each(|source| logs.add(source));
         }
         Ok(logs)
+    }
+
+    /// Reads one log from anything, packed or not.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(name: &str, input: impl Read + Send + 'static, format: Option<&LogFormat>) -> Result<Self, LogError> {
+        let (mut logs, file) = (Self::default(), Arc::from(name));
+        let lines = Lines::of(input).map_err(|error| LogError::Unreadable { file: Arc::clone(&file), error })?;
+        Source::of(file, lines, format)?.into_iter().for_each(|source| logs.add(source));
+        Ok(logs)
+    }
+
+    fn add(&mut self, source: Source) {
+        let format = source.format.to_string();
+        if !self.formats.contains(&format) {
+            self.formats.push(format);
+        }
+        self.sources.push(source);
+        self.read_head(self.sources.len() - 1);
     }
 
     /// The formats that are read, each once.
     pub fn formats(&self) -> &[String] {
         &self.formats
+    }
+
+    /// Bytes of a line, in the mean of the first ones of each log.
+    pub fn mean_line(&self) -> u64 {
+        let (bytes, lines) = self.sources.iter().map(|source| source.sampled).fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
+        bytes.checked_div(lines).unwrap_or_default()
     }
 
     /// What was read so far.
@@ -100,12 +115,12 @@ impl Logs {
 
     fn read_head(&mut self, source: usize) {
         if let Some(record) = self.sources[source].next_record(&mut self.counts) {
-            self.heads.push(Waiting { time: record.time, number: source as u64, record });
+            self.heads.push(Waiting { time: record.time, number: source as u64, record: Box::new(record) });
         }
     }
 
     /// The earliest record of those that logs have next.
-    fn next_read(&mut self) -> Option<LogRecord> {
+    fn next_read(&mut self) -> Option<Box<LogRecord>> {
         let Waiting { number, record, .. } = self.heads.pop()?;
         self.read_head(number as usize);
         Some(record)
@@ -130,6 +145,6 @@ impl Iterator for Logs {
             record.time = self.last;
         }
         self.last = record.time;
-        Some(record)
+        Some(*record)
     }
 }

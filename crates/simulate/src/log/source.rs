@@ -82,6 +82,8 @@ pub(super) struct Source {
     pub(super) format: LogFormat,
     /// Lines that were read to find the format out.
     sample: VecDeque<(u64, String)>,
+    /// Bytes of these lines with their ends, and how many they were.
+    pub(super) sampled: (u64, u64),
     line: u64,
 }
 
@@ -89,8 +91,13 @@ impl Source {
     /// Opens a log. Its format is found out where it is not given. `None`: there is no line in it.
     pub(super) fn open(path: &Path, format: Option<&LogFormat>, progress: &Progress) -> Result<Option<Self>, LogError> {
         let file: Arc<str> = if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string().into() };
+        let lines = Lines::open(path, progress).map_err(|error| LogError::Unreadable { file: Arc::clone(&file), error })?;
+        Self::of(file, lines, format)
+    }
+
+    /// As [`Self::open`], of lines that are there.
+    pub(super) fn of(file: Arc<str>, mut lines: Lines, format: Option<&LogFormat>) -> Result<Option<Self>, LogError> {
         let unreadable = |error| LogError::Unreadable { file: Arc::clone(&file), error };
-        let mut lines = Lines::open(path, progress).map_err(unreadable)?;
         let (mut sample, mut line) = (VecDeque::new(), 0);
         while sample.len() < MAX_SAMPLE {
             match lines.next_line().map_err(unreadable)? {
@@ -108,7 +115,8 @@ impl Source {
         }
         let format = format.cloned().or_else(|| LogFormat::detect(texts()));
         let format = format.ok_or_else(|| LogError::UnknownFormat { file: Arc::clone(&file) })?;
-        Ok(Some(Self { file, lines, format, sample, line }))
+        let sampled = (sample.iter().map(|(_, text)| text.len() as u64 + 1).sum(), sample.len() as u64);
+        Ok(Some(Self { file, lines, format, sample, sampled, line }))
     }
 
     /// The next record; `None` at the end, which is where the file cannot be read any further.

@@ -32,7 +32,7 @@ pub struct Simulate {
     /// larder-json, or a pattern like nginx's log_format ("$remote_addr …") or Apache's LogFormat ("%h …"); found out unless given
     #[arg(long, value_name = "NAME|PATTERN", value_parser = format)]
     pub format: Option<LogFormat>,
-    /// Cache-Control of a route's answers where the log has none, like issue.list=max-age=60; * is every route. May be given several times
+    /// Cache-Control of a route's answers where the log has none, like issue.list=max-age=60, or Vary, like issue.list=vary: accept-language; * is every route. May be given several times
     #[arg(long, value_name = "ROUTE=DIRECTIVES", value_parser = AssumedFields::parse)]
     pub assume: Vec<AssumedFields>,
     /// Ask the origin once a route for what the log does not tell of its answers

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use larder_semantics::Timestamp;
-use larder_simulate::{Advice, Curve, Evidence, Figures, LineCounts, Report};
+use larder_simulate::{Advice, Curve, Evidence, Figures, LineCounts, Report, SplitBy};
 
 use crate::cli::paper::Paper;
 use crate::config::{display_bytes, display_duration};
@@ -180,10 +180,20 @@ fn splits(paper: &mut Paper, report: &Report) {
     let rows: Vec<Vec<String>> = report
         .splits
         .iter()
-        .map(|split| vec![split.parameter.clone(), split.route.clone(), split.needless_fetches.to_string(), percent(Some(split.agreement))])
+        .map(|split| {
+            let agreement = percent(Some(split.agreement));
+            vec![split.name.clone(), split.by.to_string(), split.route.clone(), split.needless_fetches.to_string(), agreement]
+        })
         .collect();
-    paper.table(&["parameter", "route", "needless fetches", "equal answers"], &rows);
-    paper.raw("`query.drop` with these parameters would make hits of these fetches, if the answers do not depend on them");
+    paper.table(&["splits keys", "", "route", "needless fetches", "equal answers"], &rows);
+    paper.raw("If the answers do not depend on them, these fetches would be hits:");
+    let has = |by| report.splits.iter().any(|split| split.by == by);
+    if has(SplitBy::Parameter) {
+        paper.raw("with these parameters in `query.drop`");
+    }
+    if has(SplitBy::Header) {
+        paper.raw("with these headers taken out of `key.headers`, or out of the origin's `Vary` (`unsafe_ignore = [\"vary:NAME\"]`)");
+    }
     paper.gap();
 }
 
