@@ -132,6 +132,22 @@ const STORIES = {
     assert.equal(await browser.value('document.querySelectorAll("main img, main script").length'), 0);
   },
 
+  /** Of a route that is verified the agreement is shown, and leaks in red, and both follow what is found. */
+  async verifies(browser) {
+    await browser.go(view('routes'));
+    assert.match(await browser.value(text('#verify')), /pages.*shadow/s);
+    await browser.value('window.stays = true');
+    for (let count = 0; count < 5; count += 1) await get('/a');
+    await browser.until(`${text('#verify')}.includes('100.0 %')`);
+    for (let count = 0; count < 3; count += 1) await get('/changing');
+    await browser.until(`${text('#verify .warn')} >= '1'`);
+    for (let round = 0; round < 2; round += 1) {
+      for (const who of ['ann', 'bob']) await fetch(`${gateway}/me`, { headers: { authorization: who } }).then((answer) => answer.text());
+    }
+    await browser.until(`${text('#verify td.bad')}.includes('depend on who asks')`);
+    assert.equal(await browser.value('window.stays'), true);
+  },
+
   /** A token opens a session, of which the page itself knows nothing, and signing out ends it. */
   async signs_in(browser) {
     await browser.go(admin);

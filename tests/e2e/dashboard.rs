@@ -68,6 +68,20 @@ async fn a_script_in_a_url_or_a_field_is_shown_as_text() -> Result<()> {
     story("escapes", &larder).await
 }
 
+#[tokio::test]
+async fn the_agreement_of_routes_that_are_verified_is_shown_and_leaks_stand_out() -> Result<()> {
+    let origin = Origin::start().await?;
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let fresh = |body: String| Answer::ok().header("Cache-Control", "public, max-age=60").body(body);
+    origin.always("GET", "/a", fresh("the same".to_owned()));
+    // The first answer is another than all later ones.
+    origin.respond_with("GET", "/changing", move |_| fresh((count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0).to_string()));
+    origin.respond_with("GET", "/me", move |request| fresh(request.header("authorization").unwrap_or("nobody").to_owned()));
+    let route = "[[routes]]\nname = \"pages\"\npath = \"/{*rest}\"\nverify = { mode = \"shadow\" }\n";
+    let larder = Larder::before(&origin, route).await?;
+    story("verifies", &larder).await
+}
+
 /// A gateway whose admin listener others can reach.
 async fn with_tokens() -> Result<(Origin, Larder, tempfile::TempDir)> {
     let folder = tempfile::TempDir::new()?;

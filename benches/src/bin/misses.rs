@@ -1,5 +1,5 @@
-//! `misses [guarded] COUNT`: answers COUNT requests from an origin that answers at once, storing each, and ends; with `guarded`, requests have fields
-//! that a guard looks for in each answer. What the test `instructions` counts the instructions of.
+//! `misses [plain|guarded] COUNT`: answers COUNT requests from an origin that answers at once, storing each, and ends. With a word, requests have the fields
+//! of browsers and proxies; with `guarded`, a guard looks for these in each answer. What the test `instructions` counts the instructions of.
 
 use http::HeaderValue;
 use larder_benches::cache::{guarded, miss, request, service};

@@ -14,8 +14,8 @@ pub(crate) struct RouteGuard {
     index: usize,
     route: Arc<str>,
     metrics: Arc<Metrics>,
-    /// Whether reflections, and answers that name their client, have been told.
-    told: [AtomicBool; 2],
+    /// Whether reflections, answers that name their client, and those that differ by client, have been told.
+    told: [AtomicBool; 3],
 }
 
 impl RouteGuard {
@@ -28,6 +28,7 @@ impl RouteGuard {
         let told = match reason {
             Reason::Reflected => &self.told[0],
             Reason::NamesClient => &self.told[1],
+            Reason::DiffersByClient => &self.told[2],
             // One for each path that a client makes up, and nothing that a configuration could mend.
             _ => return false,
         };
@@ -40,11 +41,12 @@ impl GuardObserver for RouteGuard {
         self.metrics.guarded(self.index, finding.reason, finding.refused);
         if self.is_first(finding.reason) {
             let stored = if finding.refused { "it was not stored" } else { "it was stored, since `guard` only reports" };
-            let (from, advice) = (finding.from.unwrap_or_default(), finding.reason.advice().unwrap_or_default());
-            tracing::warn!(
-                route = %self.route,
-                "an answer holds the value of `{from}` of its request, which others would get: {stored}; further ones are only counted. {advice}"
-            );
+            let advice = finding.reason.advice().unwrap_or_default();
+            let what = match finding.from {
+                Some(from) => format!("an answer holds the value of `{from}` of its request, which others would get"),
+                None => "clients with other credentials get other answers under one key".to_owned(),
+            };
+            tracing::warn!(route = %self.route, "{what}: {stored}; further ones are only counted. {advice}");
         }
     }
 }
@@ -56,7 +58,8 @@ mod tests {
     #[test]
     fn each_kind_is_told_once_and_paths_that_clients_make_up_never() {
         let guard = RouteGuard::new(0, &Arc::from("all"), &Arc::new(Metrics::new(&["all"], &[])));
-        let told = [Reason::Reflected, Reason::Reflected, Reason::NamesClient, Reason::NamesClient, Reason::MisleadingPath];
-        assert_eq!(told.map(|reason| guard.is_first(reason)), [true, false, true, false, false]);
+        let (reflected, names, differs) = (Reason::Reflected, Reason::NamesClient, Reason::DiffersByClient);
+        let told = [reflected, reflected, names, names, differs, differs, Reason::MisleadingPath];
+        assert_eq!(told.map(|reason| guard.is_first(reason)), [true, false, true, false, true, false, false]);
     }
 }

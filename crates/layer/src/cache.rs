@@ -6,9 +6,10 @@ mod packing;
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use larder_semantics::guard::AnswersByClient;
 use larder_store::{Invalidation, InvalidationLog, LedgerStats, MemoryStats, MemoryStore, PackingStats, StoredResponse, shapes_weight};
 use tokio::sync::watch;
 
@@ -53,6 +54,8 @@ pub struct Cache {
     pub(crate) bypasses: Bypasses,
     /// How often keys were asked for of which nothing is stored.
     pub(crate) requests: RequestCounts,
+    /// Which clients got which answers, as guards know it.
+    pub(crate) answers: Mutex<AnswersByClient>,
     /// The number of the last fetch.
     fetches: AtomicU64,
     seed: RandomState,

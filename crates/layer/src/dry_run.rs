@@ -51,8 +51,8 @@ pub struct DryRun {
     request: Arc<ClientRequest>,
     /// Whether a key was derived.
     has_key: bool,
-    /// Whether the tiers behind the memory would be asked.
-    asks_tiers: Option<u64>,
+    /// How the origin would be asked; `None` where it would not, or without a look-up.
+    plan: Option<FetchPlan>,
 }
 
 /// The decision about a request.
@@ -104,7 +104,18 @@ impl DryRun {
     fn without_key(verdict: Verdict, request: Arc<ClientRequest>, now: Timestamp) -> Self {
         let stored = Vec::new();
         let parts = Vec::new();
-        Self { verdict, stored, selected: None, parts, refreshed_ahead_in: None, now, request, has_key: false, asks_tiers: None }
+        Self { verdict, stored, selected: None, parts, refreshed_ahead_in: None, now, request, has_key: false, plan: None }
+    }
+
+    /// The request, and how the origin would be asked for it.
+    pub(crate) fn fetch(&self) -> Option<(&Arc<ClientRequest>, &FetchPlan)> {
+        self.plan.as_ref().map(|plan| (&self.request, plan))
+    }
+
+    /// The fetch that is known where the tiers behind the memory would be asked for a later one.
+    fn asks_tiers(&self) -> Option<u64> {
+        let plan = self.plan.as_ref().filter(|plan| plan.may_be_stored_elsewhere())?;
+        Some(plan.found.response().map_or(0, |stored| stored.fetch))
     }
 
     /// The key, where one was derived.
@@ -151,7 +162,7 @@ impl<S> CacheService<S> {
             }
             // What is stored for the whole, as a client that wants nothing split has left it, answers nothing here.
             DryParts::Each(parts) if run.has_key => {
-                DryRun { verdict: verdict_about(&parts), stored: Vec::new(), selected: None, asks_tiers: None, parts, ..run }
+                DryRun { verdict: verdict_about(&parts), stored: Vec::new(), selected: None, plan: None, parts, ..run }
             }
             _ => run,
         }
@@ -181,7 +192,7 @@ impl<S> CacheService<S> {
             self.decide_about(&context, request.headers(), found, now)
         };
         let stored = self.cache.store.slots_of(slot_key);
-        let (mut asks_tiers, mut refreshed_ahead_in) = (None, None);
+        let (mut planned, mut refreshed_ahead_in) = (None, None);
         let mut verdict = match looked_up {
             LookedUp::Hit(hit) => {
                 refreshed_ahead_in = hit.due_ahead_in(&self.route.policy).map(Duration::from_millis);
@@ -194,19 +205,20 @@ impl<S> CacheService<S> {
             }
             LookedUp::GatewayTimeout(reason) => Verdict::GatewayTimeout { reason },
             LookedUp::Fetch(plan) => {
-                asks_tiers = plan.may_be_stored_elsewhere().then(|| plan.found.response().map_or(0, |stored| stored.fetch));
-                Verdict::Fetch { reason: plan.reason, forward: plan.forward }
+                let verdict = Verdict::Fetch { reason: plan.reason, forward: plan.forward };
+                planned = Some(plan);
+                verdict
             }
         };
         if matches!(verdict, Verdict::Fetch { .. })
             && let Some((stored, age)) = self.in_other_form_dry(&request, &content, &other_forms, effective)
         {
             verdict = Verdict::Hit { reason: Reason::Converted, status: StatusCode::OK, age: Some(age), refreshes: false };
-            (selected, asks_tiers) = (Some(stored), None);
+            (selected, planned) = (Some(stored), None);
         }
         let request = client_request(request, context, &key, content);
         let parts = Vec::new();
-        DryRun { verdict, stored, selected, parts, refreshed_ahead_in, now, request, has_key: true, asks_tiers }
+        DryRun { verdict, stored, selected, parts, refreshed_ahead_in, now, request, has_key: true, plan: planned }
     }
 
     /// The conditions of a request with this content whose key is derived, or how it passes by the store.
@@ -261,7 +273,7 @@ impl<S> CacheService<S> {
     /// What the tiers behind the memory have for a request that would ask them, from the nearest to the farthest. Nothing is taken into memory,
     /// and no lease is asked for.
     pub async fn ask_tiers(&self, run: &DryRun) -> Vec<TierLook> {
-        let Some(newer_than) = run.asks_tiers else { return Vec::new() };
+        let Some(newer_than) = run.asks_tiers() else { return Vec::new() };
         let mut looks = Vec::new();
         for tier in self.cache.tiers.iter().filter(|tier| self.route.tiers.has(tier.store.name())) {
             let (key, request) = (&run.request.key, &run.request.parts.headers);

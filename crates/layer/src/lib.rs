@@ -13,7 +13,7 @@
 // 9. `fetch`: the fetch itself.
 // 10. `write`: requests that pass by the look-up, and the invalidations of writes.
 //
-// `dry_run` walks the same way for people who ask, and changes nothing.
+// `dry_run` walks the same way for people who ask, and changes nothing. `origin_only` fills the cache and answers nothing from it.
 //
 // A memory hit is answered in `CacheService::serve` without an await; everything else takes the walk of the folder `fetch`.
 
@@ -29,6 +29,7 @@ mod future;
 mod json;
 mod layer;
 mod lookup;
+mod origin_only;
 mod outcome;
 mod respond;
 mod rules;

@@ -58,6 +58,8 @@ pub struct CacheService<S> {
     pub(crate) inner: S,
     pub(crate) cache: Arc<Cache>,
     pub(crate) route: Arc<RouteRules>,
+    /// Whether nothing but the origin's own answers will do ([`Self::by_origin_only`]).
+    pub(crate) origin_only: bool,
 }
 
 thread_local! {
@@ -76,7 +78,7 @@ fn with_key<T>(look_up: impl FnOnce(&mut KeyBuffer) -> T) -> T {
 impl<S> CacheService<S> {
     /// `inner` behind `cache` under the rules of one route.
     pub fn new(inner: S, cache: Arc<Cache>, rules: impl Into<Arc<RouteRules>>) -> Self {
-        Self { inner, cache, route: rules.into() }
+        Self { inner, cache, route: rules.into(), origin_only: false }
     }
 
     /// The rules.
@@ -238,6 +240,7 @@ impl<S: Upstream> CacheService<S> {
         } else {
             self.look_up(&context, fields, self.cache.store.slot_key(key))
         };
+        let looked_up = if self.origin_only { looked_up.by_origin_only() } else { looked_up };
         match looked_up {
             LookedUp::Hit(hit) => {
                 let is_due = hit.wants_refresh || self.is_due_ahead(&hit);

@@ -6,10 +6,11 @@ use clap::{Args, Subcommand};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use super::admin_client::AdminFlags;
+use super::admin_client::{AdminAddress, AdminFlags};
 use super::explain::explained::seconds;
 use super::paper::Paper;
-use crate::verify::VerifyReport;
+use crate::replicas::ReplicasReport;
+use crate::verify::{VerifyReport, merged};
 
 /// `larder verify`
 #[derive(Debug, Args)]
@@ -35,12 +36,15 @@ pub enum VerifyAction {
     },
 }
 
-/// The gateway that is asked.
+/// The gateways that are asked.
 #[derive(Debug, Args)]
 pub struct VerifyFlags {
     /// The gateway.
     #[command(flatten)]
     pub gateway: AdminFlags,
+    /// The admin listener of one more replica: each knows what it has compared itself
+    #[arg(long, value_name = "ADDRESS")]
+    pub replica: Vec<AdminAddress>,
 }
 
 impl Verify {
@@ -54,25 +58,65 @@ impl Verify {
 }
 
 impl VerifyFlags {
-    async fn report(&self) -> Result<String, String> {
-        let answer = self.gateway.get("/verify").await?;
-        if self.gateway.json {
-            return Ok(format!("{answer:#}"));
-        }
-        let reports: Vec<VerifyReport> = self.gateway.known(answer)?;
-        Ok(text(Paper::for_stdout(), &reports))
+    /// All gateways, the first one first.
+    fn gateways(&self) -> impl Iterator<Item = AdminFlags> {
+        let others = self.replica.iter().map(|admin| AdminFlags { admin: admin.clone(), ..self.gateway.clone() });
+        std::iter::once(self.gateway.clone()).chain(others)
     }
 
+    async fn report(&self) -> Result<String, String> {
+        let mut all: Vec<VerifyReport> = Vec::new();
+        for gateway in self.gateways() {
+            let reports: Vec<VerifyReport> = gateway.known(gateway.get("/verify").await?)?;
+            all.extend(reports);
+        }
+        let reports = merged(all);
+        if self.gateway.json {
+            return serde_json::to_string_pretty(&reports).map_err(|error| error.to_string());
+        }
+        Ok(text(Paper::for_stdout(), &reports, &self.scope().await))
+    }
+
+    /// Whose comparisons these are, where there are several replicas.
+    async fn scope(&self) -> String {
+        if !self.replica.is_empty() {
+            return format!("of {} replicas together", self.replica.len() + 1);
+        }
+        // It is said besides the report, so that a gateway which does not say it harms nothing.
+        let known = self.gateway.get("/replicas").await.and_then(|answer| self.gateway.known::<ReplicasReport>(answer));
+        match known.map(|report| report.replicas.len()).unwrap_or_default() {
+            0 | 1 => String::new(),
+            count => format!("of {} alone, one of {count} replicas: --replica ADDRESS adds another", self.gateway.admin),
+        }
+    }
+
+    /// A route may be stopped on some replicas only.
     async fn resume(&self, route: &str) -> Result<String, String> {
         let target = format!("/verify/resume/{}", utf8_percent_encode(route, NON_ALPHANUMERIC));
-        let answer = self.gateway.post(&target, &json!({})).await?;
-        Ok(if self.gateway.json { format!("{answer:#}") } else { format!("route {route} is cached again") })
+        let (mut resumed, mut refused) = (Vec::new(), None);
+        for gateway in self.gateways() {
+            match gateway.post(&target, &json!({})).await {
+                Ok(answer) => resumed.push(gateway.known(answer)?),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        match refused {
+            Some(error) if resumed.is_empty() => Err(error),
+            _ if self.gateway.json => serde_json::to_string_pretty(&merged(resumed)).map_err(|error| error.to_string()),
+            _ if self.replica.is_empty() => Ok(format!("route {route} is cached again")),
+            Some(error) => Ok(format!("route {route} is cached again on {} replicas; another said: {error}", resumed.len())),
+            None => Ok(format!("route {route} is cached again on {} replicas", resumed.len())),
+        }
     }
 }
 
-fn text(mut paper: Paper, reports: &[VerifyReport]) -> String {
+fn text(mut paper: Paper, reports: &[VerifyReport], scope: &str) -> String {
     if reports.is_empty() {
         paper.raw("no route has `verify`");
+    }
+    if !scope.is_empty() {
+        paper.raw(scope);
+        paper.gap();
     }
     for report in reports {
         write(&mut paper, report);
@@ -142,8 +186,9 @@ mod tests {
             examples: vec![example],
             ..VerifyReport::default()
         };
-        let text = text(Paper::plain(), &[report]);
+        let text = text(Paper::plain(), &[report], "of 2 replicas together");
         for said in [
+            "of 2 replicas together",
             "route         me (check, 50% of the hits, not cached until it is resumed)",
             "agreement     75.00% of 8 compared; 0 not judged, 0 left out",
             "safe lifetime 30s: at that age the first answer had changed; the oldest that differed was 50s old",

@@ -14,13 +14,13 @@ use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, CacheBody, CacheResult, CacheService, Plain, Pooled};
 
 use super::handling::Handling;
-use super::onward::{shadowed, upgrade, walk};
+use super::onward::{upgrade, walk, walk_negotiated};
 use super::paths::judge_path;
 use super::pending::PendingAnswer;
 use super::public::Wanted;
-use super::renegotiation::Renegotiation;
 use super::request_id::RequestIds;
 use super::request_limit::{is_too_large, limited};
+use super::shadowing::Shadowing;
 use super::tracing::Tracing;
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
 use crate::acme::{Acme, ChallengeRequest};
@@ -224,36 +224,31 @@ impl Gateway {
             min_upload_rate: peer.min_upload_rate(),
             observer: None,
         };
-        let (past_cache, shadow) = shadowed(&active, service, &request, past_cache, &effective, connection);
+        let verify = active.verify_of(service.route().index()).filter(|_| past_cache.is_none());
+        if let Some(verify) = verify.filter(|verify| verify.is_shadow() && service.route().reads(request.method())) {
+            let (service, verify) = (service.clone(), Arc::clone(verify));
+            let shadowing = Shadowing { active: Guard::into_inner(active), service, verify, effective, context, ticket };
+            return Handling::after(delay, shadowing.answered(pending, limited(request, max_body)));
+        }
         let codings = active.codings_of(service.route().index()).filter(|_| past_cache.is_none());
         if let Some(codings) = codings.filter(|_| reads_content(service.route(), request.method())) {
             codings.narrow(request.headers_mut());
         }
         let codings = codings.filter(|_| request.body().is_end_stream());
         if let Some(negotiated) = codings.and_then(|codings| codings.negotiate(&mut request)) {
-            // The origin may be asked twice.
-            pending.limited.take_ticket(ticket);
-            let context = ClientContext { observer: pending.observer(), ..context };
-            let answer = walk(service, limited(request, max_body), effective.clone(), None, |extensions| {
-                extensions.insert(context.clone());
-                pending.tracing.extend(extensions);
-                pending.limited.ticket().and_then(|ticket| extensions.insert(ticket));
-            });
-            let renegotiation = Renegotiation { service: service.clone(), effective, context, ticket: pending.limited.ticket() };
-            return Handling::after(delay, pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, renegotiation));
+            let (answer, again) = walk_negotiated(service, limited(request, max_body), effective, context, &mut pending, ticket);
+            return Handling::after(delay, pending.waits_negotiated(Guard::into_inner(active), answer, negotiated, again));
         }
         let began = pending.tracing.now();
-        let sampled = active.verify_of(service.route().index()).filter(|verify| past_cache.is_none() && verify.draws());
-        let sampled = sampled.and_then(|verify| Sampled::of(verify, service, head_of(&request), &effective, connection));
+        let sampled = verify
+            .filter(|verify| verify.draws())
+            .and_then(|verify| Sampled::of(verify, service, head_of(&request), &effective, connection));
         let answer = walk(service, limited(request, max_body), effective, past_cache, |extensions| {
             extensions.insert(ClientContext { observer: pending.observer(), ..context });
             pending.tracing.extend(extensions);
             pending.limited.extend(ticket, extensions);
         });
         pending.tracing.looked_up(began);
-        if let Some(shadow) = shadow {
-            return Handling::after(delay, pending.waits_shadowed(Guard::into_inner(active), answer, shadow));
-        }
         if !delay.is_zero() {
             return Handling::after(delay, pending.waits(Guard::into_inner(active), answer));
         }

@@ -11,6 +11,7 @@ mod public;
 mod renegotiation;
 mod request_id;
 mod request_limit;
+mod shadowing;
 mod tracing;
 mod way;
 

@@ -2,20 +2,19 @@
 
 use http::{Request, Response};
 use http_body_util::Limited;
-use hyper::body::Body;
 use larder_semantics::Reason;
 use larder_tower::clock::monotonic;
 use larder_tower::{ServeFuture, Served};
 
 use super::gateway::{GatewayBody, Service};
 use super::pending::{FAILED, PendingAnswer};
+use super::renegotiation::Renegotiation;
 use crate::active::ActiveConfig;
-use crate::client::ClientConnection;
-use crate::routing::{WayBody, head_of, reads_content};
+use crate::limits::NewTicket;
+use crate::routing::WayBody;
 use crate::server::{Lingering, Peer};
 use crate::telemetry::access_log::LoggedBody;
-use crate::upstream::TunnelClient;
-use crate::verify::Shadow;
+use crate::upstream::{ClientContext, TunnelClient};
 
 /// Through the cache, or past it. `extend` is called only where the origin is asked.
 pub(super) fn walk(
@@ -57,30 +56,22 @@ pub(super) async fn upgrade(
     }
 }
 
-/// The reason for which a read of a route in shadow mode goes past the cache, where it would be answered from there; and what is compared with the
-/// answer that it gets instead.
-pub(super) fn shadowed<B: Body>(
-    active: &ActiveConfig,
+/// Through the cache for a client that may not accept the coding of what it would get: it may have to be asked for once more.
+pub(super) fn walk_negotiated(
     service: &Service,
-    request: &Request<B>,
-    past_cache: Option<Reason>,
-    effective: &larder_tower::EffectiveTarget,
-    connection: ClientConnection,
-) -> (Option<Reason>, Option<Shadow>) {
-    let route = service.route().index();
-    let Some(verify) = active.verify_of(route).filter(|verify| verify.is_shadow() && past_cache.is_none()) else {
-        return (past_cache, None);
-    };
-    // Its key is known once its content is read, which is too late here.
-    if reads_content(service.route(), request.method()) || !request.body().is_end_stream() && service.route().reads(request.method()) {
-        return (Some(Reason::Shadow), None);
-    }
-    let mut head = head_of(request);
-    if let Some(codings) = active.codings_of(route) {
-        let _ = codings.ask_for_all(&mut head);
-    }
-    match Shadow::of(verify, service, head, effective, connection) {
-        Some(shadow) => (Some(Reason::Shadow), Some(shadow)),
-        None => (past_cache, None),
-    }
+    request: Request<Limited<Lingering>>,
+    effective: larder_tower::EffectiveTarget,
+    context: ClientContext,
+    pending: &mut PendingAnswer,
+    ticket: Option<NewTicket>,
+) -> (ServeFuture<WayBody>, Renegotiation) {
+    pending.limited.take_ticket(ticket);
+    let context = ClientContext { observer: pending.observer(), ..context };
+    let answer = service.serve(request, effective.clone(), |extensions| {
+        extensions.insert(context.clone());
+        pending.tracing.extend(extensions);
+        pending.limited.ticket().and_then(|ticket| extensions.insert(ticket));
+    });
+    let again = Renegotiation { service: service.clone(), effective, context, ticket: pending.limited.ticket() };
+    (answer, again)
 }

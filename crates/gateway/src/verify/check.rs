@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::RANGE;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use larder_semantics::Scope;
+use larder_semantics::guard::{has_credentials, without_credentials};
 use larder_store::StoredResponse;
-use larder_tower::{BoxError, CacheService, DryRun, EffectiveTarget, Verdict};
+use larder_tower::{BoxError, CacheService, DryRun, EffectiveTarget};
 
 use super::answer::{Answer, MAX_BODY, Places};
+use super::kept::{Kept, Part};
 use super::noise::without;
 use super::report::Example;
 use super::route::RouteVerify;
 use super::state::{Judgement, told};
-use super::who::{has_credentials, without_credentials};
 use crate::client::ClientConnection;
 use crate::routing::RouteUpstream;
 use crate::telemetry::access_log::{redacted, timestamp};
@@ -29,6 +31,10 @@ pub(crate) struct Sampled {
     pub(super) head: Request<()>,
     pub(super) effective: EffectiveTarget,
     pub(super) connection: ClientConnection,
+    /// What would have been served; `None`: what is stored at the time of the comparison.
+    pub(super) kept: Option<Kept>,
+    /// The part of the body that the client got; `None`: the whole.
+    pub(super) part: Option<Part>,
 }
 
 /// What cannot be compared.
@@ -44,7 +50,7 @@ impl Sampled {
         connection: ClientConnection,
     ) -> Option<Self> {
         let sampled = Self::whatever(verify, service, head, effective, connection);
-        sampled.is_whole().then_some(sampled)
+        (sampled.is_get() && !sampled.head.headers().contains_key(RANGE)).then_some(sampled)
     }
 
     /// As [`Self::of`], whatever is asked for.
@@ -55,12 +61,13 @@ impl Sampled {
         effective: &EffectiveTarget,
         connection: ClientConnection,
     ) -> Self {
-        Self { verify: Arc::clone(verify), service: service.clone(), head, effective: effective.clone(), connection }
+        let (verify, service, effective) = (Arc::clone(verify), service.clone(), effective.clone());
+        Self { verify, service, head, effective, connection, kept: None, part: None }
     }
 
-    /// Whether it is a GET of the whole.
-    pub(super) fn is_whole(&self) -> bool {
-        *self.head.method() == http::Method::GET && !self.head.headers().contains_key(http::header::RANGE)
+    /// Whether its answer has a body.
+    pub(super) fn is_get(&self) -> bool {
+        *self.head.method() == http::Method::GET
     }
 
     /// Compares in the background.
@@ -85,10 +92,9 @@ impl Sampled {
 
     async fn judge(&self, fresh: Option<Answer>) -> Result<Judgement, NotJudged> {
         let run = self.dry_run(self.head.headers().clone());
-        let is_hit = matches!(run.verdict, Verdict::Hit { .. });
         // What was served has made room, or was purged meanwhile.
-        let Some(stored) = run.selected.clone().filter(|_| is_hit) else { return Ok(Judgement::Skipped) };
-        let (age, served) = (stored.head.age(run.now), self.served(&stored).await?);
+        let Some(Kept { stored, age }) = self.kept.clone().or_else(|| Kept::of(&run)) else { return Ok(Judgement::Skipped) };
+        let served = self.served(&stored).await?;
         let fresh = match fresh {
             Some(fresh) => fresh,
             None => self.ask(&run).await?,
@@ -103,7 +109,7 @@ impl Sampled {
             places = without(places, &noise);
         }
         let example = || Example { at: timestamp(run.now), url: self.url(), age, leak: false, places: told(&places) };
-        if self.depends_on_who(&run, &fresh, &noise, places.is_empty()).await? {
+        if self.depends_on_who(&run, &stored, (&fresh, places.is_empty()), &noise).await? {
             self.verify.state.found().leaked(example());
             return Ok(Judgement::Leak);
         }
@@ -116,12 +122,20 @@ impl Sampled {
     }
 
     /// Whether the origin's answer depends on who asks, though what is stored is for everyone.
-    async fn depends_on_who(&self, run: &DryRun, fresh: &Answer, noise: &Places, agrees: bool) -> Result<bool, NotJudged> {
+    async fn depends_on_who(
+        &self,
+        run: &DryRun,
+        stored: &StoredResponse,
+        (fresh, agrees): (&Answer, bool),
+        noise: &Places,
+    ) -> Result<bool, NotJudged> {
         if self.service.route().policy().scope == Scope::Identity {
             return Ok(false);
         }
-        let key = run.key().map(|key| key.text()).unwrap_or_default();
-        let depends = self.verify.state.found().answers.add(key, self.head.headers(), fresh.digest(noise));
+        // Another variant is another answer, and so is a part.
+        let variant = stored.variant().map(|variant| variant.secondary.text());
+        let key = (run.key().map(|key| key.text()), variant, self.part.map(|part| (part.range.first, part.range.last)));
+        let depends = self.verify.state.found().answers.add(&key, self.head.headers(), fresh.digest(noise));
         if depends || agrees || !has_credentials(self.head.headers()) {
             return Ok(depends);
         }
@@ -148,7 +162,7 @@ impl Sampled {
     async fn served(&self, stored: &StoredResponse) -> Result<Answer, NotJudged> {
         let body = self.service.cache().body_of::<crate::routing::WayBody>(stored);
         let headers: HeaderMap = stored.head.headers.to_map();
-        answer(stored.head.status, &headers, body, &self.verify).await
+        self.answer(stored.head.status, &headers, body).await
     }
 
     async fn ask(&self, run: &DryRun) -> Result<Answer, NotJudged> {
@@ -158,7 +172,21 @@ impl Sampled {
         });
         let (parts, body) = asked.await.map_err(|_| NotJudged)?.into_parts();
         is_judged(parts.status)?;
-        answer(parts.status, &parts.headers, body, &self.verify).await
+        self.answer(parts.status, &parts.headers, body).await
+    }
+
+    /// An answer, or the part of it that the client asked for.
+    async fn answer<B>(&self, status: StatusCode, headers: &HeaderMap, body: B) -> Result<Answer, NotJudged>
+    where
+        B: Body<Data = Bytes> + Send,
+        B::Error: Into<BoxError>,
+    {
+        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| NotJudged)?.to_bytes();
+        let (status, body) = match self.part {
+            Some(part) if status == StatusCode::OK => (StatusCode::PARTIAL_CONTENT, part.of(body)),
+            _ => (status, body),
+        };
+        Answer::new(status, headers, body, &self.verify.settings).ok_or(NotJudged)
     }
 
     fn url(&self) -> String {
@@ -176,13 +204,4 @@ pub(super) fn is_judged(status: StatusCode) -> Result<(), NotJudged> {
         true => Err(NotJudged),
         false => Ok(()),
     }
-}
-
-async fn answer<B>(status: StatusCode, headers: &HeaderMap, body: B, verify: &RouteVerify) -> Result<Answer, NotJudged>
-where
-    B: Body<Data = Bytes> + Send,
-    B::Error: Into<BoxError>,
-{
-    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| NotJudged)?.to_bytes();
-    Answer::new(status, headers, body, &verify.settings).ok_or(NotJudged)
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use larder_semantics::guard::AnswersByClient;
+
 use super::answer::Places;
 use super::noise::Noise;
 use super::report::Example;
-use super::who::Answers;
 
 /// Comparisons of one route at the same time.
 const MAX_RUNNING: usize = 4;
@@ -55,7 +56,7 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) noise: Noise,
-    pub(super) answers: Answers,
+    pub(super) answers: AnswersByClient,
     /// The least age at which an answer had changed.
     pub(super) changed_after: Option<u32>,
     pub(super) oldest_agreed: u32,
@@ -103,7 +104,7 @@ impl State {
 
     /// Whether it was stopped before. What led there is forgotten: it would lead there again at once.
     pub(super) fn resume(&self) -> bool {
-        self.found().answers = Answers::default();
+        self.found().answers = AnswersByClient::default();
         self.stopped.swap(false, Ordering::Relaxed)
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HOST};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use larder_semantics::{Reason, Timestamp};
 use larder_tower::clock::{Clock, ClockHand};
@@ -68,6 +68,7 @@ impl StandIn for Planted {
                 format!("{{\"id\":\"{path}\",\"request\":{number},\"items\":[{{\"seen\":{number}}}],\"version_of_format\":{number}}}")
             }
             Some("leaky" | "stopping" | "own") => format!("{{\"who\":\"{who}\"}}"),
+            Some("spoken") => format!("{{\"in\":{:?}}}", request.headers.get(ACCEPT_LANGUAGE)),
             // Every third answer is a failure.
             Some("failing") if number.is_multiple_of(3) => return Ok(failure()),
             _ => format!("{{\"id\":\"{path}\"}}"),
@@ -75,6 +76,9 @@ impl StandIn for Planted {
         let mut response = Response::new(Bytes::from(body));
         response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
         response.headers_mut().insert("cache-control", HeaderValue::from_static("public, max-age=60"));
+        if path.starts_with("/spoken") {
+            response.headers_mut().insert("vary", HeaderValue::from_static("accept-language"));
+        }
         Ok(response)
     }
 }
@@ -106,10 +110,15 @@ fn setup() -> Setup {
 
 /// An exchange with its answer, and what a comparison of it comes to where it was a hit.
 async fn exchange(setup: &Setup, path: &str, who: Option<&'static str>) -> (String, Option<Judgement>) {
+    let fields: Vec<(HeaderName, &'static str)> = who.map(|who| (AUTHORIZATION, who)).into_iter().collect();
+    exchange_with(setup, path, &fields).await
+}
+
+async fn exchange_with(setup: &Setup, path: &str, fields: &[(HeaderName, &'static str)]) -> (String, Option<Judgement>) {
     let head = || {
         let mut request = Request::get(path).body(Empty::<Bytes>::new()).expect("a request");
         request.headers_mut().insert(HOST, HeaderValue::from_static("a.example"));
-        request.headers_mut().extend(who.map(|who| (AUTHORIZATION, HeaderValue::from_static(who))));
+        request.headers_mut().extend(fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))));
         request
     };
     let active = &setup.active;
@@ -164,6 +173,19 @@ async fn ten_thousand_exchanges_show_what_was_planted_and_nothing_else() {
     assert!(report.safe_lifetime.is_some_and(|safe| safe < 45) && report.leaks == 0, "{report:?}");
     assert_eq!(report.noise, ["$.items[*].seen", "$.request"]);
     assert!(report.examples.len() <= 20 && report.examples.iter().all(|example| example.places == ["$.version"]), "{report:?}");
+}
+
+/// Who asks decides about the language that is asked for, and the language alone about the answer.
+#[tokio::test]
+async fn answers_that_differ_by_what_vary_names_are_no_leak() {
+    let setup = setup();
+    let (ann, bob) = ([(AUTHORIZATION, "Bearer ann"), (ACCEPT_LANGUAGE, "de")], [(AUTHORIZATION, "Bearer bob"), (ACCEPT_LANGUAGE, "en")]);
+    for round in 0..4 {
+        for fields in [&ann, &bob] {
+            let expected = (round > 0).then_some(Judgement::Agreed);
+            assert_eq!(exchange_with(&setup, "/spoken/1", fields).await.1, expected, "{round} {fields:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::hash::RandomState;
 use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use larder_store::{Ledger, MemoryStore};
 use tokio::sync::watch;
@@ -108,6 +108,7 @@ impl CacheBuilder {
             tiers: self.tiers.chain(),
             bypasses: Bypasses::default(),
             requests: RequestCounts::default(),
+            answers: Mutex::default(),
             fetches: AtomicU64::new(0),
             seed: RandomState::new(),
             settled: AtomicU32::new(0),

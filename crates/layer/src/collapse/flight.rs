@@ -95,9 +95,7 @@ impl Flights {
     ) -> Join {
         let mut shard = self.shard(hash);
         if let Some(flight) = shard.get(&hash)
-            && flight.key == *key
-            && flight.is_current(ledger)
-            && ledger.vouches_for(flight.began, now)
+            && flight.takes(key, ledger, now)
         {
             return Join::Follow(Following::new(flight));
         }
@@ -119,12 +117,22 @@ impl Flights {
         Join::Lead(Permit { flights: Arc::clone(self), hash, flight })
     }
 
+    /// Whether a request for `key` would join a flight.
+    pub(crate) fn is_under_way(&self, hash: KeyHash, key: &PrimaryKey, ledger: &Ledger, now: Timestamp) -> bool {
+        self.shard(hash).get(&hash).is_some_and(|flight| flight.takes(key, ledger, now))
+    }
+
     fn shard(&self, hash: KeyHash) -> MutexGuard<'_, Shard> {
         self.0[hash as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Flight {
+    /// Whether a request for `key` that comes now may join.
+    fn takes(&self, key: &PrimaryKey, ledger: &Ledger, now: Timestamp) -> bool {
+        self.key == *key && self.is_current(ledger) && ledger.vouches_for(self.began, now)
+    }
+
     /// Whether nothing that it is known to bring was invalidated since it began. Where more may come to be known, any invalidation may
     /// have been about that.
     fn is_current(&self, ledger: &Ledger) -> bool {

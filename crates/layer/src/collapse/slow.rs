@@ -27,7 +27,7 @@ pub(crate) async fn unless_slow<S: Upstream>(
     patience: Duration,
     answer: impl Future<Output = Result<Served<S::Body>, FetchError>>,
 ) -> Result<Served<S::Body>, FetchError> {
-    if plan.result() == CacheResult::Bypass {
+    if plan.result() == CacheResult::Bypass || plan.origin_only {
         return answer.await;
     }
     let now = service.cache.clock.now();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{Method, Request, Response, Uri};
@@ -10,6 +11,7 @@ use larder_semantics::reuse::ahead::spread;
 use larder_semantics::storage::worth_remembering;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Policy, Reason, StoredHead, Timestamp, VarySpec, on_response, worth_storing};
+use larder_store::Lookup;
 
 use super::state::Fetch;
 use crate::body::request::RequestBody;
@@ -127,8 +129,25 @@ impl Fetch {
         service.route.guarded_head(self.guarded(vary), exchange.status, exchange.headers)
     }
 
+    /// Why an answer that may be stored is not for everyone, as far as its body tells. Where that depends on who asks, what is stored is dropped, too.
+    pub(super) fn guarded_body<'b, S: Upstream>(
+        &self,
+        service: &CacheService<S>,
+        vary: Option<&VarySpec>,
+        head: &StoredHead,
+        frames: impl Iterator<Item = &'b Bytes> + Clone,
+    ) -> Option<Reason> {
+        let reason = service.route.guarded_body(self.guarded(vary), head, frames, &service.cache.answers)?;
+        if reason == Reason::DiffersByClient
+            && let Lookup::Found(stored) = service.stored_for(&self.request)
+        {
+            service.cache.remove(&stored);
+        }
+        Some(reason)
+    }
+
     /// The request, for guards.
-    pub(super) fn guarded<'a>(&'a self, vary: Option<&'a VarySpec>) -> Guarded<'a> {
+    fn guarded<'a>(&'a self, vary: Option<&'a VarySpec>) -> Guarded<'a> {
         Guarded { parts: &self.request.parts, key: &self.request.key, vary, is_trial: self.is_trial }
     }
 

@@ -79,8 +79,7 @@ impl Fetch {
             };
             let begun = match begun {
                 Begun::Whole(body) => {
-                    let guarded = self.guarded(guarded_vary.as_ref());
-                    let guarded = service.route.guarded_body(guarded, &head, body.segments().iter());
+                    let guarded = self.guarded_body(&service, guarded_vary.as_ref(), &head, body.segments().iter());
                     let fitness = match guarded {
                         None => self.judge_body(&service.route, &head, body.segments().iter()),
                         Some(_) => Fitness::Unfit,

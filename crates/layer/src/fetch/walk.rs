@@ -57,6 +57,8 @@ pub(crate) async fn fill<S: Upstream>(
                 let elsewhere = plan.may_be_stored_elsewhere().then(|| Elsewhere { found: plan.found.clone(), until });
                 lead(&service, &request, &plan, Some(permit), elsewhere, turn == 0).await
             }
+            // The other fetch's answer is not the origin's answer to this request.
+            Join::Follow(_) if plan.origin_only => break,
             Join::Follow(flight) => follow(&service, &request, &plan, flight, turn == 0).await,
         };
         match answer {
@@ -119,6 +121,9 @@ fn apart(request: &ClientRequest, key: KeyHash) -> KeyHash {
 
 /// Looks whether the store has an answer by now, and otherwise brings the plan up to date.
 fn look_again<S: Upstream>(service: &CacheService<S>, request: &ClientRequest, plan: &mut FetchPlan) -> Option<Served<S::Body>> {
+    if plan.origin_only {
+        return None;
+    }
     match service.look_up_again(request) {
         LookedUp::Hit(hit) if !hit.wants_refresh => Some(hit.served(&request.context, &request.parts.headers, &service.cache.in_flight)),
         LookedUp::PartHit(served) => Some(*served),

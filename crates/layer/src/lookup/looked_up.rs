@@ -52,6 +52,19 @@ pub(crate) enum LookedUp<B> {
     Fetch(FetchPlan),
 }
 
+impl<B> LookedUp<B> {
+    /// The same for a request that nothing but the origin's own answer will do.
+    pub(crate) fn by_origin_only(self) -> Self {
+        match self {
+            Self::Fetch(plan) => Self::Fetch(plan.by_origin_only()),
+            Self::Hit(_) | Self::PartHit(_) => {
+                Self::Fetch(FetchPlan::forward(Reason::Shadow, Lookup::Absent(Departure::Unknown)).by_origin_only())
+            }
+            Self::GatewayTimeout(reason) => Self::GatewayTimeout(reason),
+        }
+    }
+}
+
 /// A stored response that answers a request.
 pub(crate) struct Hit {
     pub(crate) stored: Arc<StoredResponse>,

@@ -22,6 +22,8 @@ pub(crate) struct FetchPlan {
     /// Neither waits for another request's exchange nor makes others wait for its own.
     pub(crate) alone: bool,
     bypass: bool,
+    /// Nothing but the origin's own answer to this request will do.
+    pub(crate) origin_only: bool,
 }
 
 impl FetchPlan {
@@ -35,13 +37,14 @@ impl FetchPlan {
             mode: UpstreamMode::Whole,
             alone: true,
             bypass: true,
+            origin_only: false,
         }
     }
 
     /// The stored response has to be validated.
     pub(crate) fn validate(reason: Reason, found: Lookup) -> Self {
         let alone = !is_collapsed(reason);
-        Self { reason, forward: reason.forward(), found, mode: UpstreamMode::Whole, alone, bypass: false }
+        Self { reason, forward: reason.forward(), found, mode: UpstreamMode::Whole, alone, bypass: false, origin_only: false }
     }
 
     /// Nothing stored can be used.
@@ -55,12 +58,23 @@ impl FetchPlan {
             _ => reason,
         };
         let alone = !is_absent(reason) && !matches!(reason, Reason::VaryMiss | Reason::Unvouched);
-        Self { reason, forward: reason.forward(), found, mode: UpstreamMode::Whole, alone, bypass: false }
+        Self { reason, forward: reason.forward(), found, mode: UpstreamMode::Whole, alone, bypass: false, origin_only: false }
     }
 
     /// A stored part has to be validated, or something added to it.
     pub(crate) fn about_part(reason: Reason, part: Arc<StoredPart>, mode: UpstreamMode) -> Self {
-        Self { reason, forward: reason.forward(), found: Lookup::Partial(part), mode, alone: true, bypass: false }
+        Self { reason, forward: reason.forward(), found: Lookup::Partial(part), mode, alone: true, bypass: false, origin_only: false }
+    }
+
+    /// The same for a request that nothing but the origin's own answer will do: what is stored neither answers it, nor is it validated, nor does it stand in
+    /// for an error.
+    pub(crate) fn by_origin_only(self) -> Self {
+        let found = match self.found {
+            // It holds no response, and tells how the request goes up.
+            found @ Lookup::HitForMiss { .. } => found,
+            _ => Lookup::Absent(Departure::Unknown),
+        };
+        Self { found, mode: UpstreamMode::Whole, origin_only: true, ..self }
     }
 
     /// How the client's own preconditions and range go up: unchanged where nothing of the answer is likely to be kept.
@@ -81,7 +95,7 @@ impl FetchPlan {
 
     /// Whether another replica may have what this one lacks. Where only the origin can answer, no replica is asked.
     pub(crate) fn may_be_stored_elsewhere(&self) -> bool {
-        is_absent(self.reason) || matches!(self.reason, Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate)
+        !self.origin_only && (is_absent(self.reason) || matches!(self.reason, Reason::VaryMiss | Reason::Stale | Reason::MustRevalidate))
     }
 
     pub(crate) fn result(&self) -> CacheResult {

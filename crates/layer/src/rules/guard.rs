@@ -1,14 +1,15 @@
-//! Guards at the moment of storing: an answer that gives back what one client sent, or that its URL lies about, is not for everyone.
+//! Guards at the moment of storing: an answer that gives back what one client sent, that depends on who asks, or that its URL lies about, is not for everyone.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use larder_semantics::guard::{SEARCHED, Suspects, is_misleading};
-use larder_semantics::{GuardMode, PrimaryKey, Reason, StoredHead, VarySpec};
+use larder_semantics::guard::{AnswersByClient, SEARCHED, Suspects, has_credentials, is_misleading, may_tell};
+use larder_semantics::{GuardMode, PrimaryKey, Reason, Scope, StoredHead, VarySpec};
+use xxhash_rust::xxh3::Xxh3Default;
 
 use super::RouteRules;
 
@@ -70,35 +71,79 @@ impl RouteRules {
         if is_misleading(request.parts.uri.path(), status, content_type) {
             return self.guard.found(Reason::MisleadingPath, None, request);
         }
+        if !may_tell(fields) {
+            return None;
+        }
         let suspects = self.suspects(request);
         let suspect = suspects.in_fields(fields)?;
-        self.guard.found(suspect.reason, Some(&suspect.from), request)
+        self.guard.found(suspect.reason(), Some(&suspect.from()), request)
     }
 
-    /// Why an answer is not stored, as far as its body tells.
+    /// Why an answer is not stored, as far as its body tells. `answers` are those that clients got before.
     pub(crate) fn guarded_body<'b>(
         &self,
         request: Guarded<'_>,
         head: &StoredHead,
-        frames: impl Iterator<Item = &'b Bytes>,
+        frames: impl Iterator<Item = &'b Bytes> + Clone,
+        answers: &Mutex<AnswersByClient>,
     ) -> Option<Reason> {
-        let is_searched = || !head.headers.get(&CONTENT_TYPE).is_some_and(|value| is_opaque(value.as_bytes()));
-        if !self.is_guarded() || !is_searched() {
+        if !self.is_guarded() {
             return None;
         }
-        let suspects = self.suspects(request);
+        let differs = self.differs_by_client(request, head.status, frames.clone(), answers);
+        match self.suspect_in_body(request, head, frames) {
+            Some((reason, from)) => self.guard.found(reason, Some(&from), request),
+            None if differs => self.guard.found(Reason::DiffersByClient, None, request),
+            None => None,
+        }
+    }
+
+    /// Whether clients that ask with other credentials get other answers under the same key.
+    fn differs_by_client<'b>(
+        &self,
+        Guarded { parts, key, vary, .. }: Guarded<'_>,
+        status: StatusCode,
+        frames: impl Iterator<Item = &'b Bytes>,
+        answers: &Mutex<AnswersByClient>,
+    ) -> bool {
+        if self.policy.scope == Scope::Identity || self.key.authorization_in_key() || !has_credentials(&parts.headers) {
+            return false;
+        }
+        let mut hasher = Xxh3Default::new();
+        hasher.update(&status.as_u16().to_le_bytes());
+        frames.for_each(|frame| hasher.update(frame));
+        let variant = vary.map(|vary| vary.secondary_key(&parts.headers));
+        let key = (key.text(), variant.as_ref().map(|variant| variant.text()));
+        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.add(&key, &parts.headers, hasher.digest());
+        answers.depends(&key)
+    }
+
+    /// What the body gives back of the request, or tells of its client; and where that is from.
+    fn suspect_in_body<'b>(
+        &self,
+        request: Guarded<'_>,
+        head: &StoredHead,
+        frames: impl Iterator<Item = &'b Bytes>,
+    ) -> Option<(Reason, String)> {
+        if head.headers.get(&CONTENT_TYPE).is_some_and(|value| is_opaque(value.as_bytes())) {
+            return None;
+        }
+        let mut suspects = self.suspects(request);
+        let coding = head.headers.get(&CONTENT_ENCODING);
+        if coding.is_some() {
+            suspects = suspects.without_keyed();
+        }
         if suspects.is_empty() {
             return None;
         }
-        let coding = head.headers.get(&CONTENT_ENCODING);
         let mut beginning = beginning(frames, if coding.is_some() { CODED } else { SEARCHED });
         if let Some(coding) = coding {
             // What cannot be decoded cannot be searched.
             let fields = HeaderMap::from_iter([(CONTENT_ENCODING, coding)]);
             beginning = self.content_decoder.as_ref()?.decode_beginning(&fields, &beginning, SEARCHED)?.into();
         }
-        let suspect = suspects.in_body(&beginning)?;
-        self.guard.found(suspect.reason, Some(&suspect.from), request)
+        suspects.in_body(&beginning).map(|suspect| (suspect.reason(), suspect.from()))
     }
 
     fn suspects<'r>(&self, Guarded { parts, key, vary, .. }: Guarded<'r>) -> Suspects<'r> {

@@ -86,7 +86,10 @@ async fn without_key<S: Upstream>(
 impl<S: Upstream> CacheService<S> {
     /// Whether a request asks for several things that are stored by themselves. One that is to renew what is stored goes on as a whole.
     pub(super) fn has_parts(&self, rules: &ContentRules, parts: &Parts, content: &[u8]) -> bool {
-        let is_whole = rules.answers > 1 || rules.wants_decoding(&parts.headers) || self.route.key.query.is_bypassed(parts.uri.query());
+        let is_whole = self.origin_only
+            || rules.answers > 1
+            || rules.wants_decoding(&parts.headers)
+            || self.route.key.query.is_bypassed(parts.uri.query());
         let request = ContentRequest { path: parts.uri.path(), fields: &parts.headers, content };
         !is_whole && rules.has_parts(&request)
     }

@@ -24,7 +24,7 @@ pub(super) async fn in_another_form<S: Upstream>(
     keyed: &Keyed,
     effective: &EffectiveTarget,
 ) -> Option<Served<S::Body>> {
-    if keyed.other_forms.is_empty() || service.hit_in_memory(parts.clone(), &keyed.key, effective).is_some() {
+    if service.origin_only || keyed.other_forms.is_empty() || service.hit_in_memory(parts.clone(), &keyed.key, effective).is_some() {
         return None;
     }
     for other in &keyed.other_forms {

@@ -23,6 +23,7 @@ mod miss_cost;
 mod models;
 mod mounted;
 mod one_request;
+mod origin_only;
 mod purging;
 mod ranges;
 mod recordings;
@@ -35,6 +36,5 @@ mod shared_tier;
 mod streaming;
 mod tier_fake;
 mod tiers;
-
 mod variants;
 mod writes;

@@ -85,6 +85,10 @@ impl Reason {
                 "Put the field or cookie that the log names into the key (`key.headers`, `key.cookies`), let the backend name it in `Vary`, or keep it \
                  from the backend (`request = { remove }`)."
             }
+            Self::DiffersByClient => {
+                "Set `scope = \"identity\"` on the route, so that each client has answers of its own, or put into the key what they depend on. `verify = {}` \
+                 compares what is stored with what the origin says."
+            }
             Self::NamesClient => "Set `scope = \"identity\"` on the route, so that each client has answers of its own.",
             Self::MisleadingPath => {
                 "Let the backend answer with 404 where there is no such file. `guard = \"off\"` is for routes whose pages end like that."

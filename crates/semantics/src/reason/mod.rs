@@ -115,6 +115,8 @@ reasons! {
     Reflected = "reflected",
     /// The answer holds a claim of the client's own token, and would be stored for everyone (`guard`).
     NamesClient = "names-client",
+    /// Clients with other credentials got other answers under this key, and each got its own again: it would be stored for everyone (`guard`).
+    DiffersByClient = "differs-by-client",
     /// The path ends like that of a style sheet, a script or an image, and the answer is a page or data: perhaps one client's, who was led there
     /// (`guard`).
     MisleadingPath = "misleading-path",

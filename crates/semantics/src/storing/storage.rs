@@ -167,6 +167,7 @@ pub fn supersedes(request: &RequestContext, reason: Reason, status: StatusCode) 
                 | Reason::UnkeyedField
                 | Reason::Reflected
                 | Reason::NamesClient
+                | Reason::DiffersByClient
                 | Reason::UpstreamError
         );
     !about_the_request && !status.is_server_error() && !refuses_the_request(status) && status != StatusCode::PARTIAL_CONTENT

@@ -27,7 +27,7 @@ pub(super) struct RouteMetrics {
 }
 
 /// What guards find.
-const GUARDS: [Reason; 3] = [Reason::Reflected, Reason::NamesClient, Reason::MisleadingPath];
+const GUARDS: [Reason; 4] = [Reason::Reflected, Reason::NamesClient, Reason::DiffersByClient, Reason::MisleadingPath];
 
 #[derive(Debug, Default)]
 struct Cells {

@@ -8,6 +8,7 @@ use super::blocks::{Block, Cell, bytes, link, number, percent, state, text, time
 use crate::scrape::snapshot;
 use crate::stats::RouteStats;
 use crate::telemetry::observe::{UrlCount, UrlRecord};
+use crate::verify::VerifyReport;
 
 const HEADS: [&str; 10] =
     ["Route", "Requests", "5xx", "Fetches", "Hits", "Of bytes", "Of origin time", "Saved", "Hit takes", "Origin takes"];
@@ -26,7 +27,43 @@ pub(super) fn routes(shared: &Shared) -> Vec<Block> {
         Block::new(&format!("routes-{}", window.window), &titles(&window.window), &HEADS).rows(rows)
     };
     // What is of now stands first.
-    stats.windows.iter().skip(1).chain(stats.windows.first()).map(of_window).collect()
+    let windows = stats.windows.iter().skip(1).chain(stats.windows.first()).map(of_window);
+    verified(shared).into_iter().chain(windows).collect()
+}
+
+/// Whether what is served is what the origin would say, where routes have it compared.
+fn verified(shared: &Shared) -> Option<Block> {
+    let active = shared.gateway.active.load();
+    let reports: Vec<VerifyReport> = active.verifications().map(|verify| verify.report()).collect();
+    if reports.is_empty() {
+        return None;
+    }
+    let heads = ["Route", "State", "Agreement", "Compared", "Differed", "Depend on who asks", "Not judged", "Safe lifetime"];
+    let note = "Compared by this replica since it started. `larder verify report` has examples.";
+    Some(Block::new("verify", "Is it what the origin would say?", &heads).note(note).rows(reports.iter().map(verification)))
+}
+
+fn verification(report: &VerifyReport) -> Vec<Cell> {
+    let standing = match report {
+        VerifyReport { stopped: true, .. } => state("not cached: answers depend on who asks", "bad"),
+        VerifyReport { leaks: 1.., .. } => state("answers depend on who asks", "bad"),
+        VerifyReport { mode, .. } => text(mode.clone()),
+    };
+    let safe = match report.safe_lifetime {
+        Some(seconds) => time(Some(seconds.into())),
+        None if report.judged > 0 => format!("over {}", time(Some(report.oldest_agreed.into()))),
+        None => "–".to_owned(),
+    };
+    vec![
+        text(report.route.clone()),
+        standing,
+        number(percent(report.agreement)),
+        number(report.judged),
+        Cell { class: if report.differed > 0 { "warn num" } else { "num" }, ..number(report.differed) },
+        Cell { class: if report.leaks > 0 { "bad num" } else { "num" }, ..number(report.leaks) },
+        number(report.not_judged),
+        number(safe),
+    ]
 }
 
 fn row(stats: &RouteStats) -> Vec<Cell> {

@@ -1,9 +1,4 @@
-//! Answers that must not be for everyone, whatever their fields say: those that give back what one client sent (web cache poisoning), that name
-//! the client, or that their URL lies about (web cache deception).
-//!
-//! 1. [`Suspects::of`]: the values of a request that are part of neither the key nor the variant.
-//! 2. [`Suspects::in_fields`] and [`Suspects::in_body`] look for them in the answer.
-//! 3. [`is_misleading`] compares the path with the type of the answer.
+//! What one client sent, and the answer must not give back to others.
 
 use std::borrow::Cow;
 
@@ -11,27 +6,12 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CONTENT_LOCATION, CONTENT_SECURITY_POLICY, COOKIE, FORWARDED, LINK, LOCATION, REFRESH,
     SET_COOKIE,
 };
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName};
 use memchr::memmem;
 
 use crate::key::{IdentityPart, KeyRules, claims};
 use crate::reason::Reason;
 use crate::vary::VarySpec;
-
-/// What becomes of an answer that a guard finds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GuardMode {
-    /// No guard looks.
-    #[default]
-    Off,
-    /// It is stored as its fields say, and reported; but one that its URL lies about is not.
-    Report,
-    /// It is not stored, and reported.
-    Refuse,
-}
-
-/// Bytes of the beginning of a body that are searched.
-pub const SEARCHED: usize = 64 * 1024;
 
 /// Bytes of the shortest value that is looked for: shorter ones are in answers by chance.
 const MIN_VALUE: usize = 7;
@@ -40,52 +20,54 @@ const MIN_VALUE: usize = 7;
 const TELLING: [HeaderName; 7] =
     [LOCATION, LINK, SET_COOKIE, CONTENT_SECURITY_POLICY, CONTENT_LOCATION, REFRESH, ACCESS_CONTROL_ALLOW_ORIGIN];
 
-/// Fields whose values are words that many answers hold anyway, or the request's own name, which is about nobody.
-const PLAIN: [&str; 18] = [
-    "cache-control",
-    "connection",
-    "date",
-    "dnt",
-    "expect",
-    "host",
-    "keep-alive",
-    "max-forwards",
-    "pragma",
-    "priority",
-    "range",
-    "te",
-    "traceparent",
-    "tracestate",
-    "user-agent",
-    "x-request-id",
-    "x-requested-with",
-    "upgrade-insecure-requests",
-];
-
-/// Beginnings of the names of such fields.
-const PLAIN_KINDS: [&str; 5] = ["accept", "access-control-request-", "content-", "if-", "sec-"];
-
 /// Claims of a token that name its client (RFC 7519 §4.1.2, OpenID Connect Core §5.1, and those of Microsoft's).
 const NAMING: [&str; 8] = ["email", "sub", "preferred_username", "name", "phone_number", "upn", "unique_name", "oid"];
 
 /// A value that an answer for everyone must not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect<'r> {
-    /// Where it is from: a field, `cookie NAME` or `claim NAME`.
-    pub from: Cow<'r, str>,
-    /// Why an answer that holds it is not for everyone.
-    pub reason: Reason,
+    source: Source<'r>,
     value: Cow<'r, [u8]>,
+}
+
+/// Where a value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source<'r> {
+    Field(&'r str),
+    Cookie(&'r [u8]),
+    Claim(&'static str),
+}
+
+impl Suspect<'_> {
+    /// Where it is from: a field, `cookie NAME` or `claim NAME`.
+    pub fn from(&self) -> String {
+        match self.source {
+            Source::Field(name) => name.to_owned(),
+            Source::Cookie(name) => format!("cookie {}", String::from_utf8_lossy(name)),
+            Source::Claim(name) => format!("claim {name}"),
+        }
+    }
+
+    /// Why an answer that holds it is not for everyone.
+    pub fn reason(&self) -> Reason {
+        match self.source {
+            Source::Claim(_) => Reason::NamesClient,
+            Source::Field(_) | Source::Cookie(_) => Reason::Reflected,
+        }
+    }
 }
 
 /// The values of one request that its answer must not hold.
 #[derive(Clone, Debug, Default)]
-pub struct Suspects<'r>(Vec<Suspect<'r>>);
+pub struct Suspects<'r> {
+    values: Vec<Suspect<'r>>,
+    key: &'r str,
+}
 
 impl<'r> Suspects<'r> {
     /// Those of a request with these fields, whose answer is stored under `key` (as text), for the variant that `vary` selects.
-    pub fn of(rules: &KeyRules, key: &str, vary: Option<&VarySpec>, request: &'r HeaderMap) -> Self {
-        let mut suspects = Self::default();
+    pub fn of(rules: &KeyRules, key: &'r str, vary: Option<&VarySpec>, request: &'r HeaderMap) -> Self {
+        let mut suspects = Self { values: Vec::new(), key };
         let identifies = |name: &HeaderName| rules.identity.iter().any(|part| matches!(part, IdentityPart::Header(own) if own == name));
         let selects = |name: &HeaderName| vary.is_some_and(|vary| vary.names().contains(name));
         for (name, value) in request {
@@ -94,102 +76,125 @@ impl<'r> Suspects<'r> {
                 continue;
             }
             if *name == COOKIE {
-                suspects.add_cookies(rules, key, value);
+                suspects.add_cookies(rules, value);
             } else if *name == AUTHORIZATION {
                 let token = value.splitn(2, |&byte| byte == b' ').last().unwrap_or_default();
-                suspects.add(key, field.into(), token);
+                suspects.add(Source::Field(field), token);
             } else {
                 for member in value.split(|&byte| byte == b',') {
                     // `Forwarded: for=192.0.2.1;host="a.example"` (RFC 7239).
                     let parts = member.split(|&byte| *name == FORWARDED && byte == b';');
                     let value = |part: &'r [u8]| if *name == FORWARDED { after_equals(part) } else { part };
-                    parts.for_each(|part| suspects.add(key, field.into(), value(part)));
+                    parts.for_each(|part| suspects.add(Source::Field(field), value(part)));
                 }
             }
         }
-        suspects.add_claims(rules, key, request);
+        suspects.add_claims(rules, request);
         suspects
     }
 
-    fn add_cookies(&mut self, rules: &KeyRules, key: &str, line: &'r [u8]) {
+    fn add_cookies(&mut self, rules: &KeyRules, line: &'r [u8]) {
         for pair in line.split(|&byte| byte == b';').map(<[u8]>::trim_ascii) {
             let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
             if !rules.keeps_cookie(name) {
-                self.add(key, format!("cookie {}", String::from_utf8_lossy(name)).into(), after_equals(pair));
+                self.add(Source::Cookie(name), after_equals(pair));
             }
         }
     }
 
-    /// What is part of the key cannot be another's, wherever it was sent as well.
-    fn add(&mut self, key: &str, from: Cow<'r, str>, value: &'r [u8]) {
+    /// Proxies say the same in several fields.
+    fn add(&mut self, source: Source<'r>, value: &'r [u8]) {
         let value = value.trim_ascii();
-        if value.len() >= MIN_VALUE && memmem::find(key.as_bytes(), value).is_none() {
-            self.0.push(Suspect { from, reason: Reason::Reflected, value: value.into() });
+        if value.len() >= MIN_VALUE && self.values.iter().all(|known| *known.value != *value) {
+            self.values.push(Suspect { source, value: value.into() });
         }
     }
 
-    fn add_claims(&mut self, rules: &KeyRules, key: &str, request: &HeaderMap) {
+    fn add_claims(&mut self, rules: &KeyRules, request: &HeaderMap) {
         if rules.authorization_in_key() || rules.has_subject() || !request.contains_key(AUTHORIZATION) {
             return;
         }
         for (name, value) in claims::texts(request, &NAMING) {
-            if value.len() >= MIN_VALUE && !key.contains(&value) {
-                let from = format!("claim {name}").into();
-                self.0.push(Suspect { from, reason: Reason::NamesClient, value: value.into_bytes().into() });
+            if value.len() >= MIN_VALUE {
+                self.values.push(Suspect { source: Source::Claim(name), value: value.into_bytes().into() });
             }
         }
     }
 
+    /// What is part of the key cannot be another's, wherever it was sent as well. Few values come back, so this is asked of those alone, unless the answer
+    /// would have to be decoded first.
+    pub fn without_keyed(mut self) -> Self {
+        self.values.retain(|suspect| !in_key(self.key, suspect));
+        self
+    }
+
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 
     /// One that a field of the answer holds by which it sends clients somewhere, or allows something.
     pub fn in_fields(&self, answer: &HeaderMap) -> Option<&Suspect<'r>> {
         let telling = || TELLING.iter().flat_map(|name| answer.get_all(name));
-        self.0.iter().find(|suspect| telling().any(|line| memmem::find(line.as_bytes(), &suspect.value).is_some()))
+        self.find(|value| telling().any(|line| memmem::find(line.as_bytes(), value).is_some()))
     }
 
     /// One that the beginning of the body holds. For the handful that a request has, a search for each costs less than an automaton for all of them
     /// takes to build.
     pub fn in_body(&self, beginning: &[u8]) -> Option<&Suspect<'r>> {
-        self.0.iter().find(|suspect| memmem::find(beginning, &suspect.value).is_some())
+        self.find(|value| memmem::find(beginning, value).is_some())
+    }
+
+    fn find(&self, holds: impl Fn(&[u8]) -> bool) -> Option<&Suspect<'r>> {
+        self.values.iter().find(|suspect| holds(&suspect.value) && !in_key(self.key, suspect))
     }
 }
 
+/// Whether an answer has fields that [`Suspects::in_fields`] looks at. Few have.
+pub fn may_tell(answer: &HeaderMap) -> bool {
+    TELLING.iter().any(|name| answer.contains_key(name))
+}
+
+fn in_key(key: &str, suspect: &Suspect<'_>) -> bool {
+    memmem::find(key.as_bytes(), &suspect.value).is_some()
+}
+
+/// Whether a field's values are words that many answers hold anyway, or the request's own name, which is about nobody.
 fn is_plain(field: &str) -> bool {
-    PLAIN.contains(&field) || PLAIN_KINDS.iter().any(|kind| field.starts_with(kind))
+    let is_of_kind = match field.as_bytes().first() {
+        Some(b'a') => field.starts_with("accept") || field.starts_with("access-control-request-"),
+        Some(b'c') => field.starts_with("content-"),
+        Some(b'i') => field.starts_with("if-"),
+        Some(b's') => field.starts_with("sec-"),
+        _ => false,
+    };
+    is_of_kind
+        || matches!(
+            field,
+            "cache-control"
+                | "connection"
+                | "date"
+                | "dnt"
+                | "expect"
+                | "host"
+                | "keep-alive"
+                | "max-forwards"
+                | "pragma"
+                | "priority"
+                | "range"
+                | "te"
+                | "traceparent"
+                | "tracestate"
+                | "upgrade-insecure-requests"
+                | "user-agent"
+                | "x-request-id"
+                | "x-requested-with"
+        )
 }
 
 fn after_equals(part: &[u8]) -> &[u8] {
     let value = part.iter().position(|&byte| byte == b'=').map_or(&[][..], |at| &part[at + 1..]).trim_ascii();
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
-}
-
-/// Endings of the paths of files that are the same for everyone.
-const STATIC: [&str; 21] = [
-    "avif", "bmp", "css", "eot", "gif", "ico", "jpeg", "jpg", "js", "mjs", "mp4", "otf", "png", "svg", "tif", "tiff", "ttf", "webm",
-    "webp", "woff", "woff2",
-];
-
-/// Whether a path ends like that of a style sheet, a script or an image, and the answer is a page or data: an origin that does not look at the end of
-/// a path answers so, also with what is only for the client that was led there (Omer Gil: Web Cache Deception Attack, 2017).
-pub fn is_misleading(path: &str, status: StatusCode, content_type: Option<&[u8]>) -> bool {
-    if !status.is_success() {
-        return false;
-    }
-    let segment = path.rsplit('/').next().unwrap_or_default();
-    let Some((_, ending)) = segment.rsplit_once('.') else { return false };
-    let is_static = STATIC.iter().any(|known| ending.eq_ignore_ascii_case(known));
-    is_static && content_type.is_some_and(is_page_or_data)
-}
-
-fn is_page_or_data(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    let is = |name: &[u8]| essence.eq_ignore_ascii_case(name);
-    let ends = |end: &[u8]| essence.len() > end.len() && essence[essence.len() - end.len()..].eq_ignore_ascii_case(end);
-    is(b"text/html") || is(b"application/xhtml+xml") || is(b"application/json") || ends(b"+json")
 }
 
 #[cfg(test)]
@@ -208,7 +213,7 @@ mod tests {
     fn found(rules: &KeyRules, request: &[(&str, &str)], body: &str) -> Option<(String, Reason)> {
         let request = fields(request);
         let suspects = Suspects::of(rules, KEY, None, &request);
-        suspects.in_body(body.as_bytes()).map(|suspect| (suspect.from.to_string(), suspect.reason))
+        suspects.in_body(body.as_bytes()).map(|suspect| (suspect.from(), suspect.reason()))
     }
 
     #[test]
@@ -251,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn what_several_fields_say_is_looked_for_once() {
+        let request = fields(&[("x-forwarded-for", "203.0.113.7, 198.51.100.9"), ("x-real-ip", "203.0.113.7")]);
+        let suspects = Suspects::of(&KeyRules::default(), KEY, None, &request);
+        assert_eq!(suspects.values.len(), 2, "{suspects:?}");
+        let keyed = fields(&[("x-promo", "promotion"), ("x-theme", "dark-theme")]);
+        let suspects = Suspects::of(&KeyRules::default(), KEY, None, &keyed);
+        assert_eq!((suspects.values.len(), suspects.without_keyed().values.len()), (2, 1));
+    }
+
+    #[test]
     fn fields_that_lead_elsewhere_or_allow_something_are_searched_and_no_others() {
         let request = fields(&[("x-forwarded-host", "evil.example"), ("origin", "https://other.example")]);
         let suspects = Suspects::of(&KeyRules::default(), KEY, None, &request);
@@ -261,7 +276,8 @@ mod tests {
             ("content-security-policy", "script-src evil.example"),
             ("access-control-allow-origin", "https://other.example"),
         ] {
-            assert!(suspects.in_fields(&fields(&[(name, value)])).is_some(), "{name}");
+            let answer = fields(&[(name, value)]);
+            assert!(may_tell(&answer) && suspects.in_fields(&answer).is_some(), "{name}");
         }
         assert_eq!(suspects.in_fields(&fields(&[("x-debug", "evil.example"), ("location", "/a")])), None);
     }
@@ -283,32 +299,5 @@ mod tests {
         }
         let of_all = KeyRules { identity: vec![IdentityPart::Claim("org".to_owned())], ..KeyRules::default() };
         assert_eq!(found(&of_all, &request, "{\"mail\":\"ann@example.com\"}"), claim("email"), "others of its organisation get it too");
-    }
-
-    #[test]
-    fn a_page_under_the_name_of_a_style_sheet_is_misleading_and_a_style_sheet_is_not() {
-        let misleads = |path: &str, status: u16, content_type: &str| {
-            is_misleading(path, StatusCode::from_u16(status).unwrap_or_default(), Some(content_type.as_bytes()))
-        };
-        for (path, content_type) in [
-            ("/account/a.css", "text/html; charset=utf-8"),
-            ("/account.JS", "application/json"),
-            ("/me/x.png", "application/problem+json"),
-            ("/me/..%2fx.woff2", "TEXT/HTML"),
-        ] {
-            assert!(misleads(path, 200, content_type), "{path} {content_type}");
-        }
-        for (path, status, content_type) in [
-            ("/a.css", 200, "text/css"),
-            ("/a.js", 200, "text/javascript"),
-            ("/a.css", 404, "text/html"),
-            ("/account", 200, "text/html"),
-            ("/a.css/account", 200, "text/html"),
-            ("/a.json", 200, "application/json"),
-            ("/css", 200, "text/html"),
-        ] {
-            assert!(!misleads(path, status, content_type), "{path} {status} {content_type}");
-        }
-        assert!(!is_misleading("/a.css", StatusCode::OK, None));
     }
 }
