@@ -135,7 +135,7 @@ fn a_step_may_be_an_event_that_the_configuration_knows() {
         ),
         (
             "{ event = { id = 7 } }",
-            "7:11: error: [[tests.steps.event]] needs the key `type` (hint: like type = \"issue.moved\", as [[on_event]] has it)",
+            "7:11: error: [tests.steps.event] needs the key `type` (hint: like type = \"issue.moved\", as [[on_event]] has it)",
         ),
         (
             "{ event = { type = \"issue.moved\", id = [7] } }",

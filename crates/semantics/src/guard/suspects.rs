@@ -136,13 +136,13 @@ impl<'r> Suspects<'r> {
     /// One that a field of the answer holds by which it sends clients somewhere, or allows something.
     pub fn in_fields(&self, answer: &HeaderMap) -> Option<&Suspect<'r>> {
         let telling = || TELLING.iter().flat_map(|name| answer.get_all(name));
-        self.find(|value| telling().any(|line| memmem::find(line.as_bytes(), value).is_some()))
+        self.find(|value| telling().any(|line| holds(line.as_bytes(), value)))
     }
 
     /// One that the beginning of the body holds. For the handful that a request has, a search for each costs less than an automaton for all of them
     /// takes to build.
     pub fn in_body(&self, beginning: &[u8]) -> Option<&Suspect<'r>> {
-        self.find(|value| memmem::find(beginning, value).is_some())
+        self.find(|value| holds(beginning, value))
     }
 
     fn find(&self, holds: impl Fn(&[u8]) -> bool) -> Option<&Suspect<'r>> {
@@ -156,7 +156,17 @@ pub fn may_tell(answer: &HeaderMap) -> bool {
 }
 
 fn in_key(key: &str, suspect: &Suspect<'_>) -> bool {
-    memmem::find(key.as_bytes(), &suspect.value).is_some()
+    holds(key.as_bytes(), &suspect.value)
+}
+
+/// Whether a text has a value in it. Of a long one the beginning is looked for, and the rest compared where that stands: the search for more bytes at once
+/// needs tables, which cost more than the search of a short text.
+fn holds(text: &[u8], value: &[u8]) -> bool {
+    const AT_ONCE: usize = 32;
+    match value.split_at_checked(AT_ONCE) {
+        Some((beginning, rest)) if !rest.is_empty() => memmem::find_iter(text, beginning).any(|at| text[at + AT_ONCE..].starts_with(rest)),
+        _ => memmem::find(text, value).is_some(),
+    }
 }
 
 /// Whether a field's values are words that many answers hold anyway, or the request's own name, which is about nobody.
@@ -253,6 +263,15 @@ mod tests {
         let vary = VarySpec::new(vec![HeaderName::from_static("x-theme")]);
         assert!(Suspects::of(&rules, KEY, Some(&vary), &request).is_empty());
         assert!(!Suspects::of(&rules, KEY, None, &request).is_empty());
+    }
+
+    #[test]
+    fn a_long_value_is_found_whole_and_not_by_its_beginning() {
+        let (long, text) = ("https://shop.example/products?page=2&sort=price", "..https://shop.example/products?page=2&sort=price..");
+        assert!(holds(text.as_bytes(), long.as_bytes()) && holds(long.as_bytes(), long.as_bytes()));
+        assert!(!holds(b"https://shop.example/products?page=2&sort=name", long.as_bytes()));
+        let twice = format!("{}{long}", &long[..40]);
+        assert!(holds(twice.as_bytes(), long.as_bytes()), "it begins once without going on");
     }
 
     #[test]
