@@ -227,43 +227,41 @@ fn complaints(file: &str, entry: &str) -> Vec<String> {
     }
 }
 
-/// The comment above a key in the shipped file. A table that stands inline has its comment above itself; the settings of a class and of a route are
-/// those of `[cache]`.
+/// The comment above a key in the shipped file, or above the keys right before it, which it is about as well. A table that stands inline has its
+/// comment above itself; the settings of a class and of a route are those of `[cache]`.
 fn description(place: &str, key: &str) -> Option<String> {
-    let (section, inner) = place.split_once('.').unwrap_or((place, ""));
-    let is_inline = !matches!(inner, "" | "*" | "memory" | "disk" | "redis" | "traces" | "jwt" | "tokens[]");
-    if is_inline {
-        return None;
-    }
-    let section = section.trim_end_matches("[]");
-    // Those of one section have keys of the same names: each has its own words first.
-    if matches!(inner, "memory" | "disk" | "redis")
-        && let Some(own) = commented(key, place)
-    {
-        return Some(own);
-    }
-    let inherits = matches!(section, "classes" | "routes");
-    commented(key, section).or_else(|| commented(key, "cache").filter(|_| inherits))
+    let inherits = matches!(place, "classes.*" | "routes[]");
+    commented(key, place).or_else(|| commented(key, "cache").filter(|_| inherits))
 }
 
-fn commented(key: &str, wanted: &str) -> Option<String> {
-    let (mut section, mut comment): (String, Vec<&str>) = (String::new(), Vec::new());
+fn commented(key: &str, place: &str) -> Option<String> {
+    let (mut is_here, mut comment, mut is_used): (bool, Vec<&str>, bool) = (false, Vec::new(), false);
     for line in REFERENCE.lines() {
         let text = line.trim_start_matches("# ");
         if text.starts_with('[') && text.ends_with(']') {
-            text.trim_matches(['[', ']']).clone_into(&mut section);
+            is_here = is_head(text, place);
             comment.clear();
-        } else if text.starts_with(&format!("{key} = ")) {
-            if (wanted == section || section.split('.').next() == Some(wanted)) && !comment.is_empty() {
+        } else if is_entry(text) {
+            if is_here && text.starts_with(&format!("{key} = ")) && !comment.is_empty() {
                 return Some(comment.join(" "));
             }
-        } else if line.starts_with("# ") && !is_entry(text) {
+            is_used = true;
+        } else if line.starts_with("# ") {
+            if std::mem::take(&mut is_used) {
+                comment.clear();
+            }
             comment.push(text.trim());
         } else {
             comment.clear();
         }
     }
     None
+}
+
+/// Whether this is the head of that table: `[[admin.tokens]]` of `admin.tokens[]`, `[upstreams.api]` of `upstreams.*`.
+fn is_head(head: &str, place: &str) -> bool {
+    let (head, place) = (head.trim_matches(['[', ']']), place.trim_end_matches("[]"));
+    place.strip_suffix(".*").map_or(head == place, |section| head.split_once('.').is_some_and(|(first, _)| first == section))
 }
 
 /// Whether a line of a comment is an entry that is commented out.
@@ -357,8 +355,20 @@ mod tests {
         let described = |place: &str| schema.pointer(place).and_then(Value::as_str).unwrap_or_default();
         assert!(described("/properties/server/properties/request_id/description").contains("X-Request-Id"));
         assert!(described("/properties/server/properties/drain_timeout/description").contains("Kubernetes"));
-        let stores = |store, key| described(&format!("/properties/store/properties/{store}/properties/{key}/description"));
+        let stores =
+            |store: &str, key: &str| described(&format!("/properties/store/properties/{store}/properties/{key}/description")).to_owned();
+        assert!(stores("disk", "max_object").contains("at most a quarter"), "each store has its own");
         assert!(stores("memory", "compress").starts_with("Texts") && stores("disk", "compress").starts_with("Bodies"));
-        assert!(stores("redis", "max_object").contains("replica") && stores("disk", "max_object").contains("quarter"));
+        assert!(stores("redis", "max_object").contains("no other replica waits"));
+        assert!(stores("redis", "write_queue").contains("Bodies that may wait"));
+        assert!(
+            described("/properties/limits/items/properties/batch/description").contains("`batch` units at a time"),
+            "one comment for two keys"
+        );
+        assert_eq!(
+            described("/properties/upstreams/additionalProperties/properties/queue/properties/max/description"),
+            "",
+            "not that of another table"
+        );
     }
 }
