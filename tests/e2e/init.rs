@@ -9,6 +9,8 @@ use larder_testkit::{Answer, Larder, Origin, Result};
 use larder_tests::Shop;
 use tempfile::TempDir;
 
+use crate::tls::Edge;
+
 /// Runs it in this folder, with no terminal.
 fn init(folder: &Path, arguments: &[&str]) -> Result<Output> {
     Ok(command()?.arg("init").args(arguments).current_dir(folder).stdin(Stdio::null()).output()?)
@@ -121,6 +123,22 @@ async fn documents_that_are_too_long_or_pages_are_left_alone() -> Result<()> {
     assert!(said.contains("no OpenAPI document") && config.contains("path = \"/\""), "{said}{config}");
     let Output { status, stderr, .. } = in_background(&folder, &["--upstream", &origin.url(), "--openapi", "/api-docs"]).await?;
     assert!(!status.success() && String::from_utf8_lossy(&stderr).contains("it is no JSON"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backend_over_tls_is_known_by_its_authority_which_the_configuration_names_too() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/", Answer::ok().body("hello"));
+    let edge = Edge::start(&origin, "", "").await?;
+    let (folder, url) = (TempDir::new()?, format!("https://{}", edge.tls()));
+    let unknown = in_background(&folder, &["--upstream", &url]).await?;
+    assert!(!unknown.status.success() && said(&unknown).contains("no answer from"), "{}", said(&unknown));
+    let ca_file = edge.authority.ca_file();
+    let output = in_background(&folder, &["--upstream", &url, "--ca-file", &ca_file.to_string_lossy()]).await?;
+    assert!(output.status.success(), "{}", said(&output));
+    let larder = Larder::start(&listeners_anywhere(&String::from_utf8_lossy(&output.stdout))).await?;
+    assert_eq!((larder.get("/").await?.text().as_str(), larder.get("/").await?.x_cache()), ("hello", "HIT"));
     Ok(())
 }
 

@@ -54,7 +54,8 @@ fn of_sample(found: &Found) -> Option<(Rule, String)> {
         return Some((rule, format!("GET {target} without credentials: {}.", status.as_u16())));
     }
     if !status.is_success() {
-        return Some((unknown_or_private(found), format!("GET {target}: {}.", status.as_u16())));
+        let leads = answer.location().map_or_else(String::new, |location| format!(" to {location}"));
+        return Some((unknown_or_private(found), format!("GET {target}: {}{leads}.", status.as_u16())));
     }
     let (rule, why) = of_answer(answer, found)?;
     Some((rule, format!("GET {target}: {} {why}", status.as_u16())))

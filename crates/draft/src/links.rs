@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::openapi::scalar;
+use crate::openapi::{below, scalar};
 
 /// Links that are taken from one answer.
 const MAX_LINKS: usize = 100;
 
-/// Paths on this origin that a page or JSON names, without query.
+/// Paths below this URL of an upstream that a page or JSON names, without query, as clients ask for them.
 pub(crate) fn links(body: &[u8], json: Option<&Value>, origin: &str) -> Vec<String> {
     let mut found = Vec::new();
     match json {
@@ -45,8 +45,11 @@ fn of_page(text: &str, origin: &str, found: &mut Vec<String>) {
 }
 
 fn add(link: &str, origin: &str, found: &mut Vec<String>) {
-    let path = link.strip_prefix(origin).unwrap_or(link);
+    let root = origin.find("://").and_then(|at| origin[at + 3..].find('/').map(|slash| at + 3 + slash)).unwrap_or(origin.len());
+    let (host, base) = origin.split_at(root);
+    let path = link.strip_prefix(host).unwrap_or(link);
     let path = path.split(['?', '#']).next().unwrap_or_default();
+    let Some(path) = below(base, path) else { return };
     if found.len() < MAX_LINKS
         && path.starts_with('/')
         && !path.starts_with("//")
@@ -89,6 +92,8 @@ mod tests {
         let index =
             json!({ "books": "http://h:1/books/?page=1", "see": ["/authors", "https://other/x", "//h/y", "text"], "/search?q=": "a list" });
         assert_eq!(links(b"", Some(&index), "http://h:1"), ["/search", "/books/", "/authors"]);
+        let below = json!({ "books": "http://h:1/api/books", "other": "/other", "near": "/apiary", "same": "/api/v2" });
+        assert_eq!(links(b"", Some(&below), "http://h:1/api"), ["/books", "/v2"]);
         let page = r##"<a href="/a#x">a</a> <script src='/app.js'></script> <a href=/bare> <a href="mailto:x"> <a href="/a">"##;
         assert_eq!(links(page.as_bytes(), None, "http://h:1"), ["/a", "/app.js"]);
     }

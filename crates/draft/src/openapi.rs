@@ -74,7 +74,7 @@ impl Api {
         let document: Value = serde_json::from_slice(bytes).map_err(|_| NotOpenApi::NotJson)?;
         let is_one = document["openapi"].is_string() || document["swagger"].is_string();
         let Some(paths) = document["paths"].as_object().filter(|_| is_one) else { return Err(NotOpenApi::OtherJson) };
-        let reader = Reader { document: &document, prefix: prefix(&document, base) };
+        let reader = Reader { document: &document, prefix: prefix(&document), base };
         let mut api = Self { title: text(&document["info"]["title"]), ..Self::default() };
         for (path, item) in paths {
             reader.path(path, reader.resolved(item), &mut api);
@@ -89,7 +89,7 @@ impl Api {
 }
 
 /// What stands before every path: the first server's (3.x), or `basePath` (2.0).
-fn prefix(document: &Value, base: &str) -> String {
+fn prefix(document: &Value) -> String {
     let server = text(&document["servers"][0]["url"]);
     let after_host = match server.split_once("://") {
         Some((_, rest)) => rest.find('/').map_or("", |at| &rest[at..]),
@@ -97,15 +97,18 @@ fn prefix(document: &Value, base: &str) -> String {
     };
     let path = if after_host.is_empty() { text(&document["basePath"]) } else { after_host.to_owned() };
     let path = path.trim_end_matches('/');
-    if !path.starts_with('/') || path.contains('{') {
-        return String::new();
-    }
-    path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path).to_owned()
+    if path.starts_with('/') && !path.contains('{') { path.to_owned() } else { String::new() }
+}
+
+/// A path as clients ask for it, where the path of the upstream's URL is put before every request's.
+pub(crate) fn below<'p>(base: &str, path: &'p str) -> Option<&'p str> {
+    path.strip_prefix(base).filter(|rest| rest.starts_with('/'))
 }
 
 struct Reader<'d> {
     document: &'d Value,
     prefix: String,
+    base: &'d str,
 }
 
 impl<'d> Reader<'d> {
@@ -120,7 +123,9 @@ impl<'d> Reader<'d> {
     }
 
     fn path(&self, path: &str, item: &'d Value, api: &mut Api) {
-        let template = Template::read(&format!("{}{path}", self.prefix));
+        let whole = format!("{}{path}", self.prefix);
+        // Some documents name paths with it, and some without.
+        let template = Template::read(below(self.base, &whole).unwrap_or(&whole));
         for method in METHODS.iter().filter(|method| item[**method].is_object()) {
             match &template {
                 Some(template) if api.operations.len() < MAX_OPERATIONS => {

@@ -58,6 +58,9 @@ pub(crate) fn text(origin: &str, survey: &Survey) -> String {
     let title = comment(&survey.title);
     let about = if title.is_empty() { String::new() } else { format!("# {title}\n") };
     let _ = write!(text, "\n{about}[upstreams.api]\nurl = {}\n", quoted(origin));
+    if let Some(file) = &survey.ca_file {
+        let _ = writeln!(text, "ca_file = {}", quoted(file));
+    }
     if routes.iter().any(|route| is_shared(&route.rule)) {
         text.push_str(SHARED);
     }

@@ -33,6 +33,12 @@ impl Answer {
         self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// Where a redirect leads.
+    pub(crate) fn location(&self) -> Option<&str> {
+        let location = self.headers.get(header::LOCATION)?.to_str().ok()?;
+        (300..400).contains(&self.status).then_some(location)
+    }
+
     fn json(&self) -> Option<Value> {
         self.content_type().contains("json").then(|| serde_json::from_slice(&self.body).ok()).flatten()
     }
@@ -62,6 +68,7 @@ pub struct Survey {
     /// The first item of each list, by the form of the list's path.
     items: BTreeMap<String, Value>,
     requests: usize,
+    pub(crate) ca_file: Option<String>,
 }
 
 impl Survey {
@@ -77,6 +84,7 @@ impl Survey {
             writes: Vec::new(),
             items: BTreeMap::new(),
             requests: 0,
+            ca_file: None,
         };
         if let Some(api) = api {
             survey.title = api.title;
@@ -90,6 +98,11 @@ impl Survey {
             survey.see(path.split(['?', '#']).next().unwrap_or_default());
         }
         survey
+    }
+
+    /// Names the file with the authorities that the backend's certificate is from, for the configuration.
+    pub fn trust(&mut self, ca_file: &str) {
+        self.ca_file = Some(ca_file.to_owned());
     }
 
     fn operation(&mut self, operation: Operation) {
@@ -157,6 +170,10 @@ impl Survey {
         let Some(found) = asked else { return };
         let template = found.template.clone();
         found.sample = Some((target.to_owned(), answer.clone()));
+        if answer.as_ref().is_ok_and(|answer| [429, 503].contains(&answer.status)) {
+            // It has had enough.
+            self.requests = MAX_REQUESTS;
+        }
         if let Ok(answer) = answer
             && (200..300).contains(&answer.status)
         {
@@ -186,6 +203,14 @@ impl Survey {
         let samples: BTreeSet<_> =
             self.found.values().filter_map(|found| found.sample.as_ref()).map(|(target, answer)| (target, answer.is_ok())).collect();
         (samples.iter().filter(|(_, answered)| *answered).count(), samples.len())
+    }
+
+    /// Where redirects lead that leave the backend, if there are any: it may be that another URL was meant.
+    pub fn elsewhere(&self) -> Option<&str> {
+        let answers = self.found.values().filter_map(|found| found.sample.as_ref()?.1.as_ref().ok());
+        answers
+            .filter_map(Answer::location)
+            .find(|location| location.contains("://") && !location.starts_with(&format!("{}/", self.origin)))
     }
 
     /// The text of a configuration for what was found.

@@ -232,9 +232,38 @@ fn swagger_2_has_its_own_places_for_the_same() {
 fn the_path_of_the_upstream_is_not_written_twice() {
     let document =
         json!({ "openapi": "3.0.0", "servers": [{ "url": "https://h.example/base/v2" }], "paths": { "/a": { "get": {} } } }).to_string();
-    for (base, path) in [("", "/base/v2/a"), ("/base", "/v2/a"), ("/base/v2", "/a"), ("/other", "/base/v2/a")] {
+    for (base, path) in [("", "/base/v2/a"), ("/base", "/v2/a"), ("/base/v2", "/a"), ("/other", "/base/v2/a"), ("/bas", "/base/v2/a")] {
         let mut survey = Survey::new(ORIGIN, Some(Api::read(document.as_bytes(), base).expect("a document")), &[]);
         assert_eq!(survey.next_target().as_deref(), Some(path), "{base}");
+    }
+}
+
+#[test]
+fn a_backend_that_has_had_enough_is_asked_no_more() {
+    for status in [429, 503] {
+        let drafted = drafted(
+            Survey::new(ORIGIN, Some(api(&shop())), &[]),
+            &Backend::default().answers("/books", status, &[("retry-after", "60")], ""),
+        );
+        assert_eq!(drafted.asked, ["/books"]);
+        assert!(drafted.route("/books")[0].ends_with(&format!("GET /books: {status}.")), "{:?}", drafted.route("/books"));
+    }
+}
+
+#[test]
+fn redirects_are_told_and_not_followed() {
+    let redirect = |location: &str| {
+        let mut survey = Survey::new(ORIGIN, None, &[]);
+        let mut headers = HeaderMap::new();
+        headers.insert("location", HeaderValue::try_from(location).expect("a value"));
+        survey.next_target();
+        survey.answered("/", Ok(Answer { status: 301, headers, body: Vec::new() }));
+        assert_eq!(survey.next_target(), None);
+        (survey.elsewhere().map(str::to_owned), survey.draft().contains(&format!("GET /: 301 to {location}.")))
+    };
+    assert_eq!(redirect("https://shop.example/"), (Some("https://shop.example/".to_owned()), true));
+    for within in ["/home", "http://127.0.0.1:3000/home"] {
+        assert_eq!(redirect(within), (None, true));
     }
 }
 
@@ -335,7 +364,11 @@ proptest! {
 
 #[test]
 fn a_backend_on_a_usual_port_keeps_it() {
-    let text = Survey::new("http://127.0.0.1:8080/api", None, &[]).draft();
+    let mut survey = Survey::new("http://127.0.0.1:8080/api", None, &[]);
+    survey.trust("a \"ca\".pem");
+    let text = survey.draft();
+    assert!(text.contains("\nca_file = \"a \\\"ca\\\".pem\"\n"), "{text}");
     assert!(text.contains("listen = \"127.0.0.1:8180\"") && text.contains("listen = \"127.0.0.1:8090\""), "{text}");
+    let text = text.replace("ca_file = ", "# ");
     assert!(parse("larder.toml", text.as_bytes(), &Overrides::default()).is_ok());
 }

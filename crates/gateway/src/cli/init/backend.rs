@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use larder_draft::Answer;
+use larder_tls::Authorities;
 use tokio::time::timeout;
 
 use crate::config::{UpstreamUrl, display_bytes};
@@ -23,8 +24,8 @@ pub(super) struct Backend {
 }
 
 impl Backend {
-    pub(super) fn new(url: &UpstreamUrl) -> Result<Self, String> {
-        Ok(Self { client: HttpsClient::new(None)?, url: url.clone(), answers: Cell::new(0) })
+    pub(super) fn new(url: &UpstreamUrl, authorities: Option<&Authorities>) -> Result<Self, String> {
+        Ok(Self { client: HttpsClient::new(authorities)?, url: url.clone(), answers: Cell::new(0) })
     }
 
     pub(super) fn url(&self) -> &UpstreamUrl {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use larder_draft::{Api, Survey};
+use larder_tls::Authorities;
 
 use super::admin_client::print;
 use crate::config::{self, Overrides, Report, UpstreamUrl};
@@ -52,6 +53,9 @@ pub struct Init {
     /// Where the backend has its OpenAPI document, in place of the usual paths
     #[arg(long, value_name = "PATH")]
     pub openapi: Option<String>,
+    /// A PEM file with the authorities that the backend's certificate is from, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Another path to look at; may be given several times
     #[arg(long = "path", value_name = "PATH")]
     pub paths: Vec<String>,
@@ -105,9 +109,15 @@ impl Init {
 
     /// Asks the backend for its document, and for samples.
     async fn survey(&self, url: &UpstreamUrl) -> Result<Survey, String> {
-        let backend = Backend::new(url)?;
+        let authorities = self.ca_file.as_deref().map(Authorities::load).transpose().map_err(|error| error.to_string())?;
+        let backend = Backend::new(url, authorities.as_ref())?;
         let api = self.document(&backend, url.base_path()).await?;
         let mut survey = Survey::new(&url.to_string(), api, &self.paths);
+        if let Some(file) = &self.ca_file {
+            // The configuration may be read from another folder.
+            let file = std::path::absolute(file).map_err(|error| error.to_string())?;
+            survey.trust(&file.to_string_lossy());
+        }
         let (mut answers, mut failures) = (backend.answers(), 0);
         let mut last = None;
         let asked = async {
@@ -131,6 +141,9 @@ impl Init {
             _ => {
                 let (answered, asked) = survey.samples();
                 eprintln!("larder: looked at {url}: {answered} of {asked} samples were answered");
+                if let Some(location) = survey.elsewhere() {
+                    eprintln!("larder: it redirects to {}: is that the backend that was meant?", visible(location));
+                }
                 Ok(survey)
             }
         }
