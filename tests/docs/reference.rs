@@ -1,6 +1,7 @@
 //! The pages of the reference: written from what the binary prints, so that they cannot say anything else. `LARDER_DOCS=1 cargo xtask test docs_reference`
 //! writes them anew.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Stdio;
@@ -43,32 +44,80 @@ Every key that `config.toml` may have, from `larder schema`. `[]` stands for eac
 sizes `\"64KiB\"`, `\"8MB\"`. Unknown keys are errors. The file [config.toml](REPOSITORYconfig.toml) has the same with each default written out, and runs as it is.
 "
     .replace("REPOSITORY", super::links::REPOSITORY);
-    table(&schema, "", &mut text);
+    // Routes and classes may say whatever [cache] says.
+    let inherited = properties(&schema["properties"]["cache"]).map(|(name, _)| name.clone()).collect();
+    table(&schema, "", &inherited, &mut text);
     Ok(text)
 }
 
-fn table(schema: &Value, path: &str, text: &mut String) {
+/// What is inside of a list, and of a table whose names are chosen.
+const INSIDE: [(&str, &str); 2] = [("items", "[]"), ("additionalProperties", ".*")];
+
+/// What a value may be.
+fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
+    std::iter::once(schema).chain(schema["anyOf"].as_array().into_iter().flatten())
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema["properties"].as_object().into_iter().flatten()
+}
+
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// The path of the first table that a key leads to.
+fn leads_to(key: &Value, path: &str) -> Option<String> {
+    if alternatives(key).any(|alternative| properties(alternative).next().is_some()) {
+        return Some(path.to_owned());
+    }
+    alternatives(key)
+        .find_map(|alternative| INSIDE.into_iter().find_map(|(part, ending)| leads_to(alternative.get(part)?, &format!("{path}{ending}"))))
+}
+
+fn rows(keys: &[(&String, &Value)], path: &str, text: &mut String) {
+    if keys.is_empty() {
+        return;
+    }
+    text.push_str("| key | what it says |\n|---|---|\n");
+    for (name, key) in keys {
+        let mut about = cell(key["description"].as_str().unwrap_or_default());
+        if let Some(place) = leads_to(key, &below(path, name)) {
+            let anchor: String = place.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
+            let gap = if about.is_empty() { "" } else { " " };
+            let _ = write!(about, "{gap}[`{place}`](#{anchor})");
+        }
+        let _ = writeln!(text, "| `{name}` | {about} |");
+    }
+}
+
+fn table(schema: &Value, path: &str, inherited: &BTreeSet<String>, text: &mut String) {
     let mut inner = Vec::new();
-    for alternative in std::iter::once(schema).chain(schema["anyOf"].as_array().into_iter().flatten()) {
-        let keys: Vec<(&String, &Value)> = alternative["properties"].as_object().into_iter().flatten().collect();
-        if !keys.is_empty() {
+    for alternative in alternatives(schema) {
+        let inherits = ["routes[]", "classes.*"].contains(&path) && properties(alternative).next().is_some();
+        let keys: Vec<(&String, &Value)> = properties(alternative).filter(|(name, _)| !inherits || !inherited.contains(*name)).collect();
+        if !keys.is_empty() || inherits {
             let shown = if path.is_empty() { "The file".to_owned() } else { format!("`{path}`") };
             // Writing to a String cannot fail.
-            let _ = write!(text, "\n## {shown}\n\n| key | what it says |\n|---|---|\n");
-            for (name, key) in keys {
-                let about = key["description"].as_str().unwrap_or_default();
-                let _ = writeln!(text, "| `{name}` | {} |", cell(about));
-                inner.push((if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, key));
+            let _ = write!(text, "\n## {shown}\n\n");
+            if inherits {
+                text.push_str("Every key of [`cache`](#cache), which wins over the one there");
+                text.push_str(if keys.is_empty() { ".\n" } else { ", and:\n\n" });
             }
+            // What stands inline is explained as a whole.
+            let about = cell(schema["description"].as_str().unwrap_or_default());
+            if !about.is_empty() {
+                let _ = write!(text, "{about}\n\n");
+            }
+            rows(&keys, path, text);
         }
-        for (part, ending) in [("items", "[]"), ("additionalProperties", ".*")] {
-            if alternative[part].is_object() {
-                table(&alternative[part], &format!("{path}{ending}"), text);
-            }
+        inner.extend(keys.into_iter().map(|(name, key)| (below(path, name), key)));
+        for (part, ending) in INSIDE.into_iter().filter(|(part, _)| alternative[*part].is_object()) {
+            table(&alternative[part], &format!("{path}{ending}"), inherited, text);
         }
     }
     for (path, key) in inner {
-        table(key, &path, text);
+        table(key, &path, inherited, text);
     }
 }
 
