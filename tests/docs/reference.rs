@@ -79,15 +79,24 @@ fn rows(keys: &[(&String, &Value)], path: &str, text: &mut String) {
     if keys.is_empty() {
         return;
     }
+    let about = |name: &str, key: &Value| {
+        let place = leads_to(key, &below(path, name));
+        (cell(key["description"].as_str().unwrap_or_default()), place)
+    };
+    if keys.iter().all(|(name, key)| about(name, key) == (String::new(), None)) {
+        let names: Vec<String> = keys.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let _ = writeln!(text, "Keys: {}.", names.join(", "));
+        return;
+    }
     text.push_str("| key | what it says |\n|---|---|\n");
     for (name, key) in keys {
-        let mut about = cell(key["description"].as_str().unwrap_or_default());
-        if let Some(place) = leads_to(key, &below(path, name)) {
+        let (said, place) = about(name, key);
+        let link = place.map(|place| {
             let anchor: String = place.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
-            let gap = if about.is_empty() { "" } else { " " };
-            let _ = write!(about, "{gap}[`{place}`](#{anchor})");
-        }
-        let _ = writeln!(text, "| `{name}` | {about} |");
+            format!("[`{place}`](#{anchor})")
+        });
+        let cells: Vec<String> = Some(said).filter(|said| !said.is_empty()).into_iter().chain(link).collect();
+        let _ = writeln!(text, "| `{name}` | {} |", if cells.is_empty() { "–".to_owned() } else { cells.join(" ") });
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use larder_testkit::larder::{binary, command};
 use larder_testkit::{Answer, Larder, Origin, Result};
-use larder_tests::Shop;
+use larder_tests::{JsonServer, Shop};
 use tempfile::TempDir;
 
 use crate::tls::Edge;
@@ -50,6 +50,28 @@ async fn a_fastapi_backend_is_cached_and_its_writes_purge_without_a_line_by_hand
     }
     for (client, user) in [("Bearer anna", "anna"), ("Bearer bert", "bert"), ("Bearer anna", "anna")] {
         assert_eq!(larder.request("GET", "/me", &[("Authorization", client)], "").await?.text(), format!("{{\"user\":\"{user}\"}}"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backend_without_a_document_is_looked_at_by_the_paths_that_are_named() -> Result<()> {
+    let backend = JsonServer::start(r#"{"posts":[{"id":1,"title":"a"},{"id":2,"title":"b"}]}"#).await?;
+    let folder = TempDir::new()?;
+    let alone = in_background(&folder, &["--upstream", &backend.url()]).await?;
+    assert!(alone.status.success() && said(&alone).contains("nothing leads on from /"), "{}", said(&alone));
+    let output = in_background(&folder, &["--upstream", &backend.url(), "--path", "/posts"]).await?;
+    // json-server says max-age=0 of everything, which is the backend's word.
+    let config = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(config.contains("GET /posts/1: 200 is validated each time"), "{config}");
+    let lasting = config.replace("name = \"posts", "ttl = \"60s\"\nttl_mode = \"override\"\nname = \"posts");
+    let larder = Larder::start(&listeners_anywhere(&lasting)).await?;
+    for path in ["/posts", "/posts/1", "/posts/2"] {
+        assert_eq!((larder.get(path).await?.x_cache(), larder.get(path).await?.x_cache()), ("MISS", "HIT"), "{path}\n{lasting}");
+    }
+    larder.request("PATCH", "/posts/1", &[("Content-Type", "application/json")], r#"{"title":"c"}"#).await?;
+    for (path, word) in [("/posts", "MISS"), ("/posts/1", "MISS"), ("/posts/2", "HIT")] {
+        assert_eq!(larder.get(path).await?.x_cache(), word, "{path}\n{lasting}");
     }
     Ok(())
 }

@@ -23,8 +23,14 @@ const JSON_SERVER: &[&str] = &["larder-tests::e2e json_server::", "larder-tests:
 const BROWSER: &[&str] = &["larder-tests::e2e dashboard::", "larder-tests::e2e tls::clients::chromium"];
 
 /// All that node runs.
-const NODE: &[&str] =
-    &["larder-tests::e2e json_server::", "larder-tests::e2e shops::express", "larder-tests::e2e dashboard::", EXAMPLES, DOCS];
+const NODE: &[&str] = &[
+    "larder-tests::e2e json_server::",
+    "larder-tests::e2e init::",
+    "larder-tests::e2e shops::express",
+    "larder-tests::e2e dashboard::",
+    EXAMPLES,
+    DOCS,
+];
 
 /// The examples: each has a page of curl commands.
 const EXAMPLES: &str = "larder-tests::deploy examples::";

@@ -266,7 +266,8 @@ fn is_head(head: &str, place: &str) -> bool {
 
 /// Whether a line of a comment is an entry that is commented out.
 fn is_entry(text: &str) -> bool {
-    text.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_lowercase() || b"_.-".contains(&byte)))
+    text.split_once(" = ")
+        .is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte)))
 }
 
 #[cfg(test)]
@@ -357,6 +358,7 @@ mod tests {
         assert!(described("/properties/server/properties/drain_timeout/description").contains("Kubernetes"));
         let stores =
             |store: &str, key: &str| described(&format!("/properties/store/properties/{store}/properties/{key}/description")).to_owned();
+        assert!(described("/properties/upstreams/additionalProperties/properties/h2c/description").starts_with("true: HTTP/2 without TLS"));
         assert!(stores("disk", "max_object").contains("at most a quarter"), "each store has its own");
         assert!(stores("memory", "compress").starts_with("Texts") && stores("disk", "compress").starts_with("Bodies"));
         assert!(stores("redis", "max_object").contains("no other replica waits"));

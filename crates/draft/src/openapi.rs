@@ -65,6 +65,23 @@ pub(crate) struct Operation {
     pub(crate) streams: bool,
 }
 
+impl Operation {
+    /// One of which nothing else is known.
+    pub(crate) fn plain(method: &str, template: Template, summary: String) -> Self {
+        Self {
+            method: method.to_owned(),
+            template,
+            summary,
+            identity: Vec::new(),
+            other_credentials: false,
+            fields: Vec::new(),
+            examples: BTreeMap::new(),
+            query: Some(String::new()),
+            streams: false,
+        }
+    }
+}
+
 impl Api {
     /// Reads a document. `base` is the path of the upstream's URL, which is put before every request's path anyway.
     ///
@@ -138,17 +155,9 @@ impl<'d> Reader<'d> {
 
     fn operation(&self, method: &str, template: Template, item: &'d Value, operation: &'d Value) -> Operation {
         let summary = Some(text(&operation["summary"])).filter(|summary| !summary.is_empty());
-        let mut read = Operation {
-            method: method.to_ascii_uppercase(),
-            template,
-            summary: summary.unwrap_or_else(|| text(&operation["operationId"])),
-            identity: Vec::new(),
-            other_credentials: false,
-            fields: Vec::new(),
-            examples: BTreeMap::new(),
-            query: Some(String::new()),
-            streams: self.streams(operation),
-        };
+        let summary = summary.unwrap_or_else(|| text(&operation["operationId"]));
+        let mut read = Operation::plain(&method.to_ascii_uppercase(), template, summary);
+        read.streams = self.streams(operation);
         self.security(operation, &mut read);
         // An operation's own parameter replaces the path's of the same name and place.
         let mut parameters = BTreeMap::new();

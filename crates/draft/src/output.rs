@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::judge::{Rule, judge, lifetime};
+use crate::openapi::Operation;
 use crate::survey::{Found, Survey};
 use crate::template::{Segment, Template};
 use crate::writes::{Write, place, rules, tags_of};
@@ -48,7 +49,8 @@ pub(crate) fn text(origin: &str, survey: &Survey) -> String {
     routes.truncate(MAX_ROUTES);
     let is_identity = |route: &Route<'_>| matches!(route.rule, Rule::Identity(_));
     let stored: Vec<&Template> = routes.iter().filter(|route| route.rule != Rule::Off).map(|route| &route.found.template).collect();
-    let (writes, purged) = rules(&survey.writes, &stored, routes.iter().any(is_identity));
+    let known = survey.known_writes();
+    let (writes, purged) = rules(&known, &stored, routes.iter().any(is_identity));
 
     let mut text = HEAD.to_owned();
     // Writing to a String cannot fail.
@@ -74,9 +76,9 @@ pub(crate) fn text(origin: &str, survey: &Survey) -> String {
         );
     }
     for rule in &writes {
-        write_rule(&mut text, rule, survey);
+        write_rule(&mut text, rule, &known);
     }
-    if survey.writes.is_empty() {
+    if known.is_empty() {
         text.push_str(WRITES);
     }
     text
@@ -175,9 +177,10 @@ fn write_route(text: &mut String, route: &Route<'_>, purged: &BTreeSet<String>) 
     }
 }
 
-fn write_rule(text: &mut String, rule: &Write, survey: &Survey) {
-    let summaries = survey.writes.iter().filter(|write| write.template.shape() == rule.path.shape()).map(|write| comment(&write.summary));
-    let summaries: Vec<String> = summaries.filter(|summary| !summary.is_empty()).collect();
+fn write_rule(text: &mut String, rule: &Write, known: &[Operation]) {
+    let summaries = known.iter().filter(|write| write.template.shape() == rule.path.shape()).map(|write| comment(&write.summary));
+    let mut summaries: Vec<String> = summaries.filter(|summary| !summary.is_empty()).collect();
+    summaries.dedup();
     let about = if summaries.is_empty() { String::new() } else { format!("# {}\n", comment(&summaries.join("; "))) };
     let purge = match rule.tags.is_empty() {
         true => "\"identity\"".to_owned(),

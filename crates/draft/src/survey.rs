@@ -64,7 +64,7 @@ pub struct Survey {
     has_api: bool,
     pub(crate) title: String,
     pub(crate) found: BTreeMap<String, Found>,
-    pub(crate) writes: Vec<Operation>,
+    writes: Vec<Operation>,
     /// The first item of each list, by the form of the list's path.
     items: BTreeMap<String, Value>,
     requests: usize,
@@ -203,6 +203,24 @@ impl Survey {
         let samples: BTreeSet<_> =
             self.found.values().filter_map(|found| found.sample.as_ref()).map(|(target, answer)| (target, answer.is_ok())).collect();
         (samples.iter().filter(|(_, answered)| *answered).count(), samples.len())
+    }
+
+    /// The writes that the document names. Where there is none, those that a list with items has by convention: a rule for a write that nobody sends does nothing.
+    pub(crate) fn known_writes(&self) -> Vec<Operation> {
+        let mut writes = self.writes.clone();
+        for list in self.found.values().filter(|_| !self.has_api) {
+            let item = self.found.get(&list.template.with_part("id").shape());
+            let Some(item) = item.filter(|_| self.items.contains_key(&list_form(&list.template))) else { continue };
+            let write = |method, found: &Found| Operation::plain(method, found.template.clone(), "By convention".to_owned());
+            writes.push(write("POST", list));
+            writes.extend(["PUT", "PATCH", "DELETE"].map(|method| write(method, item)));
+        }
+        writes
+    }
+
+    /// Whether links led anywhere.
+    pub fn leads_on(&self) -> bool {
+        self.has_api || self.found.len() > 1
     }
 
     /// Where redirects lead that leave the backend, if there are any: it may be that another URL was meant.

@@ -124,17 +124,7 @@ mod tests {
     use super::*;
 
     fn write(method: &str, path: &str) -> Operation {
-        Operation {
-            method: method.to_owned(),
-            template: Template::read(path).expect("a path"),
-            summary: String::new(),
-            identity: Vec::new(),
-            other_credentials: false,
-            fields: Vec::new(),
-            examples: std::collections::BTreeMap::new(),
-            query: None,
-            streams: false,
-        }
+        Operation::plain(method, Template::read(path).expect("a path"), String::new())
     }
 
     /// For each write its tags, and for each read the ones it carries.

@@ -188,6 +188,10 @@ fn without_a_document_links_lead_on_and_items_of_lists_are_looked_at() {
     let drafted = drafted(Survey::new(ORIGIN, None, &[]), &backend);
     assert_eq!(drafted.asked, ["/", "/api/books/", "/api/books/3/", "/issues/7"]);
     assert!(drafted.has("/api/books/{id}/") && drafted.has("/issues/{id}") && !drafted.text.contains("elsewhere"));
+    let item = drafted.of("[[on_write]]", "/api/books/{id}/");
+    assert_eq!(item, ["# By convention", "methods = [\"PUT\", \"PATCH\", \"DELETE\"]", "purge = [\"tag:books:{id}\", \"tag:books\"]"]);
+    assert_eq!(drafted.of("[[on_write]]", "/api/books/")[2..], ["purge = [\"tag:books\"]"]);
+    assert!(drafted.route("/api/books/{id}/").contains(&"tags = [\"books:{id}\"]"));
 }
 
 #[test]

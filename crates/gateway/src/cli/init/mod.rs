@@ -141,6 +141,9 @@ impl Init {
             _ => {
                 let (answered, asked) = survey.samples();
                 eprintln!("larder: looked at {url}: {answered} of {asked} samples were answered");
+                if !survey.leads_on() {
+                    eprintln!("larder: nothing leads on from /: name what to look at with --path /api/v1/books");
+                }
                 if let Some(location) = survey.elsewhere() {
                     eprintln!("larder: it redirects to {}: is that the backend that was meant?", visible(location));
                 }
