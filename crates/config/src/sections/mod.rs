@@ -16,7 +16,6 @@ mod purging;
 mod routes;
 mod secret;
 mod server;
-mod spending;
 pub(crate) mod stores;
 pub(crate) mod testing;
 mod tls;
@@ -73,7 +72,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let warm = warm::read(&mut root, &server, routes.iter().chain(&fallback));
     let tags = tags::response_tags(&mut root);
     let prices = prices::read(&mut root);
-    let spending = spending::read(&mut root);
+    let spending = prices::spending(&mut root);
     let limits = all_limits(&mut root, &routes.iter().chain(&fallback).collect::<Vec<_>>(), &prices, (redis.is_some(), verifies));
     let names = writes::Names::of(&routes, fallback.as_ref(), &tags);
     let (on_write, on_event) = (writes::on_write(&mut root, &names), writes::on_event(&mut root, &names));

@@ -1,9 +1,9 @@
-//! Limits of clients.
+//! Limits of clients, and what they spend.
 
 use larder_config::Amount;
 use serde::Serialize;
 
-use super::LabelledCount;
+use super::{LabelledCount, UsageSnapshot};
 
 /// One limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -22,4 +22,28 @@ pub struct LimitSnapshot {
     pub silent: Option<u64>,
     /// Clients and windows that people were warned of, where it is a quota's.
     pub warnings: Option<u64>,
+}
+
+/// What tokens of models have cost and saved in one window of the calendar.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SpendingSnapshot {
+    /// `day` or `month`.
+    pub window: &'static str,
+    /// By route and model.
+    pub models: Vec<UsageSnapshot>,
+    /// By client: those with the largest sums, and all others together.
+    pub clients: Vec<ClientSpending>,
+}
+
+/// One client of a window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ClientSpending {
+    /// As the keys of limits are written.
+    pub client: String,
+    /// `spent`, or `saved` by stored answers.
+    pub outcome: &'static str,
+    /// Of requests and answers.
+    pub tokens: u64,
+    /// What they cost by `[prices]`, where any of their models has one.
+    pub price: Option<f64>,
 }

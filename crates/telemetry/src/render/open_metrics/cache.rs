@@ -5,7 +5,7 @@ use std::fmt;
 use prometheus_client::registry::Unit;
 
 use super::families::{Families, labelled};
-use super::models;
+use super::limits;
 use crate::snapshot::{InvalidationSnapshot, Snapshot, TierSnapshot};
 
 pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fmt::Result {
@@ -54,8 +54,8 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
     if !recodings.is_empty() {
         families.counters("recoded", "Answers whose content coding was changed, by what was done.", labelled("action", recodings))?;
     }
-    models::encode_usage(usage, families)?;
-    models::encode_spending(spending, families)?;
+    limits::encode_usage(usage, families)?;
+    limits::encode_spending(spending, families)?;
     encode_tiers(tiers, families)?;
     encode_invalidations(invalidation, families)
 }

@@ -1,9 +1,9 @@
-//! Clients: their limits, and their tokens.
+//! Clients: their limits, their tokens, and what models cost them.
 
 use std::fmt;
 
 use super::families::Families;
-use crate::snapshot::{LimitSnapshot, TokensSnapshot};
+use crate::snapshot::{LimitSnapshot, SpendingSnapshot, TokensSnapshot, UsageSnapshot};
 
 pub(super) fn encode(limits: &[LimitSnapshot], families: &mut Families<'_, '_>) -> fmt::Result {
     if limits.is_empty() {
@@ -41,4 +41,57 @@ pub(super) fn encode_tokens(tokens: &TokensSnapshot, families: &mut Families<'_,
     families.gauge("token_keys_failing", help, None, &fetches.failed_in_a_row)?;
     let help = "When keys for bearer tokens were last fetched, in seconds since 1970.";
     families.gauge("token_keys_last_success_seconds", help, None, &fetches.last_success_seconds)
+}
+
+/// Left out where no model has answered.
+pub(super) fn encode_usage(usage: &[UsageSnapshot], families: &mut Families<'_, '_>) -> fmt::Result {
+    if usage.is_empty() {
+        return Ok(());
+    }
+    let tokens = usage.iter().flat_map(|one| {
+        let with = |direction| [("route", &*one.route), ("model", &*one.model), ("outcome", one.outcome), ("direction", direction)];
+        [(with("input"), one.input), (with("output"), one.output)]
+    });
+    families.counters("model_tokens", "Tokens that answers of models have cost, and that stored answers have saved.", tokens)?;
+    if usage.iter().all(|one| one.price.is_none()) {
+        return Ok(());
+    }
+    let priced = usage.iter().filter_map(|one| {
+        let labels = [("route", &*one.route), ("model", &*one.model), ("outcome", one.outcome)];
+        Some((labels, one.price?))
+    });
+    families.counters("model_price", "What these tokens cost by [prices].", priced)
+}
+
+/// Left out where no model has answered, and prices where none is known.
+pub(super) fn encode_spending(windows: &[SpendingSnapshot], families: &mut Families<'_, '_>) -> fmt::Result {
+    if windows.is_empty() {
+        return Ok(());
+    }
+    let models = || windows.iter().flat_map(|window| window.models.iter().map(|one| (window.window, one)));
+    let clients = || windows.iter().flat_map(|window| window.clients.iter().map(|one| (window.window, one)));
+    let tokens = models().flat_map(|(window, one)| {
+        let with = |direction| {
+            [("window", window), ("route", &*one.route), ("model", &*one.model), ("outcome", one.outcome), ("direction", direction)]
+        };
+        [(with("input"), one.input), (with("output"), one.output)]
+    });
+    let help = "Tokens that answers of models have cost and stored answers have saved in the running day and month.";
+    families.gauges("spending_tokens", help, None, tokens)?;
+    let of_clients = clients().map(|(window, one)| ([("window", window), ("client", &*one.client), ("outcome", one.outcome)], one.tokens));
+    families.gauges("spending_client_tokens", "The same by client, of the fifty with the largest sums.", None, of_clients)?;
+    let priced = models().filter_map(|(window, one)| {
+        let labels = [("window", window), ("route", &*one.route), ("model", &*one.model), ("outcome", one.outcome)];
+        Some((labels, one.price?))
+    });
+    let priced: Vec<_> = priced.collect();
+    if priced.is_empty() {
+        return Ok(());
+    }
+    families.gauges("spending_price", "What these tokens cost by [prices].", None, priced)?;
+    let of_clients = clients().filter_map(|(window, one)| {
+        let labels = [("window", window), ("client", &*one.client), ("outcome", one.outcome)];
+        Some((labels, one.price?))
+    });
+    families.gauges("spending_client_price", "What the tokens of these clients cost by [prices].", None, of_clients)
 }

@@ -6,7 +6,6 @@ mod config;
 mod disk;
 mod families;
 mod limits;
-mod models;
 mod operations;
 mod process;
 mod redis;
