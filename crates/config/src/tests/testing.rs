@@ -139,7 +139,7 @@ fn a_step_may_be_an_event_that_the_configuration_knows() {
         ),
         (
             "{ event = { type = \"issue.moved\", id = [7] } }",
-            "7:40: error: `id` of `event` cannot be an array (hint: expected a string or a number)",
+            "7:40: error: `id` of `event` cannot be a list (hint: expected a string or a number)",
         ),
         (
             "{ event = { type = \"issue.moved\" }, expect = { status = 200 } }",
