@@ -4,8 +4,11 @@ use http_body_util::{BodyExt, Full};
 use larder_coding::Coded;
 use larder_semantics::Coding;
 use larder_testkit::client::Response;
-use larder_testkit::{Answer, Client, Larder, Origin, Result};
+use larder_testkit::larder::config;
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Result};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 const CONFIG: &str = r#"
 [[routes]]
@@ -60,6 +63,49 @@ async fn what_has_no_key_passes_whole_and_makes_nothing_old() -> Result<()> {
         );
     }
     assert_eq!(larder.get("/search").await?.x_cache(), "HIT");
+    Ok(())
+}
+
+/// Reads one request whose content has so many bytes, keeps nothing of it, and answers.
+async fn swallow(origin: TcpListener, length: usize) -> Result<()> {
+    let (mut stream, _) = origin.accept().await?;
+    let mut buffer = vec![0; 256 << 10];
+    let (mut head, mut count) = (Vec::new(), 0);
+    while count < length {
+        let read = stream.read(&mut buffer).await?;
+        if read == 0 {
+            return Err(Error::new(format!("it ends after {count} bytes")));
+        }
+        let mut content = &buffer[..read];
+        if count == 0 {
+            head.extend_from_slice(content);
+            let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+            content = &head[end + 4..];
+        }
+        assert!(content.iter().all(|byte| *byte == b'x'), "it goes up as it came");
+        count += content.len();
+    }
+    Ok(stream.write_all(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nfound").await?)
+}
+
+#[tokio::test]
+async fn a_body_of_1_gib_goes_up_whole_and_takes_bounded_memory() -> Result<()> {
+    const LENGTH: usize = 1 << 30;
+    let origin = TcpListener::bind("127.0.0.1:0").await?;
+    let larder = Larder::start(&config(&format!("http://{}", origin.local_addr()?), CONFIG)).await?;
+    let swallowed = tokio::spawn(swallow(origin, LENGTH));
+    let mut client = larder.connect().await?;
+    let head = format!("POST /search HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {LENGTH}\r\n\r\n");
+    client.send_raw("POST", head.as_bytes()).await?;
+    let part = vec![b'x'; 1 << 20];
+    for _ in 0..LENGTH / part.len() {
+        client.write(&part).await?;
+    }
+    let answer = client.finish().await?;
+    swallowed.await??;
+    assert_eq!((answer.status, answer.x_cache(), answer.text().as_str()), (200, "BYPASS", "found"));
+    assert!(answer.cache_status().contains("detail=body-not-keyed"), "{}", answer.cache_status());
+    assert!(larder.resident_bytes()? < 100 << 20, "{} bytes", larder.resident_bytes()?);
     Ok(())
 }
 

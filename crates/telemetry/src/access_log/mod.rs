@@ -35,14 +35,8 @@ use larder_tower::clock::monotonic;
 
 pub use body::{ByteObserver, LoggedBody, Uncounted};
 pub use file::open_log;
+pub use put::timestamp;
 pub(crate) use put::{micros, rfc3339};
-
-/// A moment as of RFC 3339, in UTC.
-pub fn timestamp(time: Timestamp) -> String {
-    let mut text = Vec::new();
-    rfc3339(time, &mut text);
-    String::from_utf8(text).unwrap_or_default()
-}
 pub use redact::redacted;
 pub use writer::LogWriter;
 

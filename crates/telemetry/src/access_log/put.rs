@@ -53,6 +53,13 @@ thread_local! {
     static SECOND: RefCell<(Option<u64>, String)> = const { RefCell::new((None, String::new())) };
 }
 
+/// A moment as of RFC 3339, in UTC.
+pub fn timestamp(time: Timestamp) -> String {
+    let mut text = Vec::new();
+    rfc3339(time, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// A time as RFC 3339 in UTC with milliseconds.
 pub(crate) fn rfc3339(time: Timestamp, out: &mut Vec<u8>) {
     let (second, millis) = (time.as_millis() / 1_000, time.as_millis() % 1_000);
