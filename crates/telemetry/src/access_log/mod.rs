@@ -35,8 +35,8 @@ use larder_tower::clock::monotonic;
 
 pub use body::{ByteObserver, LoggedBody, Uncounted};
 pub use file::open_log;
+pub(crate) use put::micros;
 pub use put::timestamp;
-pub(crate) use put::{micros, rfc3339};
 pub use redact::redacted;
 pub use writer::LogWriter;
 

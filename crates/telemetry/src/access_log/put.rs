@@ -61,7 +61,7 @@ pub fn timestamp(time: Timestamp) -> String {
 }
 
 /// A time as RFC 3339 in UTC with milliseconds.
-pub(crate) fn rfc3339(time: Timestamp, out: &mut Vec<u8>) {
+pub(super) fn rfc3339(time: Timestamp, out: &mut Vec<u8>) {
     let (second, millis) = (time.as_millis() / 1_000, time.as_millis() % 1_000);
     SECOND.with_borrow_mut(|(known, text)| {
         if *known != Some(second) {
