@@ -1,12 +1,12 @@
 //! The soak: two replicas under a mix like production's, while Redis, its network and the replicas themselves fail, and a checker of all that was promised.
 //!
-//! 1. [`site`] starts an origin, a Redis and two replicas with memory and disk.
-//! 2. [`clients`] read everything that [`subject`] has: whole, in parts, slowly, not to the end, over HTTP/1.1 and HTTP/2, from origins that fail as well
-//!    ([`answers`]). [`changes`] write and purge.
-//! 3. [`faults`] happen one after the other, each until everything is as before.
-//! 4. [`judge`] judges each answer by the body alone and by what was acknowledged when it was asked for ([`truth`]); [`watch`] the memory while it runs, and what is left
+//! 1. `site` starts an origin, a Redis and two replicas with memory and disk.
+//! 2. `clients` read everything that `subject` has: whole, in parts, slowly, not to the end, over HTTP/1.1 and HTTP/2, from origins that fail as well
+//!    (`answers`). `changes` write and purge.
+//! 3. `faults` happen one after the other, each until everything is as before.
+//! 4. `judge` judges each answer by the body alone and by what was acknowledged when it was asked for (`truth`); `watch` the memory while it runs, and what is left
 //!    once nobody asks.
-//! 5. [`report`] tells all of it. The first broken promise ends the run.
+//! 5. `report` tells all of it. The first broken promise ends the run.
 //!
 //! [`Defect`] plants what the checker has to find.
 
