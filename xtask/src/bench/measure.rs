@@ -27,8 +27,7 @@ const STAMPEDE_MILLIS: u64 = 500;
 
 /// Measures `scenario` on those of `kinds` that take part.
 pub(super) fn scenario(scenario: Scenario, kinds: &[Kind], options: &Options, folders: &Folders) -> Result<Section> {
-    let start_origin = if scenario.is_disturbed() { servers::yielding_origin } else { servers::origin };
-    let (_origin, origin_port) = start_origin(folders)?;
+    let (_origin, origin_port) = servers::origin(folders)?;
     let taking_part = kinds.iter().filter(|kind| kind.takes_part(scenario));
     let protocol = scenario.protocol(options.protocol);
     let servers = taking_part.map(|kind| kind.start(scenario, protocol, origin_port, folders)).collect::<Result<Vec<_>>>()?;

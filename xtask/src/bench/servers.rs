@@ -147,19 +147,8 @@ impl Kind {
 
 /// Starts the origin on the core of the load.
 pub(super) fn origin(folders: &Folders) -> Result<(Pinned, u16)> {
-    origin_after(&[], folders)
-}
-
-/// Starts it so that it takes no time from the clients on its core: what they wait for is the server then.
-pub(super) fn yielding_origin(folders: &Folders) -> Result<(Pinned, u16)> {
-    origin_after(&["nice", "-n", "19"], folders)
-}
-
-fn origin_after(prefix: &[&str], folders: &Folders) -> Result<(Pinned, u16)> {
     let (port, log) = (free_port()?, folders.work.join("origin.log"));
-    let mut command: Vec<String> = prefix.iter().map(|&word| word.to_owned()).collect();
-    command.extend(words([&path(&folders.binaries, "origin"), &port.to_string()]));
-    let mut process = Pinned::start(&LOAD_CORE.to_string(), &command, &log)?;
+    let mut process = Pinned::start(&LOAD_CORE.to_string(), &words([&path(&folders.binaries, "origin"), &port.to_string()]), &log)?;
     process.wait_for(port, &log)?;
     Ok((process, port))
 }
