@@ -10,6 +10,9 @@ const IDLE: u32 = 10_000;
 /// Bytes of a small body.
 pub(super) const SMALL: usize = 1024;
 
+/// The lifetime of keys that expire in the middle of a round, in seconds; what was fetched anew outlives it.
+pub(super) const EXPIRY_SECONDS: u64 = 4;
+
 /// One row of targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scenario {
@@ -190,8 +193,8 @@ impl Scenario {
             Self::Disk100k => "Hits from disk, 100 KiB, from the page cache",
             Self::Disk10m => "Hits from disk, 10 MiB, from the page cache",
             Self::Warming => "Latency of hits, alone and while `larder warm` fetches 10,000 URLs after 10,000",
-            Self::Expiry => "Latency over 10,000 keys, where none expires and where all expire in the same second, every 2 s",
-            Self::ExpiryAhead => "The same with `refresh_ahead = 0.5`",
+            Self::Expiry => "Latency over 10,000 keys, each asked for once a second, where none expires and where all do in the same second, once",
+            Self::ExpiryAhead => "The same with `refresh_ahead = 0.75`",
         }
     }
 
@@ -280,7 +283,12 @@ impl Scenario {
 
     /// Whether what clients wait for is compared, without something that happens beside it and with it.
     pub(super) fn is_disturbed(self) -> bool {
-        matches!(self, Self::Mixed | Self::Warming | Self::Expiry | Self::ExpiryAhead)
+        matches!(self, Self::Mixed | Self::Warming) || self.is_expiry()
+    }
+
+    /// Whether keys expire that are asked for.
+    pub(super) fn is_expiry(self) -> bool {
+        matches!(self, Self::Expiry | Self::ExpiryAhead)
     }
 
     /// Whether a cache must answer everything without the origin, once it is warm.
@@ -296,8 +304,8 @@ impl Scenario {
 
     /// Whether a request is told by its number alone.
     pub(super) fn has_numbered_targets(self) -> bool {
-        let of_many = matches!(self, Self::Miss | Self::Spread | Self::MillionKeys | Self::Warming | Self::Expiry | Self::ExpiryAhead);
-        of_many || (self.has_one_target() && self.field().is_none())
+        let of_many = matches!(self, Self::Miss | Self::Spread | Self::MillionKeys | Self::Warming);
+        of_many || self.is_expiry() || (self.has_one_target() && self.field().is_none())
     }
 
     /// Whether every request goes to the origin.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Result;
 use super::options::Protocol;
 use super::process::{Pinned, free_port, is_on_path, output};
-use super::scenario::{SMALL, Scenario};
+use super::scenario::{EXPIRY_SECONDS, SMALL, Scenario};
 use super::tls;
 
 /// The core of the server under measurement.
@@ -197,10 +197,11 @@ impl Setup<'_> {
                 "[store.disk]\npath = \"{}\"\ncapacity = \"4GiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\ntimeout = \"1s\"\n[cache]\nmax_object = \"64MiB\"\n",
                 self.directory.join("cache").display()
             ),
-            Scenario::Expiry | Scenario::ExpiryAhead => {
-                let ahead = if self.scenario == Scenario::ExpiryAhead { "refresh_ahead = 0.5\n" } else { "" };
+            expiry if expiry.is_expiry() => {
+                let ahead = if self.scenario == Scenario::ExpiryAhead { "refresh_ahead = 0.75\n" } else { "" };
                 format!(
-                    "[[routes]]\npath = \"/{SMALL}/short/{{*rest}}\"\nttl = \"2s\"\nttl_mode = \"override\"\n{ahead}[[routes]]\npath = \"/{{*rest}}\"\n"
+                    "[[routes]]\npath = \"/{SMALL}/short/{{*rest}}\"\nttl = \"{EXPIRY_SECONDS}s\"\nttl_mode = \"override\"\n\
+                     stale_while_revalidate = \"1m\"\n{ahead}[[routes]]\npath = \"/{{*rest}}\"\n"
                 )
             }
             Scenario::Post2k => "[[routes]]\npath = \"/{*rest}\"\nread = true\nkey = { body = \"json\" }\n".to_owned(),

@@ -11,7 +11,7 @@ use crate::bench::Result;
 use crate::bench::client::Client;
 use crate::bench::open_loop::OpenLoop;
 use crate::bench::report::Figures;
-use crate::bench::scenario::{SMALL, Scenario};
+use crate::bench::scenario::{EXPIRY_SECONDS, SMALL, Scenario};
 use crate::bench::servers::Server;
 
 /// The origin's time for a miss among hits.
@@ -19,6 +19,13 @@ const MISS_MILLIS: u64 = 20;
 
 /// Keys that expire together, and URLs that are warmed at a time.
 const MANY: u32 = 10_000;
+
+/// Requests a second over keys that expire, unless another rate was asked for: each key once a second. Clients that ask again at once would
+/// leave the server's core no rest, and then whatever else it does is time that they wait, fetched ahead or not.
+const EXPIRY_RATE: u32 = 10_000;
+
+/// So long is a round of it at least: to the end of the second in which keys expire, and as long as that again without it.
+const EXPIRY_ROUND: Duration = Duration::from_secs(EXPIRY_SECONDS + 2);
 
 /// What is asked for, and whether it counts.
 type Target<'t> = &'t (dyn Fn(u32, u32) -> (String, bool) + Sync);
@@ -32,7 +39,7 @@ impl Bench<'_> {
                 let hit = |_: u32, _: u32| (self.scenario.target(), true);
                 (self.slowest(server, &hit)?, self.beside_warming(server, round, &hit)?)
             }
-            Scenario::Expiry | Scenario::ExpiryAhead => {
+            expiry if expiry.is_expiry() => {
                 let of = |kind: &'static str| move |number: u32| format!("/{SMALL}/{kind}/{round}/{}", number % MANY);
                 let (long, short) = (of("long"), of("short"));
                 fill(server.port, MANY, long)?;
@@ -56,7 +63,8 @@ impl Bench<'_> {
     /// that it did not make; so each connection is a thread here.
     #[expect(clippy::disallowed_methods, reason = "measures wall time of a whole process; nothing here decides by it")]
     fn slowest(&self, server: &Server, target: Target<'_>) -> Result<f64> {
-        if let Some(rate) = self.options.open_loop {
+        let rate = self.scenario.is_expiry().then_some(EXPIRY_RATE);
+        if let Some(rate) = self.options.open_loop.or(rate) {
             return self.slowest_of_due(server, rate, target);
         }
         let (port, end) = (server.port, Instant::now() + self.options.run);
@@ -87,7 +95,8 @@ impl Bench<'_> {
 
     /// As [`Self::slowest`], at so many requests a second, whatever the server does; each is timed from when it was due.
     fn slowest_of_due(&self, server: &Server, rate: u32, target: Target<'_>) -> Result<f64> {
-        let open_loop = OpenLoop { port: server.port, rate, connections: self.scenario.connections(), time: self.options.run };
+        let time = if self.scenario.is_expiry() { self.options.run.max(EXPIRY_ROUND) } else { self.options.run };
+        let open_loop = OpenLoop { port: server.port, rate, connections: self.scenario.connections(), time };
         match open_loop.run(|number| target(0, u32::try_from(number).unwrap_or(u32::MAX)).0)? {
             Figures::OpenLoop { p99, .. } => Ok(p99),
             other => Err(format!("an open loop measured {other:?}").into()),
