@@ -143,17 +143,15 @@ impl Tier {
         let tier = Arc::clone(self);
         let forget = move || match tier.engine() {
             Some(engine) => engine.forget(up_to),
-            None => {
-                worker::forget_later(&tier.options.path, &tier.mark);
-                Ok(())
-            }
+            None => worker::forget_later(&tier.options.path, &tier.mark),
         };
+        // A client waits for the answer to its write. A disk that has not taken it by then gets it once it works.
         match tokio::time::timeout(PURGE_TIMEOUT, self.blocking(forget)).await {
-            Ok(Some(Ok(()))) => {}
+            Ok(Some(Ok(()))) => return,
             Ok(Some(Err(error))) => self.failed(&error),
-            // A client waits for the answer to its write.
-            Ok(None) | Err(_) => self.must_forget.store(true, Ordering::Relaxed),
+            Ok(None) | Err(_) => {}
         }
+        self.must_forget.store(true, Ordering::Relaxed);
     }
 
     /// Whether something may be written now.

@@ -137,10 +137,10 @@ pub(super) fn mark_name() -> String {
 }
 
 /// Tells the process that opens the directory next that it must not use anything in it.
-pub(super) fn forget_later(path: &Path, mark: &str) {
-    if let Err(error) = std::fs::create_dir_all(path).and_then(|()| std::fs::write(path.join(mark), "")) {
+pub(super) fn forget_later(path: &Path, mark: &str) -> io::Result<()> {
+    std::fs::create_dir_all(path).and_then(|()| std::fs::write(path.join(mark), "")).inspect_err(|error| {
         warn!("a purge could not be noted in {}: {error}", path.display());
-    }
+    })
 }
 
 impl Tier {

@@ -53,6 +53,7 @@ struct State {
     fault: Option<(usize, Fault)>,
     read_fails: bool,
     refuses_segments: bool,
+    is_read_only: bool,
 }
 
 impl Faulty {
@@ -73,7 +74,12 @@ impl Faulty {
     /// Everything works again.
     pub(crate) fn heal(&self) {
         let mut state = self.state();
-        (state.fault, state.read_fails) = (None, false);
+        (state.fault, state.read_fails, state.is_read_only) = (None, false, false);
+    }
+
+    /// Nothing can be written or removed.
+    pub(crate) fn make_read_only(&self) {
+        self.state().is_read_only = true;
     }
 
     /// Every read fails.
@@ -120,7 +126,7 @@ impl Faulty {
     /// The files as a later process finds them.
     pub(crate) fn after_crash(&self) -> Self {
         let mut state = self.state().clone();
-        (state.fault, state.read_fails, state.writes) = (None, false, 0);
+        (state.fault, state.read_fails, state.is_read_only, state.writes) = (None, false, false, 0);
         Self { segment_size: self.segment_size, state: Mutex::new(state), ..Self::default() }
     }
 
@@ -147,6 +153,7 @@ impl State {
         self.writes += 1;
         let error = |kind: io::ErrorKind| Err(kind.into());
         match self.fault {
+            _ if self.is_read_only => (0, error(io::ErrorKind::ReadOnlyFilesystem)),
             Some((at, Fault::Killed { after })) if number == at => (after.min(length), error(io::ErrorKind::Other)),
             Some((at, Fault::Killed { .. })) if number > at => (0, error(io::ErrorKind::Other)),
             Some((at, Fault::Full)) if number >= at => (0, error(io::ErrorKind::StorageFull)),
@@ -196,7 +203,11 @@ impl Volume for Faulty {
     }
 
     fn remove_segments(&self) -> io::Result<()> {
-        self.state().segments.clear();
+        let mut state = self.state();
+        if state.is_read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        state.segments.clear();
         Ok(())
     }
 

@@ -78,6 +78,21 @@ async fn a_purge_does_not_wait_for_a_disk_that_hangs_and_is_noted_once_it_goes_o
 }
 
 #[tokio::test]
+async fn a_purge_that_the_disk_refuses_is_noted_once_it_works_again() {
+    let (tier, volume) = over_faulty(LONG);
+    put(&tier, 1);
+    volume.make_read_only();
+    tier.forget(None).await;
+    let engine = tier.engine().expect("open");
+    tier.forget_at_last(&engine);
+    volume.heal();
+    tier.forget_at_last(&engine);
+    let next = Engine::open(Arc::new(volume.after_crash()), Shape { segment_size: 1 << 20, segments: 4 }, 1_000).unwrap();
+    next.restore(1_000);
+    assert_eq!(next.indexed().0, 0);
+}
+
+#[tokio::test]
 async fn a_full_disk_costs_the_writes_and_no_look_up() {
     let (tier, volume) = over_faulty(LONG);
     put(&tier, 1);
