@@ -129,15 +129,23 @@ impl Fetch {
         service.route.guarded_head(self.guarded(vary), exchange.status, exchange.headers)
     }
 
+    /// Why a part that may be stored is not for everyone.
+    pub(super) fn guarded_part<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) -> Option<Reason> {
+        let refused = || service.route.refuses_part(&self.request.parts, exchange.headers).then_some(Reason::PartialContent);
+        self.guarded_head(service, exchange, None).or_else(refused)
+    }
+
     /// Why an answer that may be stored is not for everyone, as far as its body tells. Where that depends on who asks, what is stored is dropped, too.
+    /// `digest` is that of a body of which only the beginning is at hand.
     pub(super) fn guarded_body<'b, S: Upstream>(
         &self,
         service: &CacheService<S>,
         vary: Option<&VarySpec>,
         head: &StoredHead,
         frames: impl Iterator<Item = &'b Bytes> + Clone,
+        digest: Option<u64>,
     ) -> Option<Reason> {
-        let reason = service.route.guarded_body(self.guarded(vary), head, frames, &service.cache.answers)?;
+        let reason = service.route.guarded_body(self.guarded(vary), head, frames, digest, &service.cache.answers)?;
         if reason == Reason::DiffersByClient
             && let Lookup::Found(stored) = service.stored_for(&self.request)
         {

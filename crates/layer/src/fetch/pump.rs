@@ -340,7 +340,7 @@ impl<S: Upstream> Pump<S> {
         let lease = self.fetch.lease.take();
         if let Kept::Whole(pending) = &self.kept {
             let vary = pending.variant.as_ref().map(|variant| &variant.spec);
-            if self.fetch.guarded_body(&self.service, vary, &pending.head, frames.iter().chain(last)).is_some() {
+            if self.fetch.guarded_body(&self.service, vary, &pending.head, frames.iter().chain(last), None).is_some() {
                 lease.into_iter().for_each(Lease::not_shared);
                 return None;
             }

@@ -11,6 +11,7 @@ use larder_store::{Lease, NewRemoteBody, RemoteBodyWriter, RemoteError, SEGMENT}
 use super::pump::{Keeping, Kept, Pump};
 use crate::body::log::LogWriter;
 use crate::body::pending::PendingResponse;
+use crate::rules::Glimpse;
 use crate::upstream::Upstream;
 
 /// The way of such a body into its tier.
@@ -19,12 +20,15 @@ pub(super) struct Spool {
     /// Bytes that make no whole segment yet.
     rest: BytesMut,
     sum: BodySummer,
+    /// Present where a guard looks.
+    glimpse: Option<Glimpse>,
 }
 
 impl Spool {
     /// Writes the next bytes. Readers may go on in the tier as far as it has them.
     async fn write(&mut self, mut data: &[u8], log: &LogWriter) -> Result<(), RemoteError> {
         self.sum.add(data);
+        self.glimpse.iter_mut().for_each(|glimpse| glimpse.add(data));
         while !data.is_empty() {
             let (now, later) = data.split_at(data.len().min(SEGMENT - self.rest.len()));
             self.rest.extend_from_slice(now);
@@ -112,7 +116,8 @@ impl<S: Upstream> Pump<S> {
         };
         let writer = self.service.cache.begin_body(new, &route.tiers)?;
         self.writer.spool(writer.body());
-        Some(Box::new(Spool { writer, rest: BytesMut::with_capacity(SEGMENT), sum: BodySummer::default() }))
+        let glimpse = route.is_guarded().then(|| Glimpse::of(pending.head.status));
+        Some(Box::new(Spool { writer, rest: BytesMut::with_capacity(SEGMENT), sum: BodySummer::default(), glimpse }))
     }
 
     /// Whether nothing of the body has to be known before it can be stored, and it has an end.
@@ -135,6 +140,13 @@ impl<S: Upstream> Pump<S> {
             return self.not_kept(got);
         }
         let Kept::Whole(pending) = &self.kept else { return Keeping::Not };
+        if let Some((beginning, digest)) = spool.glimpse.take().map(Glimpse::finish) {
+            let vary = pending.variant.as_ref().map(|variant| &variant.spec);
+            let beginning = std::iter::once(&beginning);
+            if self.fetch.guarded_body(&self.service, vary, &pending.head, beginning, Some(digest)).is_some() {
+                return Keeping::Not;
+            }
+        }
         let (fetch, cache) = (&self.fetch, &self.service.cache);
         let (key, variant, head) = (fetch.request.key.clone(), pending.variant.clone(), Arc::clone(&pending.head));
         let (tags, position, sum) = (fetch.tags.clone(), fetch.position, spool.sum.sum());

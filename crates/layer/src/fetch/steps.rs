@@ -243,10 +243,13 @@ impl<S: Upstream> Exchange<S> {
                 self.classify_whole(response, disposition)
             }
             Partly::Store { missing: None, .. }
-                if let Some(reason) =
-                    fetch.objection_to_storing(service, &exchange).or_else(|| fetch.guarded_head(service, &exchange, None)) =>
+                if let Some(reason) = fetch.objection_to_storing(service, &exchange).or_else(|| fetch.guarded_part(service, &exchange)) =>
             {
                 Step::Act(Action::Pass { response, reason, remember: false })
+            }
+            // What is stored is from before the guard was set.
+            Partly::Store { missing: Some(_), .. } if service.route.refuses_part(&fetch.request.parts, exchange.headers) => {
+                self.classify_part(response, Partly::AskAgain { too_large: false })
             }
             partly => self.classify_part(response, partly),
         }

@@ -79,7 +79,7 @@ impl Fetch {
             };
             let begun = match begun {
                 Begun::Whole(body) => {
-                    let guarded = self.guarded_body(&service, guarded_vary.as_ref(), &head, body.segments().iter());
+                    let guarded = self.guarded_body(&service, guarded_vary.as_ref(), &head, body.segments().iter(), None);
                     let fitness = match guarded {
                         None => self.judge_body(&service.route, &head, body.segments().iter()),
                         Some(_) => Fitness::Unfit,
@@ -103,7 +103,7 @@ impl Fetch {
             };
             let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
             let pending = pending(head, PendingBody::Arriving(handle));
-            self.body_is_arriving(&service.cache, &pending);
+            self.body_is_arriving(&service, &pending);
             let Some(reader) = pending.body.reader() else { return };
             // The client's reader is there before any follower's, so that the first frame finds it.
             let landed = self.deliver(FetchOutcome::Fetched(Arc::clone(&pending)), Own::Head { head: parts, reader }, reply);

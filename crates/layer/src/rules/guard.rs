@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
@@ -79,18 +79,38 @@ impl RouteRules {
         self.guard.found(suspect.reason(), Some(&suspect.from()), request)
     }
 
-    /// Why an answer is not stored, as far as its body tells. `answers` are those that clients got before.
+    /// Whether an answer under way may still turn out not to be for everyone, so that nobody else may have it before its end.
+    pub(crate) fn may_refuse_body(&self) -> bool {
+        self.guard.mode == GuardMode::Refuse
+    }
+
+    /// Whether a part of an answer is not stored, since parts are not searched: a value may stand where two of them meet.
+    pub(crate) fn refuses_part(&self, request: &Parts, fields: &HeaderMap) -> bool {
+        let is_opaque = || fields.get(CONTENT_TYPE).is_some_and(|value| is_opaque(value.as_bytes()));
+        self.may_refuse_body() && (self.may_differ_by_client(request) || !is_opaque())
+    }
+
+    /// Why an answer is not stored, as far as its body tells. `answers` are those that clients got before. `digest` is that of a body of which only the
+    /// beginning is at hand.
     pub(crate) fn guarded_body<'b>(
         &self,
         request: Guarded<'_>,
         head: &StoredHead,
         frames: impl Iterator<Item = &'b Bytes> + Clone,
+        digest: Option<u64>,
         answers: &Mutex<AnswersByClient>,
     ) -> Option<Reason> {
         if !self.is_guarded() {
             return None;
         }
-        let differs = self.differs_by_client(request, head.status, frames.clone(), answers);
+        let digest = || {
+            digest.unwrap_or_else(|| {
+                let mut hasher = answer_hasher(head.status);
+                frames.clone().for_each(|frame| hasher.update(frame));
+                hasher.digest()
+            })
+        };
+        let differs = self.differs_by_client(request, digest, answers);
         match self.suspect_in_body(request, head, frames) {
             Some((reason, from)) => self.guard.found(reason, Some(&from), request),
             None if differs => self.guard.found(Reason::DiffersByClient, None, request),
@@ -99,24 +119,26 @@ impl RouteRules {
     }
 
     /// Whether clients that ask with other credentials get other answers under the same key.
-    fn differs_by_client<'b>(
+    fn differs_by_client(
         &self,
         Guarded { parts, key, vary, .. }: Guarded<'_>,
-        status: StatusCode,
-        frames: impl Iterator<Item = &'b Bytes>,
+        digest: impl FnOnce() -> u64,
         answers: &Mutex<AnswersByClient>,
     ) -> bool {
-        if self.policy.scope == Scope::Identity || self.key.authorization_in_key() || !has_credentials(&parts.headers) {
+        if !self.may_differ_by_client(parts) {
             return false;
         }
-        let mut hasher = Xxh3Default::new();
-        hasher.update(&status.as_u16().to_le_bytes());
-        frames.for_each(|frame| hasher.update(frame));
+        let digest = digest();
         let variant = vary.map(|vary| vary.secondary_key(&parts.headers));
         let key = (key.text(), variant.as_ref().map(|variant| variant.text()));
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.add(&key, &parts.headers, hasher.digest());
+        answers.add(&key, &parts.headers, digest);
         answers.depends(&key)
+    }
+
+    /// Whether the request shows who asks, and the key knows nothing of it.
+    fn may_differ_by_client(&self, request: &Parts) -> bool {
+        self.policy.scope != Scope::Identity && !self.key.authorization_in_key() && has_credentials(&request.headers)
     }
 
     /// What the body gives back of the request, or tells of its client; and where that is from.
@@ -160,6 +182,36 @@ impl Guard {
         }
         refused.then_some(reason)
     }
+}
+
+/// What guards look at of a body that does not stay in memory: its beginning, and a digest of all of it.
+pub(crate) struct Glimpse {
+    beginning: BytesMut,
+    hasher: Xxh3Default,
+}
+
+impl Glimpse {
+    pub(crate) fn of(status: StatusCode) -> Self {
+        Self { beginning: BytesMut::new(), hasher: answer_hasher(status) }
+    }
+
+    /// Adds the next bytes of the body.
+    pub(crate) fn add(&mut self, data: &[u8]) {
+        self.hasher.update(data);
+        self.beginning.extend_from_slice(&data[..data.len().min(CODED - self.beginning.len())]);
+    }
+
+    /// The beginning, and the digest.
+    pub(crate) fn finish(self) -> (Bytes, u64) {
+        (self.beginning.freeze(), self.hasher.digest())
+    }
+}
+
+/// For the digest of an answer: the body comes after its status.
+fn answer_hasher(status: StatusCode) -> Xxh3Default {
+    let mut hasher = Xxh3Default::new();
+    hasher.update(&status.as_u16().to_le_bytes());
+    hasher
 }
 
 fn is_opaque(content_type: &[u8]) -> bool {

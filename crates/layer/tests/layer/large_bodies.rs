@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use larder_semantics::GuardMode;
 use larder_store::codec::{Record, ResponseRecord, decode, encode_record};
 use larder_store::{
     Arriving, Chunks, Epoch, Ledger, LoadRequest, Loaded, LogPosition, NewRemoteBody, RemoteBody, RemoteBodyWriter, RemoteError,
@@ -156,12 +157,16 @@ impl Shelf {
 
 /// A cache that keeps bodies up to 100,000 bytes in memory, before the shelf and an origin.
 fn cache(origin: &Origin) -> (CacheService<Origin>, Arc<Shelf>) {
+    with_guard(origin, GuardMode::Off)
+}
+
+fn with_guard(origin: &Origin, guard: GuardMode) -> (CacheService<Origin>, Arc<Shelf>) {
     let (clock, _) = Clock::manual(common::START);
     let (ledger, shelf) = (Arc::new(Ledger::default()), Arc::new(Shelf::default()));
     ledger.enter(Epoch::of("one"));
     let cache =
         Cache::builder(64 << 20).max_in_memory(100_000).clock(clock).ledger(ledger).tiers(Tiers::new().then(Arc::clone(&shelf) as _));
-    (CacheService::new(origin.clone(), cache.build(), Arc::new(common::builder().max_object(64 << 20).build())), shelf)
+    (CacheService::new(origin.clone(), cache.build(), Arc::new(common::builder().max_object(64 << 20).guard(guard).build())), shelf)
 }
 
 fn content() -> Bytes {
@@ -322,4 +327,28 @@ async fn a_purge_holds_for_a_body_that_arrived_meanwhile_and_for_one_that_is_sto
     drop(sender);
     assert!(is_whole(&read(arriving.response, arriving.outcome).await));
     assert_eq!(shelf.entries().len(), 0, "its fetch began before");
+}
+
+#[tokio::test]
+async fn a_guard_judges_a_body_that_goes_to_a_tier_by_its_beginning_and_its_digest() {
+    // The content has all letters in their order.
+    for (name, value, is_stored) in [("x-cdn-host", "abcdefgh", false), ("x-cdn-host", "hgfedcba", true)] {
+        let origin = origin();
+        let (cache, shelf) = with_guard(&origin, GuardMode::Refuse);
+        assert!(is_whole(&send(&cache, request("GET", "/a", &[(name, value)])).await));
+        settled(&cache).await;
+        assert_eq!((shelf.entries().len(), cache.cache().stats().bytes_in_flight), (usize::from(is_stored), 0), "{value}");
+    }
+    let origin = Origin::new(|request| {
+        let client = request.headers()["authorization"].as_bytes()[0];
+        let body = Full::new(Bytes::from(vec![client; LENGTH])).map_err(Into::into).boxed_unsync();
+        streaming(200, body).header("cache-control", "public, max-age=0").header("etag", &format!("\"{client}\""))
+    });
+    let (cache, shelf) = with_guard(&origin, GuardMode::Refuse);
+    for (client, is_stored) in [("ann", true), ("bob", true), ("ann", false)] {
+        shelf.entries().clear();
+        send(&cache, request("GET", "/a", &[("authorization", client)])).await.body.expect("whole");
+        settled(&cache).await;
+        assert_eq!(!shelf.entries().is_empty(), is_stored, "{client}");
+    }
 }

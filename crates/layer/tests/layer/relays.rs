@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::channel::Sender;
 use http_body_util::{BodyExt, Full};
+use larder_semantics::GuardMode;
 use larder_store::{Invalidation, InvalidationTarget};
 use larder_tower::{BodyError, BoxError, CacheService, EffectiveTarget, JsonFields, RouteRulesBuilder, Served, TagSource};
 
@@ -44,6 +45,16 @@ impl Slow {
 
     /// The first replica has the head.
     async fn with(length: Option<usize>, later: Later, rules: impl Fn(RouteRulesBuilder) -> RouteRulesBuilder) -> Self {
+        Self::asked(get("/a"), length, later, rules).await
+    }
+
+    /// The same, asked so.
+    async fn asked(
+        first: http::Request<http_body_util::Empty<Bytes>>,
+        length: Option<usize>,
+        later: Later,
+        rules: impl Fn(RouteRulesBuilder) -> RouteRulesBuilder,
+    ) -> Self {
         let (sender, body) = common::channel();
         let body = Mutex::new(Some(body));
         let origin = Origin::new(move |request| match body.lock().unwrap().take() {
@@ -56,7 +67,7 @@ impl Slow {
         });
         let shared = Arc::<Shared>::default();
         let replicas = replicas_with(&origin, Some(&shared), rules(builder()).build());
-        let first = serve(&replicas[0], get("/a")).await;
+        let first = serve(&replicas[0], first).await;
         Self { replicas, shared, origin, first, sender }
     }
 
@@ -281,4 +292,19 @@ async fn a_body_whose_end_names_its_tags_is_not_read_before_it_is_known_what_inv
     slow.send("\"t\"}").await;
     let (_, _, origin, text) = slow.ends().await;
     assert_eq!((text.as_str(), origin.count()), ("{\"tag\":\"t\"}", 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_a_guard_may_refuse_is_not_read_by_other_replicas_before_it_is_judged() {
+    let poisoning = request("GET", "/a", &[("x-cdn-host", "evil.example")]);
+    let mut slow = Slow::asked(poisoning, None, new_later, |rules| rules.guard(GuardMode::Refuse)).await;
+    slow.send("//evil.example/").await;
+    assert_eq!(send(&slow.replicas[1], get("/a")).await.text(), "new");
+    slow.send("a.js").await;
+    let (replicas, _, origin, text) = slow.ends().await;
+    for cache in &replicas[1..] {
+        settled(cache).await;
+        assert_eq!(send(cache, get("/a")).await.text(), "new");
+    }
+    assert_eq!((text.as_str(), origin.count()), ("//evil.example/a.js", 2));
 }

@@ -1,0 +1,44 @@
+//! Guards at the moment of storing.
+
+use crate::common;
+
+use bytes::Bytes;
+use common::{Origin, header, request, send, streaming, with_rules};
+use http_body_util::{BodyExt, Full};
+use larder_semantics::GuardMode;
+
+/// What a part of the page gives back.
+const PAGE: &str = "<script src=\"//evil.example/a.js\"></script>";
+
+/// Answers to a range that goes to the end, and to everything else with as many bytes as it is too large by.
+fn origin(content_type: &'static str) -> Origin {
+    Origin::new(move |request| {
+        let whole = Full::new(Bytes::from_static(PAGE.as_bytes())).map_err(Into::into).boxed_unsync();
+        let is_part = request.headers().contains_key("range");
+        let reply = streaming(if is_part { 206 } else { 200 }, whole).header("etag", "\"1\"").header("cache-control", "max-age=60");
+        let reply = reply.header("content-type", content_type).header("content-length", &PAGE.len().to_string());
+        if is_part { reply.header("content-range", &format!("bytes 0-{}/{}", PAGE.len() - 1, PAGE.len())) } else { reply }
+    })
+}
+
+#[tokio::test]
+async fn a_part_that_no_guard_searches_is_not_stored_where_it_refuses() {
+    let asks = |field: (&'static str, &'static str)| request("GET", "/a", &[("range", "bytes=0-"), ("if-match", "*"), field]);
+    for (content_type, guard, field, is_stored) in [
+        ("text/html", GuardMode::Refuse, ("x-cdn-host", "evil.example"), false),
+        ("text/html", GuardMode::Report, ("x-cdn-host", "evil.example"), true),
+        ("video/mp4", GuardMode::Refuse, ("x-cdn-host", "evil.example"), true),
+        // Another client may get another film.
+        ("video/mp4", GuardMode::Refuse, ("cookie", "a=b"), false),
+    ] {
+        let origin = origin(content_type);
+        let (cache, _) = with_rules(origin.clone(), common::builder().guard(guard).build());
+        let first = send(&cache, asks(field)).await;
+        assert_eq!((first.response.status().as_u16(), first.text()), (206, PAGE), "{content_type} {guard:?}");
+        let second = send(&cache, request("GET", "/a", &[("range", "bytes=0-")])).await;
+        assert_eq!(second.x_cache() == "HIT", is_stored, "{content_type} {guard:?}: {:?}", second.response);
+        if !is_stored {
+            assert!(header(&first.response, "cache-status").contains("detail=partial-content"), "{:?}", first.response);
+        }
+    }
+}
