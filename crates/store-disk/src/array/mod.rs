@@ -25,7 +25,7 @@ use crate::observer::DiskObserver;
 use crate::set::plan;
 use crate::set::round::Round;
 use crate::stats::{DirectoryStats, DiskStats};
-use crate::tier::DiskStore;
+use crate::tier::{DiskStore, Ending, GivenUp};
 
 /// One directory or several as the tier behind the memory.
 #[derive(Clone, Debug)]
@@ -75,14 +75,20 @@ impl DiskArray {
 
     /// As [`DiskStore::close`].
     pub async fn close(&self, time_limit: Duration) -> usize {
-        let stores = self.stores.iter().cloned();
-        sum(stores.map(|store| tokio::spawn(async move { store.close(time_limit).await }))).await
+        self.give_up(time_limit, false).await
     }
 
     /// As [`DiskStore::hand_over`].
     pub async fn hand_over(&self, time_limit: Duration) -> usize {
-        let stores = self.stores.iter().cloned();
-        sum(stores.map(|store| tokio::spawn(async move { store.hand_over(time_limit).await }))).await
+        self.give_up(time_limit, true).await
+    }
+
+    /// The directory with the log comes last: the log says of all of them whether they are on their disks.
+    async fn give_up(&self, time_limit: Duration, hands_over: bool) -> usize {
+        let (keepers, others): (Vec<_>, Vec<_>) = self.stores.iter().cloned().partition(DiskStore::has_log);
+        let others = give_up(others, time_limit, Ending::of(hands_over, true)).await;
+        let keepers = give_up(keepers, time_limit, Ending::of(hands_over, others.is_stored)).await;
+        others.left + keepers.left
     }
 
     /// Why a directory does not work now, in words for people.
@@ -112,13 +118,15 @@ impl DiskArray {
     }
 }
 
-async fn sum(counts: impl Iterator<Item = tokio::task::JoinHandle<usize>>) -> usize {
-    let mut sum = 0;
-    // All of them run already.
-    for count in counts.collect::<Vec<_>>() {
-        sum += count.await.unwrap_or_default();
+/// All of them at the same time.
+async fn give_up(stores: Vec<DiskStore>, time_limit: Duration, ending: Ending) -> GivenUp {
+    let tasks = stores.into_iter().map(|store| tokio::spawn(async move { store.give_up(time_limit, ending).await }));
+    let mut all = GivenUp { left: 0, is_stored: true };
+    for task in tasks.collect::<Vec<_>>() {
+        let one = task.await.unwrap_or(GivenUp { left: 0, is_stored: false });
+        all = GivenUp { left: all.left + one.left, is_stored: all.is_stored && one.is_stored };
     }
-    sum
+    all
 }
 
 impl RemoteStore for DiskArray {

@@ -132,6 +132,17 @@ impl Engine {
         })
     }
 
+    /// All that was written outlives the machine's crash once this returns.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.volume.sync()
+    }
+
+    /// While this lives, every write waits.
+    #[cfg(test)]
+    pub(crate) fn hold_writes(&self) -> impl Sized + '_ {
+        self.writer()
+    }
+
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }

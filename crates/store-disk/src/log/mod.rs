@@ -13,6 +13,7 @@
 mod file;
 mod notes;
 
+use std::any::Any;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,7 +45,8 @@ pub(crate) struct LocalLog {
 enum State {
     /// Another process still has the directory, or it cannot be used. Purges of this time are kept for the log.
     Waiting(Vec<Invalidation>),
-    Open(LogFile),
+    /// With what keeps the directory this process's: no other one writes to the file before this one has left it.
+    Open(LogFile, Arc<dyn Any + Send + Sync>),
     /// A successor has the directory, and gets purges as notes.
     HandedOver(PathBuf),
     Closed,
@@ -55,8 +57,8 @@ impl LocalLog {
         Self { ledger, state: Mutex::new(State::Waiting(Vec::new())), permits: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Reads what earlier processes have invalidated. The directory is this process's.
-    pub(crate) fn open(&self, directory: &Path) -> io::Result<()> {
+    /// Reads what earlier processes have invalidated. The directory is this process's for as long as `hold` lives.
+    pub(crate) fn open(&self, directory: &Path, hold: Arc<dyn Any + Send + Sync>) -> io::Result<()> {
         let (mut file, entries) = LogFile::open(directory)?;
         let mut state = self.state();
         if let Some((first, _)) = entries.first() {
@@ -72,14 +74,14 @@ impl LocalLog {
         }
         notes::take(directory, |invalidation| self.append_to(&mut file, invalidation))?;
         self.ledger.enter(file.epoch());
-        *state = State::Open(file);
+        *state = State::Open(file, hold);
         Ok(())
     }
 
     /// Takes what a process has purged that had the directory before, and still answers what it had begun.
     pub(crate) fn read_notes(&self, directory: &Path) -> io::Result<()> {
         match &mut *self.state() {
-            State::Open(file) => notes::take(directory, |invalidation| self.append_to(file, invalidation)),
+            State::Open(file, _) => notes::take(directory, |invalidation| self.append_to(file, invalidation)),
             State::Waiting(_) | State::HandedOver(_) | State::Closed => Ok(()),
         }
     }
@@ -89,22 +91,23 @@ impl LocalLog {
         Ok(())
     }
 
-    /// A successor gets the directory. What is purged from here on is left to it.
-    pub(crate) fn hand_over(&self, directory: &Path) {
-        self.end(State::HandedOver(directory.to_owned()));
+    /// A successor gets the directory. What is purged from here on is left to it. See [`Self::close`].
+    pub(crate) fn hand_over(&self, directory: &Path, is_stored: bool) {
+        self.end(State::HandedOver(directory.to_owned()), is_stored);
     }
 
-    /// The process ends well: the next one may use what is stored even if the machine stops meanwhile.
-    pub(crate) fn close(&self) {
-        self.end(State::Closed);
+    /// The process ends. `is_stored`: all that it wrote is on the disk, so the next one may use it even if the machine stops meanwhile.
+    pub(crate) fn close(&self, is_stored: bool) {
+        self.end(State::Closed, is_stored);
     }
 
-    fn end(&self, end: State) {
+    fn end(&self, end: State, is_stored: bool) {
         let mut state = self.state();
         if matches!(*state, State::HandedOver(_)) {
             return;
         }
-        if let State::Open(file) = std::mem::replace(&mut *state, end)
+        if let State::Open(file, _hold) = std::mem::replace(&mut *state, end)
+            && is_stored
             && let Err(error) = file.close()
         {
             warn!("the log of purges could not be closed: {error}");
@@ -114,7 +117,7 @@ impl LocalLog {
     fn append(&self, invalidation: &Invalidation) -> Published {
         let mut state = self.state();
         let file = match &mut *state {
-            State::Open(file) => file,
+            State::Open(file, _) => file,
             State::Waiting(kept) => {
                 if kept.len() >= MAX_KEPT {
                     *kept = vec![Invalidation::hard([InvalidationTarget::All])];
@@ -191,8 +194,8 @@ mod tests {
         for number in 0..=MAX_KEPT {
             log.append(&Invalidation::hard([InvalidationTarget::Tag(number.to_string())]));
         }
-        log.open(folder.path()).unwrap();
-        log.close();
+        log.open(folder.path(), Arc::new(())).unwrap();
+        log.close(true);
         let (_, entries) = LogFile::open(folder.path()).unwrap();
         assert_eq!(entries, [(1, Invalidation::hard([InvalidationTarget::All]))]);
     }

@@ -40,6 +40,7 @@ use queue::Queue;
 use rate::Rate;
 use spool::MAX_SPOOLS;
 pub use store::DiskStore;
+pub(crate) use store::{Ending, GivenUp};
 
 /// Reads at the same time. A disk that hangs keeps so many threads, and no more.
 const MAX_READS: usize = 16;

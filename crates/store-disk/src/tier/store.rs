@@ -30,6 +30,35 @@ pub struct DiskStore {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
+/// How a directory is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    /// Requests go on here, and another process has the directory.
+    hands_over: bool,
+    /// What the log of this directory speaks for in other directories is on their disks.
+    others_are_stored: bool,
+}
+
+/// What became of the writes of a directory that was given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GivenUp {
+    /// How many were not done.
+    pub(crate) left: usize,
+    /// The others outlive the machine's crash.
+    pub(crate) is_stored: bool,
+}
+
+impl Ending {
+    pub(crate) fn of(hands_over: bool, others_are_stored: bool) -> Self {
+        Self { hands_over, others_are_stored }
+    }
+
+    fn of_log(self, log: &LocalLog, directory: &Path, is_stored: bool) {
+        let is_stored = is_stored && self.others_are_stored;
+        if self.hands_over { log.hand_over(directory, is_stored) } else { log.close(is_stored) }
+    }
+}
+
 impl DiskStore {
     /// Starts the tier. The directory is opened in the background, again and again where it cannot be used or another process has it; until then
     /// nothing is found there. With `keeps_log` it also keeps the log of invalidations, which goes into `ledger`.
@@ -74,35 +103,41 @@ impl DiskStore {
     /// Writes what waits, for so long at most, and gives the directory up: another process has it as soon as no body from it is read here any more.
     /// Returns how many responses were not written.
     pub async fn close(&self, time_limit: Duration) -> usize {
-        self.give_up(time_limit, LocalLog::close).await
+        self.give_up(time_limit, Ending::of(false, true)).await.left
     }
 
     /// As [`Self::close`], while requests go on: what they invalidate is left to the process that has the directory then.
     pub async fn hand_over(&self, time_limit: Duration) -> usize {
-        let directory = self.tier.options.path.clone();
-        self.give_up(time_limit, move |log| log.hand_over(&directory)).await
+        self.give_up(time_limit, Ending::of(true, true)).await.left
     }
 
-    async fn give_up(&self, time_limit: Duration, end_log: impl FnOnce(&LocalLog) + Send + 'static) -> usize {
+    /// Whether the log of invalidations is in this directory.
+    pub(crate) fn has_log(&self) -> bool {
+        self.tier.has_log.load(Ordering::Relaxed)
+    }
+
+    /// As [`Self::close`] or [`Self::hand_over`].
+    pub(crate) async fn give_up(&self, time_limit: Duration, ending: Ending) -> GivenUp {
         self.tier.write_asked();
         let is_idle = tokio::time::timeout(time_limit, self.tier.queue.idle()).await.is_ok();
         let left = self.tier.queue.clear();
         self.tier.queue.close();
-        let thread = self.take_thread();
-        let log = self.tier.log.clone().filter(|_| self.tier.has_log.load(Ordering::Relaxed));
         // A disk that hangs would hold up the end of the process.
-        if is_idle {
-            let finish = move || {
-                let _ = thread.map(JoinHandle::join);
-                if let Some(log) = log {
-                    end_log(&log);
-                }
-            };
-            let _ = tokio::time::timeout(time_limit, tokio::task::spawn_blocking(finish)).await;
-        }
+        let thread = self.take_thread().filter(|_| is_idle);
+        let (tier, log) = (Arc::clone(&self.tier), self.tier.log.clone().filter(|_| self.has_log()));
+        let finish = move || {
+            let _ = thread.map(JoinHandle::join);
+            let is_stored = is_idle && tier.engine().is_none_or(|engine| engine.sync().is_ok());
+            // In any case, and before another process can have the directory: the log is that one's then.
+            if let Some(log) = log {
+                ending.of_log(&log, &tier.options.path, is_stored);
+            }
+            is_stored
+        };
+        let finished = tokio::time::timeout(time_limit, tokio::task::spawn_blocking(finish)).await;
         self.tier.ready.send_replace(false);
         self.tier.set_engine(None);
-        left
+        GivenUp { left, is_stored: matches!(finished, Ok(Ok(true))) }
     }
 
     pub(super) fn take_thread(&self) -> Option<JoinHandle<()>> {

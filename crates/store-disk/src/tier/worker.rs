@@ -82,7 +82,7 @@ fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenErro
     match &tier.log {
         // With the purges that this process has kept meanwhile.
         Some(log) if has_log => {
-            log.open(&options.path).map_err(unusable)?;
+            log.open(&options.path, Arc::clone(&engine) as _).map_err(unusable)?;
             tier.has_log.store(true, Ordering::Relaxed);
         }
         Some(_) => {}

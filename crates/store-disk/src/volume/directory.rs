@@ -125,6 +125,10 @@ impl Volume for Directory {
         self.each_segment(|_, path| fs::remove_file(path))
     }
 
+    fn sync(&self) -> io::Result<()> {
+        self.files.iter().filter_map(OnceLock::get).try_for_each(File::sync_data)
+    }
+
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();
         match File::open(self.path.join(name)) {

@@ -30,6 +30,9 @@ pub(crate) trait Volume: Send + Sync + fmt::Debug {
     /// Removes every segment. Readers under way may read on or fail.
     fn remove_segments(&self) -> io::Result<()>;
 
+    /// What was written to segments outlives the machine's crash once this returns.
+    fn sync(&self) -> io::Result<()>;
+
     /// A small file; `None` where it does not exist.
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
 

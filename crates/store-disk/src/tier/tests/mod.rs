@@ -111,8 +111,10 @@ impl Process {
         let invalidation = Invalidation::hard([InvalidationTarget::Url(format!("http://a{path}"))]);
         self.ledger.apply(&invalidation, Timestamp::from_secs(1_000));
         let up_to = self.ledger.log_position(self.ledger.position());
-        let published = self.store.log().expect("it keeps one").publish(invalidation).await;
-        if !matches!(published, Published::Logged(_)) {
+        let log = self.store.log().expect("it keeps one");
+        let published = log.publish(invalidation).await;
+        let outlives = matches!(published, Published::Logged(_)) || published == Published::Kept && log.outlives_process();
+        if !outlives {
             self.store.forget_after_restart(up_to).await;
         }
         published

@@ -119,6 +119,27 @@ async fn a_process_that_hands_over_leaves_the_directory_while_it_ends_and_its_pu
     assert_eq!((third.get("/a").await, third.get("/b").await), (None, None), "a note that nobody has read yet is read at the start");
 }
 
+/// Both processes have the file of the log open then, and each would write at its own end of it.
+#[tokio::test]
+async fn a_process_that_hands_over_while_a_write_hangs_leaves_the_log_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder).await;
+    first.put("/a", 1, 1).await;
+    first.put("/b", 1, 1).await;
+    let engine = first.store.tier.engine().expect("open");
+    let held = engine.hold_writes();
+    first.store.commit(first.write("/c", 1, 1, None)).await;
+    // Time stands still while a thread is at work for the runtime, so no deadline cuts that off.
+    tokio::time::pause();
+    first.store.hand_over(LONG).await;
+    assert_eq!(first.purge("/a").await, Published::Kept, "it is left to the next process");
+    tokio::time::resume();
+    drop(held);
+    drop(engine);
+    let second = Process::start(&folder).await;
+    assert_eq!((second.get("/a").await, second.get("/b").await), (None, Some(1)));
+}
+
 /// A clock that was wrong costs entries, and brings nothing old back.
 #[tokio::test]
 async fn a_clock_that_jumps_costs_entries_and_nothing_else() {
