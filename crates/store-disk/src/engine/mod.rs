@@ -64,8 +64,10 @@ pub(crate) struct Engine {
     writer: Mutex<Writer>,
     /// As an earlier process left them: this one may use what it stores itself.
     forgotten: Marks,
-    /// As they are in the file.
+    /// As they are in the file, or are to be.
     marks: Mutex<Marks>,
+    /// The file has not taken the last of them.
+    marks_are_due: AtomicBool,
     /// Hashes that nothing older may be restored for; `None` once all is restored.
     superseded: Mutex<Option<HashSet<u64>>>,
     restored: AtomicBool,
@@ -128,8 +130,22 @@ impl Engine {
         }
         self.volume.put(marks::FILE, &marks.encode()).or_else(|_| {
             // A full disk takes no mark, but gives up files.
-            self.volume.remove_segments()
+            self.marks_are_due.store(true, Ordering::Relaxed);
+            self.volume.remove_segments()?;
+            self.abandon(&mut writer);
+            Ok(())
         })
+    }
+
+    /// Writes marks that the disk had no room for: a response that was fetched before may still be written. Returns once none are left to write.
+    pub(crate) fn write_due_marks(&self) -> io::Result<()> {
+        if !self.marks_are_due.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        self.volume.put(marks::FILE, &marks.encode())?;
+        self.marks_are_due.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// All that was written outlives the machine's crash once this returns.

@@ -68,6 +68,7 @@ impl Engine {
             writer: Mutex::new(writer),
             forgotten: marks.clone(),
             marks: Mutex::new(marks),
+            marks_are_due: AtomicBool::new(false),
             superseded: Mutex::new(Some(HashSet::new())),
             restored: AtomicBool::new(false),
             counters: Counters::default(),

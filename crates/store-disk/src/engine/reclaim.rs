@@ -55,6 +55,16 @@ impl Engine {
         });
     }
 
+    /// All segments were removed. Those that somebody reads keep their space until that has ended.
+    pub(super) fn abandon(&self, writer: &mut Writer) {
+        let active = writer.active.take().map(|active| active.slot);
+        for slot in std::mem::take(&mut writer.sealed).into_iter().chain(active) {
+            self.slots.retire(slot);
+            if self.slots.is_pinned(slot) { writer.retired.push(slot) } else { writer.free.push(slot) }
+        }
+        writer.free.iter().for_each(|slot| self.volume.release(*slot));
+    }
+
     /// Gives each entry that is still the known one to `each`, and forgets those that are not somewhere else afterwards.
     fn drop_segment(&self, writer: &mut Writer, slot: u32, mut each: impl FnMut(&mut Writer, &Item)) {
         let life = self.slots.retire(slot);

@@ -152,6 +152,8 @@ impl Tier {
             self.failed(&error);
             self.must_forget.store(true, Ordering::Relaxed);
         }
+        // All is forgotten that was written before. This is for what comes after.
+        let _ = engine.write_due_marks();
     }
 
     /// Takes what the process before this one purges while it ends. A look into the directory each second at most.

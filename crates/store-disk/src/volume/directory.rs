@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
@@ -38,7 +38,8 @@ pub(crate) enum OpenError {
 pub(crate) struct Directory {
     path: PathBuf,
     segment_size: u64,
-    files: Box<[OnceLock<File>]>,
+    /// Those that were used.
+    files: Box<[RwLock<Option<Arc<File>>>]>,
     /// Two threads must not allocate the same segment.
     creating: Mutex<()>,
     /// Dropped last: with it another process may have the directory.
@@ -56,7 +57,7 @@ impl Directory {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Taken(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        let files = (0..segments).map(|_| OnceLock::new()).collect();
+        let files = (0..segments).map(|_| RwLock::default()).collect();
         let directory = Self { path: path.to_owned(), segment_size, files, creating: Mutex::default(), _lock: lock };
         directory.remove_surplus().map_err(unusable)?;
         Ok(directory)
@@ -66,30 +67,43 @@ impl Directory {
         self.path.join(format!("segment-{slot:05}"))
     }
 
-    /// Segments of a capacity that was larger.
+    /// With a smaller capacity, segments beyond it have to go. What they say of those that would stay, that a response was replaced or removed, goes
+    /// with them, so none stays.
     fn remove_surplus(&self) -> io::Result<()> {
-        self.each_segment(|slot, path| if slot >= self.files.len() { fs::remove_file(path) } else { Ok(()) })
+        let has_surplus = self.segments()?.last().is_some_and(|(slot, _)| *slot >= self.files.len());
+        if has_surplus { self.remove_segments() } else { Ok(()) }
     }
 
-    fn each_segment(&self, each: impl Fn(usize, &Path) -> io::Result<()>) -> io::Result<()> {
+    /// All segments that exist, by their numbers.
+    fn segments(&self) -> io::Result<Vec<(usize, PathBuf)>> {
+        let mut segments = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let slot = entry.file_name().to_str().and_then(|name| name.strip_prefix("segment-")?.parse().ok());
-            if let Some(slot) = slot {
-                each(slot, &entry.path())?;
-            }
+            segments.extend(slot.map(|slot| (slot, entry.path())));
         }
-        Ok(())
+        segments.sort_unstable();
+        Ok(segments)
+    }
+
+    fn cell(&self, slot: u32) -> io::Result<&RwLock<Option<Arc<File>>>> {
+        Ok(self.files.get(slot as usize).ok_or(io::ErrorKind::NotFound)?)
     }
 
     /// The file of a segment that exists.
-    fn file(&self, slot: u32) -> io::Result<&File> {
-        let cell = self.files.get(slot as usize).ok_or(io::ErrorKind::NotFound)?;
-        if let Some(file) = cell.get() {
-            return Ok(file);
+    fn file(&self, slot: u32) -> io::Result<Arc<File>> {
+        let cell = self.cell(slot)?;
+        if let Some(file) = &*cell.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(file));
         }
-        let file = OpenOptions::new().read(true).write(true).open(self.segment(slot))?;
-        Ok(cell.get_or_init(|| file))
+        let mut cell = cell.write().unwrap_or_else(PoisonError::into_inner);
+        match &*cell {
+            Some(file) => Ok(Arc::clone(file)),
+            None => {
+                let file = Arc::new(OpenOptions::new().read(true).write(true).open(self.segment(slot))?);
+                Ok(Arc::clone(cell.insert(file)))
+            }
+        }
     }
 }
 
@@ -106,15 +120,20 @@ impl Volume for Directory {
         let _one = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.segment(slot);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-        if file.metadata()?.len() == self.segment_size {
-            return Ok(());
-        }
-        if let Err(error) = allocate(&file, self.segment_size) {
+        if file.metadata()?.len() != self.segment_size
+            && let Err(error) = allocate(&file, self.segment_size)
+        {
             // A segment without its space would fail in the middle of a write.
             let _ = fs::remove_file(&path);
             return Err(error);
         }
+        // One that was open before may have been removed since.
+        *self.cell(slot)?.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(file));
         Ok(())
+    }
+
+    fn release(&self, slot: u32) {
+        self.cell(slot).into_iter().for_each(|cell| *cell.write().unwrap_or_else(PoisonError::into_inner) = None);
     }
 
     fn exists(&self, slot: u32) -> bool {
@@ -122,11 +141,13 @@ impl Volume for Directory {
     }
 
     fn remove_segments(&self) -> io::Result<()> {
-        self.each_segment(|_, path| fs::remove_file(path))
+        // By their numbers: as long as one beyond the capacity is left, this is done again at the next start.
+        self.segments()?.iter().try_for_each(|(_, path)| fs::remove_file(path))
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.files.iter().filter_map(OnceLock::get).try_for_each(File::sync_data)
+        let files = self.files.iter().filter_map(|cell| cell.read().unwrap_or_else(PoisonError::into_inner).clone());
+        files.collect::<Vec<_>>().iter().try_for_each(|file| file.sync_data())
     }
 
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
@@ -187,6 +208,38 @@ mod tests {
         drop(directory);
         let directory = Directory::open(folder.path(), SIZE, 2).unwrap();
         assert!(!directory.exists(2) && !folder.path().join("segment-00002").exists());
+    }
+
+    #[test]
+    fn a_smaller_capacity_begins_empty_since_the_latest_segments_may_be_those_that_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path(), SIZE, 3).unwrap();
+        [0, 2].into_iter().for_each(|slot| directory.create(slot).unwrap());
+        drop(directory);
+        let directory = Directory::open(folder.path(), SIZE, 3).unwrap();
+        assert!(directory.exists(0) && directory.exists(2));
+        drop(directory);
+        let directory = Directory::open(folder.path(), SIZE, 2).unwrap();
+        assert!(!directory.exists(0));
+    }
+
+    #[test]
+    fn a_segment_that_was_removed_is_released_and_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path(), SIZE, 1).unwrap();
+        directory.create(0).unwrap();
+        directory.write(0, 0, b"x").unwrap();
+        let read = |directory: &Directory| {
+            let mut first = [0];
+            directory.read(0, 0, &mut first).map(|()| first[0]).ok()
+        };
+        directory.remove_segments().unwrap();
+        assert_eq!(read(&directory), Some(b'x'), "an answer under way is read on");
+        directory.release(0);
+        assert_eq!(read(&directory), None);
+        directory.create(0).unwrap();
+        directory.write(0, 0, b"y").unwrap();
+        assert_eq!((read(&directory), std::fs::read(folder.path().join("segment-00000")).unwrap()[0]), (Some(b'y'), b'y'));
     }
 
     #[test]

@@ -211,6 +211,8 @@ impl Volume for Faulty {
         Ok(())
     }
 
+    fn release(&self, _: u32) {}
+
     fn sync(&self) -> io::Result<()> {
         self.state().write(0).1
     }

@@ -27,8 +27,11 @@ pub(crate) trait Volume: Send + Sync + fmt::Debug {
     /// Whether a segment exists.
     fn exists(&self, slot: u32) -> bool;
 
-    /// Removes every segment. Readers under way may read on or fail.
+    /// Removes every segment. One that is in use takes its space until [`Self::release`], and can be read until then.
     fn remove_segments(&self) -> io::Result<()>;
+
+    /// Nothing reads or writes a segment that was removed any more, until it is made again.
+    fn release(&self, slot: u32);
 
     /// What was written to segments outlives the machine's crash once this returns.
     fn sync(&self) -> io::Result<()>;

@@ -106,6 +106,22 @@ fn where_the_mark_cannot_be_written_everything_goes() {
     store.volume.fail_at(0, crate::volume::Fault::Full);
     store.engine.forget(Some(at(0))).unwrap();
     assert_eq!(store.restarted().get(1), None);
+    store.volume.heal();
+    store.put(1, 2);
+    assert_eq!((store.get(1), store.restarted().get(1)), (Some(2), Some(2)), "it goes on in new segments");
+}
+
+#[test]
+fn a_mark_that_a_full_disk_did_not_take_is_written_later_for_what_comes_late() {
+    let store = Store::new(1 << 16, 4);
+    store.volume.fail_at(0, crate::volume::Fault::Full);
+    store.engine.forget(Some(at(5))).unwrap();
+    store.volume.heal();
+    store.engine.write_due_marks().unwrap();
+    store.put(1, 5);
+    store.put(2, 6);
+    let next = store.restarted();
+    assert_eq!((next.get(1), next.get(2)), (None, Some(6)));
 }
 
 #[test]
