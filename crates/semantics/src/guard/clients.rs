@@ -1,6 +1,6 @@
 //! Who got which answer for a key: whether answers depend on who asks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use http::header::{AUTHORIZATION, COOKIE};
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 /// Fields by which an origin may know who asks.
 const CREDENTIALS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, HeaderName::from_static("client-cert"), HeaderName::from_static("x-api-key")];
 
-/// Keys whose last answers are known; the first of them go.
+/// Keys whose last answers are known; those that came first go first.
 const MAX_KEYS: usize = 4096;
 
 /// Answers that are known for each key.
@@ -29,7 +29,9 @@ pub fn without_credentials(headers: &mut HeaderMap) {
 #[derive(Debug, Default)]
 pub struct AnswersByClient {
     secret: RandomState,
-    by_key: BTreeMap<u64, Known>,
+    by_key: HashMap<u64, Known>,
+    /// The keys, as they came.
+    order: VecDeque<u64>,
 }
 
 /// What is known of a key.
@@ -46,8 +48,13 @@ impl AnswersByClient {
     pub fn add(&mut self, key: &impl Hash, headers: &HeaderMap, digest: u64) -> bool {
         let shown: Vec<&[u8]> = CREDENTIALS.iter().flat_map(|name| headers.get_all(name)).map(|line| line.as_bytes()).collect();
         let (key, client) = (self.secret.hash_one(key), self.secret.hash_one(shown));
-        if !self.by_key.contains_key(&key) && self.by_key.len() >= MAX_KEYS {
-            self.by_key.pop_first();
+        if !self.by_key.contains_key(&key) {
+            if self.order.len() >= MAX_KEYS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.by_key.remove(&oldest);
+            }
+            self.order.push_back(key);
         }
         let Known { answers, depends: known } = self.by_key.entry(key).or_default();
         let earlier = answers.iter().position(|(own, same)| (*own, *same) == (client, digest));
@@ -103,6 +110,24 @@ mod tests {
         for key in 0..2 * MAX_KEYS {
             answers.add(&key, &HeaderMap::new(), 1);
         }
-        assert_eq!(answers.by_key.len(), MAX_KEYS);
+        assert_eq!((answers.by_key.len(), answers.order.len()), (MAX_KEYS, MAX_KEYS));
+    }
+
+    #[test]
+    fn the_keys_that_came_last_are_known_however_many_came_before() {
+        let of = |token: &'static str| HeaderMap::from_iter([(AUTHORIZATION, http::HeaderValue::from_static(token))]);
+        let (ann, bob) = (of("a"), of("b"));
+        let mut answers = AnswersByClient::default();
+        for key in 0..MAX_KEYS {
+            answers.add(&key, &HeaderMap::new(), 1);
+        }
+        for key in MAX_KEYS..2 * MAX_KEYS {
+            let told = [(&ann, 1), (&bob, 2), (&ann, 1)].map(|(client, digest)| {
+                // A key more, between the requests of each client.
+                answers.add(&(client == &ann, key, digest), &HeaderMap::new(), 1);
+                answers.add(&key, client, digest)
+            });
+            assert_eq!(told, [false, false, true], "{key}");
+        }
     }
 }
