@@ -1,5 +1,6 @@
 //! Prefixes of whole path segments.
 
+use super::spelling::one_spelling;
 use super::tag::Tag;
 
 /// Depths beyond this one count as this one.
@@ -44,9 +45,11 @@ impl Prefix {
         Self { tag: Tag::prefix(&text), depth }
     }
 
-    /// As it is compared: a scheme and the slashes at the end are left out, the host is in lower case and without a default port.
+    /// As it is compared: in the one spelling of what is below it, without a scheme and the slashes at the end, the host in lower case and without a default
+    /// port.
     pub(super) fn text(text: &str) -> String {
-        let (defaults, rest) = match text.split_once("://") {
+        // A path may hold another URL.
+        let (defaults, rest) = match text.split_once("://").filter(|(scheme, _)| !scheme.contains('/')) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (&[":", ":443"][..], rest),
             Some((_, rest)) => (&[":", ":80"][..], rest),
             // One of the two was meant.
@@ -54,7 +57,8 @@ impl Prefix {
         };
         let (host, path) = split(rest);
         let host = defaults.iter().find_map(|port| host.strip_suffix(port)).unwrap_or(host);
-        host.to_ascii_lowercase() + path.trim_end_matches('/')
+        let text = host.to_ascii_lowercase() + path;
+        one_spelling(&text).trim_end_matches('/').to_owned()
     }
 }
 
@@ -128,6 +132,9 @@ mod tests {
             ("/api", "http://any.example/apix", false),
             ("/", "http://any.example/api/x", true),
             ("/x", "http://a.example/y?u=http://b/x", false),
+            ("/%7eann", "http://a.example/~ann/x", true),
+            ("a.example./b//c/../%78", "http://a.example/b/x/y", true),
+            ("/proxy/https://b.example", "http://b.example/x", false),
         ] {
             assert_eq!(covers(prefix, url), covered, "{prefix} on {url}");
         }

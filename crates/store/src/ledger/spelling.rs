@@ -3,13 +3,15 @@
 //! Keys differ by spelling, because not every origin treats them alike. A wrong guess here costs one fetch.
 
 use std::borrow::Cow;
+use std::iter;
 
-use memchr::{memchr, memchr_iter, memchr2, memrchr};
+use memchr::{memchr_iter, memchr2, memrchr};
 
 /// The same text for all spellings of a key's URL: octets that need no escape stand for themselves (RFC 3986 §6.2.2.2), slashes are slashes, a
 /// path has neither dot segments (§6.2.2.3) nor empty ones, and a host has no dot at its end. Allocates only where there is a difference.
 pub(super) fn one_spelling(url: &str) -> Cow<'_, str> {
-    let scheme = memchr(b':', url.as_bytes()).filter(|at| url[*at..].starts_with("://"));
+    // A path may hold another URL.
+    let scheme = memchr2(b':', b'/', url.as_bytes()).filter(|at| url[*at..].starts_with("://"));
     let start = scheme.map_or(0, |at| at + 3);
     let (before, rest) = url.split_at(start);
     let (authority, path) = rest.split_at(memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()));
@@ -20,6 +22,30 @@ pub(super) fn one_spelling(url: &str) -> Cow<'_, str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
     Cow::Owned(format!("{before}{host}{port}{}{}", without_odd_segments(&decoded(path).replace('\\', "/")), decoded(query)))
+}
+
+/// A key's URL as it was sent, and the one text for all its spellings.
+#[derive(Debug)]
+pub(super) struct Spellings<'a> {
+    sent: &'a str,
+    one: Cow<'a, str>,
+}
+
+impl<'a> Spellings<'a> {
+    pub(super) fn of(url: &'a str) -> Self {
+        Self { sent: url, one: one_spelling(url) }
+    }
+
+    /// The text for all of them.
+    pub(super) fn one(&self) -> &str {
+        &self.one
+    }
+
+    /// That, and the URL as it was sent where it is another: an invalidation may mean either.
+    pub(super) fn each(&self) -> impl Iterator<Item = &str> {
+        let other = matches!(self.one, Cow::Owned(_)).then_some(self.sent);
+        iter::once(self.one()).chain(other)
+    }
 }
 
 /// Whether it has no other spelling. This runs for every response that is stored.
@@ -80,6 +106,9 @@ mod tests {
             ("http://a.example/../../..", "http://a.example/"),
             ("http://a.example/%20%zz%+6", "http://a.example/%20%zz%+6"),
             ("http://[::1]:81/%78", "http://[::1]:81/x"),
+            ("a.example/%78", "a.example/x"),
+            ("/%78/", "/x/"),
+            ("/proxy/http:/%78", "/proxy/http:/x"),
         ] {
             assert_eq!(one_spelling(url), spelling, "{url}");
         }

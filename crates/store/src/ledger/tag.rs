@@ -35,7 +35,12 @@ impl Tag {
 
     /// The tag that every variant of a URL has, said or not, and every other spelling of it; `url` is a key's URL part.
     pub fn url(url: &str) -> Self {
-        Self::of("url", &one_spelling(url))
+        Self::of_spelling(&one_spelling(url))
+    }
+
+    /// The same, of the one text for all its spellings.
+    pub(super) fn of_spelling(text: &str) -> Self {
+        Self::of("url", text)
     }
 
     /// A surrogate key.

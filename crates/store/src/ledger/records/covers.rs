@@ -3,6 +3,7 @@
 use crate::ledger::invalidation::InvalidationTarget;
 use crate::ledger::named_tag::{FAMILY_END, NamedTag};
 use crate::ledger::prefix::{Depth, Prefix, ancestors, host_and_path};
+use crate::ledger::spelling::one_spelling;
 use crate::ledger::tag::Tag;
 
 /// How many of them a record has at most.
@@ -55,8 +56,8 @@ impl Covers {
     /// Those of a target. Names that the configuration gives have none: there are few.
     pub(super) fn of(target: &InvalidationTarget) -> Self {
         match target {
-            InvalidationTarget::Url(url) => Self::of_path(host_and_path(url), true),
-            InvalidationTarget::Path(path) => Self::of_path(path, true),
+            InvalidationTarget::Url(url) => Self::of_path(host_and_path(&one_spelling(url)), true),
+            InvalidationTarget::Path(path) => Self::of_path(&one_spelling(path), true),
             InvalidationTarget::Prefix(text) => Self::of_path(&Prefix::text(text), false),
             InvalidationTarget::Tag(name) => Self::of_tag(name),
             InvalidationTarget::Identity(_) => Self([Some(Cover::tag(Tag::any_identity())), None, None]),

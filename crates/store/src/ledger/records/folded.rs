@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::covers::{Cover, half};
 use super::stamp::Stamp;
 use crate::ledger::prefix::{Depth, prefixes_of};
+use crate::ledger::spelling::Spellings;
 use crate::ledger::{Position, Subject, Validity};
 
 /// See the module's page.
@@ -30,14 +31,15 @@ impl Folded {
     }
 
     /// The validity of an entry since `position`.
-    pub(super) fn check(&self, subject: &Subject<'_>, position: Position) -> Validity {
+    pub(super) fn check(&self, subject: &Subject<'_>, url: &Spellings<'_>, position: Position) -> Validity {
         let mut found = Validity::Valid;
         if !self.tags.is_empty() {
             let stamps = subject.tags.iter().filter_map(|tag| self.tags.get(&half(tag)));
             found = stamps.fold(found, |found, stamp| found.max(stamp.since(position)));
         }
         if !self.depths.is_empty() {
-            let stamps = prefixes_of(subject.url, self.depths).filter_map(|tag| self.prefixes.get(&half(tag)));
+            let prefixes = url.each().flat_map(|url| prefixes_of(url, self.depths));
+            let stamps = prefixes.filter_map(|tag| self.prefixes.get(&half(tag)));
             found = stamps.fold(found, |found, (stamp, _)| found.max(stamp.since(position)));
         }
         found

@@ -22,6 +22,7 @@ use self::tag_map::TagMap;
 use super::invalidation::{Invalidation, InvalidationTarget};
 use super::pattern::Pattern;
 use super::prefix::{Depth, Prefix, host_and_path, path_of, prefixes_of};
+use super::spelling::{Spellings, one_spelling};
 use super::tag::Tag;
 use super::{Folds, Position, Subject, Validity};
 
@@ -91,7 +92,7 @@ impl Records {
                 InvalidationTarget::Identity(text) => Tag::identity(text),
                 InvalidationTarget::Path(path) => {
                     self.paths = true;
-                    Tag::path(path)
+                    Tag::path(&one_spelling(path))
                 }
                 InvalidationTarget::Prefix(text) => {
                     let prefix = Prefix::new(text);
@@ -129,26 +130,27 @@ impl Records {
             return Validity::Invalid;
         }
         let mut found = self.everything.since(position);
+        let url = Spellings::of(subject.url);
         if !self.tags.is_empty() {
-            let path = self.paths.then(|| Tag::path(path_of(subject.url)));
-            for tag in subject.tags.iter().chain([Tag::url(subject.url)]).chain(path) {
+            let path = self.paths.then(|| Tag::path(path_of(url.one())));
+            for tag in subject.tags.iter().chain([Tag::of_spelling(url.one())]).chain(path) {
                 if let Some(record) = self.tags.get(&tag) {
                     found = found.max(record.stamp.since(position));
                 }
             }
         }
         if !self.depths.is_empty() {
-            for tag in prefixes_of(subject.url, self.depths) {
+            for tag in url.each().flat_map(|url| prefixes_of(url, self.depths)) {
                 if let Some((record, _)) = self.prefixes.get(&tag) {
                     found = found.max(record.stamp.since(position));
                 }
             }
         }
-        found = found.max(self.folded.check(subject, position));
+        found = found.max(self.folded.check(subject, &url, position));
         // Each entry is compared with each pattern once: from then on its position is behind the pattern's.
         for (pattern, stamp) in self.patterns.iter().rev().take_while(|(_, stamp)| stamp.last() > position) {
             let since = stamp.since(position);
-            if since > found && pattern.matches(host_and_path(subject.url)) {
+            if since > found && url.each().any(|url| pattern.matches(host_and_path(url))) {
                 found = since;
             }
         }

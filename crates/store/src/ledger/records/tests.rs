@@ -147,3 +147,49 @@ fn records_go_with_the_longest_lifetime_that_they_can_concern() {
     assert_eq!(check(&records, "t", 0), Validity::Invalid);
     assert_eq!(check(&records, "t", 1), Validity::Valid);
 }
+
+#[test]
+fn all_spellings_of_a_url_are_invalidated_whatever_names_them() {
+    use InvalidationTarget as Target;
+    for target in [
+        Target::Url("http://a.example/~ann/x".to_owned()),
+        Target::Url("http://a.example/%7eann/b/../x".to_owned()),
+        Target::Path("/~ann/x".to_owned()),
+        Target::Path("/%7eann//x".to_owned()),
+        Target::Prefix("/~ann".to_owned()),
+        Target::Prefix("a.example/%7Eann/".to_owned()),
+        Target::Pattern("a.example/~ann/*".to_owned()),
+        Target::Regex("^a.example/~ann/".to_owned()),
+    ] {
+        let mut records = Records::default();
+        add(&mut records, target.clone(), 1);
+        for url in ["http://a.example/~ann/x", "http://a.example/%7Eann/x", "http://a.example./%7eann/./x"] {
+            assert_eq!(check_url(&records, url, 0), Validity::Invalid, "{target:?} and {url}");
+        }
+        assert_eq!(check_url(&records, "http://a.example/~bob/x", 0), Validity::Valid, "{target:?}");
+    }
+    for text in ["a.example/%7Eann/*", "a.example/b/../x"] {
+        let mut records = Records::default();
+        add(&mut records, Target::Pattern(text.to_owned()), 1);
+        let url = format!("http://{}", text.replace('*', "x"));
+        assert_eq!(check_url(&records, &url, 0), Validity::Invalid, "as it was sent: {url}");
+    }
+}
+
+#[test]
+fn a_fold_covers_all_spellings_of_the_urls_that_it_stands_for() {
+    for of in [|n: u64| format!("http://a.example/%7Eann/{n}"), |n| format!("http://a.example/x/../~ann/{n}")] as [fn(u64) -> String; 2] {
+        for target in [
+            |n, of: fn(u64) -> String| InvalidationTarget::Url(of(n)),
+            |n, of: fn(u64) -> String| InvalidationTarget::Path(of(n).replace("http://a.example", "")),
+        ] as [fn(u64, fn(u64) -> String) -> InvalidationTarget; 2]
+        {
+            let mut records = filled(200, |n| target(n, of));
+            records.fold(150, 8);
+            assert_eq!(records.folds, Folds { coarser: 1, everything: 0 });
+            for url in ["http://a.example/~ann/7", "http://a.example/%7eann/7", "http://a.example//~ann/7"] {
+                assert_eq!(check_url(&records, url, 6), Validity::Invalid, "{} and {url}", of(7));
+            }
+        }
+    }
+}
