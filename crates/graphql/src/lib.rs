@@ -6,9 +6,10 @@
 
 mod persisted;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use apollo_parser::cst::{Definition, FragmentDefinition, OperationDefinition, Selection, SelectionSet};
+use apollo_parser::cst::{Definition, Name, OperationDefinition, Selection, SelectionSet};
 use apollo_parser::{Lexer, Parser, TokenKind};
 use larder_semantics::content::graphql::{Document, DocumentReader};
 
@@ -43,15 +44,7 @@ impl DocumentReader for Documents {
         let operation = selected(operations, operation)?;
         // "{ a }" alone is a query (§2.3).
         let is_query = operation.operation_type().is_none_or(|kind| kind.query_token().is_some());
-        let mut names: Vec<String> = operation.name().map(|name| name.text().to_string()).into_iter().collect();
-        let mut fragments: Vec<FragmentDefinition> = document_node
-            .definitions()
-            .filter_map(|definition| match definition {
-                Definition::FragmentDefinition(fragment) => Some(fragment),
-                _ => None,
-            })
-            .collect();
-        add_fields(operation.selection_set(), &mut fragments, &mut names);
+        let names = if is_query { Vec::new() } else { names_of(&operation, document_node.definitions()) };
         Some(Document { is_query, text: normalized(document)?, names })
     }
 
@@ -64,24 +57,38 @@ impl DocumentReader for Documents {
     }
 }
 
-/// Adds the names of the fields of a selection, those of its fragments included. Each fragment is looked at once, whatever it has in it.
-fn add_fields(selections: Option<SelectionSet>, fragments: &mut Vec<FragmentDefinition>, names: &mut Vec<String>) {
-    for selection in selections.iter().flat_map(SelectionSet::selections) {
-        match selection {
-            Selection::Field(field) => names.extend(field.name().map(|name| name.text().to_string())),
-            Selection::InlineFragment(fragment) => add_fields(fragment.selection_set(), fragments, names),
-            Selection::FragmentSpread(spread) => {
-                let wanted = spread.fragment_name().and_then(|name| name.name()).map(|name| name.text().to_string());
-                let is_wanted = |fragment: &FragmentDefinition| {
-                    fragment.fragment_name().and_then(|name| name.name()).map(|name| name.text().to_string()) == wanted
-                };
-                if let Some(place) = fragments.iter().position(is_wanted) {
-                    let fragment = fragments.swap_remove(place);
-                    add_fields(fragment.selection_set(), fragments, names);
-                }
-            }
+/// The name of an operation and those of its fields, those of its fragments included. Each fragment is looked at once, and without recursion: clients say
+/// how many there are, one within the other.
+fn names_of(operation: &OperationDefinition, definitions: impl Iterator<Item = Definition>) -> Vec<String> {
+    let text = |name: Option<Name>| name.map(|name| name.text().to_string());
+    let mut fragments: HashMap<String, SelectionSet> = HashMap::new();
+    for definition in definitions {
+        if let Definition::FragmentDefinition(fragment) = definition
+            && let (Some(name), Some(selections)) = (text(fragment.fragment_name().and_then(|name| name.name())), fragment.selection_set())
+        {
+            fragments.entry(name).or_insert(selections);
         }
     }
+    let mut names: Vec<String> = text(operation.name()).into_iter().collect();
+    let mut open: Vec<_> = operation.selection_set().map(|selections| selections.selections()).into_iter().collect();
+    while let Some(selections) = open.last_mut() {
+        let within = match selections.next() {
+            None => {
+                open.pop();
+                continue;
+            }
+            Some(Selection::Field(field)) => {
+                names.extend(text(field.name()));
+                continue;
+            }
+            Some(Selection::InlineFragment(fragment)) => fragment.selection_set(),
+            Some(Selection::FragmentSpread(spread)) => {
+                text(spread.fragment_name().and_then(|name| name.name())).and_then(|name| fragments.remove(&name))
+            }
+        };
+        open.extend(within.map(|selections| selections.selections()));
+    }
+    names
 }
 
 /// The operation that is run: the one of the name, or without a name the only one (§6.1.1).
@@ -158,13 +165,23 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_has_its_name_and_those_of_its_root_fields() {
+    fn a_mutation_has_its_name_and_those_of_its_root_fields() {
         let names = |document: &str| Documents::default().read(document, None).expect("a document").names;
         assert_eq!(
             names("mutation M { alias: updateIssue(id: 1) { id } ... { closeIssue } ...F } fragment F on T { a ...F }"),
             ["M", "updateIssue", "closeIssue", "a"]
         );
-        assert_eq!(names("{ a { b } }"), ["a"]);
+        assert!(names("query Q { a { b } }").is_empty(), "a query has none, for its key needs none");
+    }
+
+    #[test]
+    fn fragments_within_each_other_take_no_stack_and_are_found_by_name() {
+        const CHAIN: usize = 2_500;
+        let chain: String = (0..CHAIN).map(|n| format!("fragment f{n} on T{{a{n} ...f{}}}", n + 1)).collect();
+        let document = format!("mutation{{...f0}}{chain}fragment f{CHAIN} on T{{end}}");
+        let read = move || Documents::default().read(&document, None).expect("a document").names;
+        let names = std::thread::Builder::new().stack_size(256 << 10).spawn(read).expect("a thread").join().expect("names");
+        assert_eq!((names.len(), names.last().map(String::as_str)), (CHAIN + 1, Some("end")));
     }
 
     #[test]

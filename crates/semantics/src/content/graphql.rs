@@ -37,7 +37,7 @@ pub struct Document {
     pub is_query: bool,
     /// One text for all ways of writing it.
     pub text: String,
-    /// The name of the operation, where it has one, and those of its root fields.
+    /// The name of the operation, where it has one, and those of its root fields; none for a query.
     pub names: Vec<String>,
 }
 
