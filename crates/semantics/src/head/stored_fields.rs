@@ -89,13 +89,14 @@ impl StoredFields {
     }
 
     /// These fields, which stand alone, over another head's shape, with `behind` behind their values as in [`Self::packed`]. `None` where the
-    /// names differ, where there are more than 63 lines, or where a value that differs is secret, or 64 KiB or longer.
+    /// names differ, where there are more than 63 lines, or where a value that differs is secret, or where
+    /// those that differ take 64 KiB or more together.
     pub fn over<'b>(&self, shape: &Arc<Shape>, behind: impl Iterator<Item = &'b [u8]> + Clone) -> Option<Self> {
         let (lines, common) = (&self.shape.lines, &shape.lines);
         if !self.stands_alone() || lines.len() > MAX_FIELDS || lines.len() != common.len() {
             return None;
         }
-        let (mut own, mut length) = (0, behind.clone().map(<[u8]>::len).sum());
+        let (mut own, mut length) = (0, 0);
         let mut differing = SmallVec::<[&[u8]; 16]>::new();
         for (index, ((name, value), (common_name, common))) in lines.iter().zip(common).enumerate() {
             if name != common_name || value.is_sensitive() {
@@ -107,7 +108,9 @@ impl StoredFields {
                 differing.push(value.as_bytes());
             }
         }
-        let mut block = Vec::with_capacity(length);
+        // What is packed behind them is found by an offset of 16 bits.
+        u16::try_from(length).ok()?;
+        let mut block = Vec::with_capacity(length + behind.clone().map(<[u8]>::len).sum::<usize>());
         for value in differing {
             block.extend_from_slice(&u16::try_from(value.len()).ok()?.to_le_bytes());
             block.extend_from_slice(value);
@@ -291,6 +294,12 @@ mod tests {
         let fields = StoredFields::alone(vec![(HeaderName::from_static("x-shape-c"), long.clone())]);
         let short = StoredFields::alone(lines(&[("x-shape-c", "short")]));
         assert!(fields.over(short.shape(), iter::empty()).is_none(), "its length does not fit into two bytes");
+        let two = |value: &str| {
+            let value = HeaderValue::from_str(value).unwrap();
+            StoredFields::alone(["x-shape-c", "x-shape-d"].map(|name| (HeaderName::from_static(name), value.clone())).to_vec())
+        };
+        assert!(two(&"x".repeat(40_000)).over(two("y").shape(), iter::empty()).is_none(), "where they end does not fit into two bytes");
+        assert!(two(&"x".repeat(32_765)).over(two("y").shape(), iter::empty()).is_some_and(|fields| fields.values_end() == 65_534));
         assert!(short.over(fields.shape(), iter::empty()).is_some_and(|fields| read(&fields) == read(&short)));
         for other in [&lines(&[("x-other", "short")])[..], &lines(&[("x-shape-c", "short"), ("x-other", "")])] {
             assert!(short.over(StoredFields::alone(other.to_vec()).shape(), iter::empty()).is_none(), "other names");

@@ -62,3 +62,19 @@ fn a_refresh_that_failed_is_not_repeated_before_its_time() {
 fn an_entry_stays_within_the_piece_that_the_allocator_keeps_for_it() {
     assert_eq!(allocated(2 * size_of::<usize>() + size_of::<StoredResponse>()), 160);
 }
+
+#[test]
+fn tags_behind_long_values_are_those_that_were_given() {
+    let with = |length: usize| {
+        let value = HeaderValue::from_str(&"x".repeat(length)).unwrap();
+        let fields: HeaderMap = ["x-long-a", "x-long-b"].map(|name| (HeaderName::from_static(name), value.clone())).into_iter().collect();
+        let head = head(NOW, None).with_fields((&fields).into());
+        StoredResponse::new(&key("/a"), None, &head, body(1, None), &[Tag::surrogate("one")], Position(3), 5)
+    };
+    // The first one makes the shape.
+    for length in [1, 32_765, 32_766, 40_000] {
+        let response = with(length);
+        assert_eq!(response.tags().iter().collect::<Vec<_>>(), [Tag::surrogate("one")], "{length}");
+        assert_eq!(response.key(), key("/a"), "{length}");
+    }
+}
