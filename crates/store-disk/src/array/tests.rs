@@ -219,3 +219,29 @@ async fn a_directory_that_breaks_costs_the_keys_that_it_has_and_no_others() {
     let found = process.found().await;
     assert!((1..PATHS).contains(&found), "{found}");
 }
+
+#[tokio::test]
+async fn a_directory_that_is_named_twice_by_a_link_does_not_wait_for_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let two = directories(&folder, &["a", "link"]);
+    std::fs::create_dir(&two[0]).unwrap();
+    std::os::unix::fs::symlink(&two[0], &two[1]).unwrap();
+    let process = Process::begin(&two);
+    one_is_usable(&process).await;
+    process.fill(1).await;
+    let problem = process.array.problem().expect("the other one says why it is not used");
+    assert!(problem.ends_with("which is configured already"), "{problem}");
+    process.end().await;
+    let process = Process::begin(&two);
+    one_is_usable(&process).await;
+    assert_eq!(process.found().await, PATHS, "one of them has all");
+}
+
+async fn one_is_usable(process: &Process) {
+    let [first, second] = [&process.array.stores[0], &process.array.stores[1]];
+    let usable = tokio::select! {
+        usable = first.usable(LONG) => usable,
+        usable = second.usable(LONG) => usable,
+    };
+    assert!(usable);
+}

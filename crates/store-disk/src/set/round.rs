@@ -1,6 +1,7 @@
 //! The start of several directories: each is opened by its own thread, and none is used before it is known which can be.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) struct Round {
 struct State {
     /// One for each directory.
     reports: Vec<Report>,
+    /// Which directory each of them is, whatever it is called.
+    claims: Vec<Option<PathBuf>>,
     plan: Option<Plan>,
 }
 
@@ -46,7 +49,7 @@ pub(crate) struct Part {
 
 impl Round {
     pub(crate) fn new(directories: usize) -> Self {
-        let state = State { reports: vec![Report::Awaited; directories], plan: None };
+        let state = State { reports: vec![Report::Awaited; directories], claims: vec![None; directories], plan: None };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -61,6 +64,17 @@ impl Round {
             state.reports[number] = Report::Unusable;
         }
         self.changed.notify_all();
+    }
+
+    /// Refuses a directory that is the one of another number too, by a link: it would wait for itself.
+    pub(crate) fn claim(&self, number: usize, path: &Path) -> io::Result<()> {
+        let real = path.canonicalize()?;
+        let mut state = self.state();
+        if state.claims.iter().enumerate().any(|(other, claimed)| other != number && claimed.as_ref() == Some(&real)) {
+            return Err(io::Error::other(format!("it is {}, which is configured already", real.display())));
+        }
+        state.claims[number] = Some(real);
+        Ok(())
     }
 
     /// The directory of this number is this process's. Waits until all others were tried. `None`: the process ends.
@@ -118,7 +132,7 @@ fn part(plan: &mut Plan, member: Member) -> Part {
 }
 
 /// What a directory says of itself, before this start.
-pub(crate) fn member_of(volume: &dyn Volume, log_file: &str) -> std::io::Result<Member> {
+pub(crate) fn member_of(volume: &dyn Volume, log_file: &str) -> io::Result<Member> {
     let known = volume.get(FILE)?.and_then(|bytes| Member::parse(std::str::from_utf8(&bytes).ok()?));
     match known {
         Some(known) => Ok(known),
@@ -128,7 +142,7 @@ pub(crate) fn member_of(volume: &dyn Volume, log_file: &str) -> std::io::Result<
 
 impl Part {
     /// Makes a directory what it is to be. `log_file` says which log it has.
-    pub(crate) fn prepare(&self, volume: &dyn Volume, path: &Path, log_file: &str) -> std::io::Result<()> {
+    pub(crate) fn prepare(&self, volume: &dyn Volume, path: &Path, log_file: &str) -> io::Result<()> {
         if self.begins_empty {
             volume.remove_segments()?;
         }
@@ -141,13 +155,13 @@ impl Part {
 }
 
 /// A directory that is used alone is no part of a set any more: others cannot know what becomes of it.
-pub(crate) fn leave(path: &Path) -> std::io::Result<()> {
+pub(crate) fn leave(path: &Path) -> io::Result<()> {
     forget_file(path, FILE)
 }
 
-fn forget_file(path: &Path, name: &str) -> std::io::Result<()> {
+fn forget_file(path: &Path, name: &str) -> io::Result<()> {
     match std::fs::remove_file(path.join(name)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
 }

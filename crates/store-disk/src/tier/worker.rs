@@ -75,8 +75,11 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
 fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenError> {
     let options = &tier.options;
     let shape = Shape { segment_size: options.segment_size(), segments: options.segments() };
-    let directory = Directory::open(&options.path, shape.segment_size, shape.segments)?;
     let unusable = |source| OpenError::Unusable { path: options.path.clone(), source };
+    if let Some((round, number)) = &tier.place {
+        std::fs::create_dir_all(&options.path).and_then(|()| round.claim(*number, &options.path)).map_err(unusable)?;
+    }
+    let directory = Directory::open(&options.path, shape.segment_size, shape.segments)?;
     let Some(has_log) = take_part(tier, &directory, queue).map_err(unusable)? else { return Ok(None) };
     let (engine, marks) = open_engine(tier, directory, shape).map_err(unusable)?;
     match &tier.log {
@@ -175,8 +178,7 @@ impl Tier {
 
     /// The write, if it is to be done now.
     pub(super) fn admit(&self, write: Write, hash: u64) -> Option<Write> {
-        // A key that is stored already has been asked for often enough.
-        if self.engine().is_some_and(|engine| engine.knows(hash)) {
+        if self.engine().is_some_and(|engine| may_be_stored(&engine, hash)) {
             return Some(write);
         }
         self.admitting.admit(write, hash, (self.clocks.monotonic)())
@@ -184,7 +186,7 @@ impl Tier {
 
     /// Whether a body is written that is not in memory, where it could be asked for a second time.
     pub(super) fn admits_body(&self, engine: &Engine, hash: u64) -> bool {
-        engine.knows(hash) || self.admitting.admits(hash)
+        may_be_stored(engine, hash) || self.admitting.admits(hash)
     }
 
     pub(super) fn push(&self, job: WriteTask) {
@@ -263,4 +265,10 @@ impl Tier {
         let frame = sealed_head(self.options.keys.as_ref(), hash, encode_selecting(key, &variant.spec))?;
         Ok(NewEntry { hash, fetch, expires, position: None, frame, body: NewBody::Selecting })
     }
+}
+
+/// A key that is stored already has been asked for often enough. While it is not known what is stored, an older response could be found later in the place
+/// of one that is held back.
+fn may_be_stored(engine: &Engine, hash: u64) -> bool {
+    engine.knows(hash) || !engine.is_restored()
 }

@@ -20,6 +20,23 @@ fn over_faulty(timeout: Duration) -> (Arc<Tier>, Arc<Faulty>) {
     (tier, volume)
 }
 
+/// Before it is known what is on the disk, an older response is not seen there.
+#[tokio::test]
+async fn a_response_that_is_fetched_while_the_disk_is_restored_is_not_replaced_by_an_older_one() {
+    let (tier, volume) = over_faulty(LONG);
+    put(&tier, 1);
+    let options = DiskOptions { admission: Admission::SecondHit, ..tier.options.clone() };
+    let tier = Arc::new(Tier::new(options, CLOCKS, Arc::clone(&tier.ledger), None));
+    let engine = Engine::open(Arc::new(volume.after_crash()), Shape { segment_size: 1 << 20, segments: 4 }, 1_000).unwrap();
+    tier.set_engine(Some(Arc::clone(&engine)));
+    let hash = crate::tier::hash_of(engine.seed(), &key("/x"), None);
+    if let Some(write) = tier.admit(write_of_at("/x", &tier, 2), hash) {
+        tier.work(&engine, super::super::queue::WriteTask::Commit(write));
+    }
+    engine.restore(1_000);
+    assert!(matches!(load(&tier).await, Ok(Loaded::Response(stored)) if stored.fetch == 2));
+}
+
 async fn load(tier: &Arc<Tier>) -> Result<Loaded, RemoteError> {
     let request = HeaderMap::new();
     tier.load(LoadRequest { key: &key("/x"), request: &request, spec: None, newer_than: 0, lease: None, awaited: None }).await
@@ -30,11 +47,14 @@ fn put(tier: &Tier, fetch: u64) {
 }
 
 fn put_at(path: &str, tier: &Tier, fetch: u64) {
+    let engine = tier.engine().expect("open");
+    tier.work(&engine, super::super::queue::WriteTask::Commit(write_of_at(path, tier, fetch)));
+}
+
+fn write_of_at(path: &str, tier: &Tier, fetch: u64) -> Write {
     let mut response = response(path, 100, fetch, None);
     response.position = larder_store::Position::default();
-    let log_position = tier.ledger.log_position(response.position);
-    let engine = tier.engine().expect("open");
-    tier.work(&engine, super::super::queue::WriteTask::Commit(Write { log_position, ..write_of(response) }));
+    Write { log_position: tier.ledger.log_position(response.position), ..write_of(response) }
 }
 
 #[tokio::test]
