@@ -155,8 +155,22 @@ impl Engine {
             Some((header, _)) if header.fetch > fetch => return Ok(()),
             // An entry that is not restored yet may be there.
             None if is_restored => return Ok(()),
-            _ => self.index.remove(hash),
+            _ => {}
         }
+        self.write_removal(hash, fetch, now)
+    }
+
+    /// As [`Self::remove`], of an entry that may be on the disk although it is not known any more.
+    pub(crate) fn remove_unknown(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
+        self.supersede(hash);
+        if self.known(hash).is_some_and(|(header, _)| header.fetch > fetch) {
+            return Ok(());
+        }
+        self.write_removal(hash, fetch, now)
+    }
+
+    fn write_removal(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
+        self.index.remove(hash);
         let record = NewRecord { kind: Kind::Removal, expires: u32::MAX, hash, fetch, payload: &[], proven: 0 };
         self.append(&mut self.writer(), &record, now).map(drop)
     }

@@ -2,7 +2,7 @@
 //!
 //! 1. `store` is the tier as its users see it;
 //! 2. `load` looks up, `chunks` reads a long body, `spool` writes one while it arrives; `form` compresses and seals;
-//! 3. `queue` bounds the writes that wait, `admission` and `rate` say which are done;
+//! 3. `queue` bounds the writes that wait, `admission` and `rate` say which are done, `removals` are those that must be;
 //! 4. `worker` opens the directory, and does them.
 
 mod admission;
@@ -11,6 +11,7 @@ mod form;
 mod load;
 mod queue;
 mod rate;
+mod removals;
 mod spool;
 mod store;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use crate::set::round::Round;
 use admission::Admitting;
 use queue::Queue;
 use rate::Rate;
+use removals::Removals;
 use spool::MAX_SPOOLS;
 pub use store::DiskStore;
 pub(crate) use store::{Ending, GivenUp};
@@ -72,6 +74,7 @@ struct Tier {
     spools: Arc<Semaphore>,
     rate: Mutex<Option<Rate>>,
     admitting: Admitting,
+    removals: Removals,
     counters: Counters,
     observing: Observing,
     /// Why it does not work now.
@@ -119,6 +122,7 @@ impl Tier {
             spools: Arc::new(Semaphore::new(MAX_SPOOLS)),
             rate: Mutex::new(options.write_rate.map(|rate| Rate::new(rate, (clocks.monotonic)()))),
             admitting: Admitting::new(options.admission),
+            removals: Removals::default(),
             counters: Counters::default(),
             observing: Observing::default(),
             problem: Mutex::new(None),

@@ -135,12 +135,16 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// What waits is given up, and counted by the caller.
-    pub(crate) fn clear(&self) -> usize {
+    /// What waits is given up by the caller.
+    pub(crate) fn clear(&self) -> VecDeque<WriteTask> {
         let mut state = self.state();
         let jobs = std::mem::take(&mut state.jobs);
         state.bytes -= jobs.iter().map(WriteTask::bytes).sum::<u64>();
-        jobs.len()
+        jobs
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().is_closed
     }
 
     /// Writes that wait, and bytes of their bodies.
@@ -204,7 +208,7 @@ mod tests {
         let under_way = take(&queue);
         queue.done(under_way);
         assert!(push(&queue, commit(101)) && !push(&queue, commit(1)));
-        assert_eq!((queue.clear(), queue.waiting()), (1, (0, 0)));
+        assert_eq!((queue.clear().len(), queue.waiting()), (1, (0, 0)));
     }
 
     #[test]

@@ -82,12 +82,13 @@ impl DiskBodyWriter {
         let now = self.tier.clocks.now();
         let expires = now.saturating_add(u32::try_from(keep.as_secs()).unwrap_or(u32::MAX));
         let (tier, engine, hash) = (Arc::clone(&self.tier), Arc::clone(&self.engine), self.hash);
+        let fetch = record.fetch();
         let stored = self.tier.try_write(move || {
             if let Some(variant) = record.variant() {
                 engine.commit(tier.selecting(&engine, record.key(), variant, record.fetch(), expires)?, now)?;
             }
             let frame = sealed_head(tier.options.keys.as_ref(), hash, encode_record(&record, record.position().shared()))?;
-            let (fetch, body) = (record.fetch(), NewBody::Spooled(Arc::clone(spool.parts())));
+            let body = NewBody::Spooled(Arc::clone(spool.parts()));
             engine.commit(NewEntry { hash, fetch, expires, position: Some(position), frame, body }, now)
         });
         let stored = stored.await.map(drop);
@@ -95,7 +96,7 @@ impl DiskBodyWriter {
         if stored.is_ok() {
             count(&self.tier.counters.written);
         } else {
-            self.engine.lose(self.hash);
+            self.tier.lose(&self.engine, self.hash, fetch.saturating_sub(1));
         }
         stored
     }

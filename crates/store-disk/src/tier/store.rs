@@ -121,13 +121,17 @@ impl DiskStore {
         self.tier.write_asked();
         let is_idle = tokio::time::timeout(time_limit, self.tier.queue.idle()).await.is_ok();
         let left = self.tier.queue.clear();
+        left.iter().for_each(|job| self.tier.give_up(job));
         self.tier.queue.close();
         // A disk that hangs would hold up the end of the process.
         let thread = self.take_thread().filter(|_| is_idle);
         let (tier, log) = (Arc::clone(&self.tier), self.tier.log.clone().filter(|_| self.has_log()));
         let finish = move || {
             let _ = thread.map(JoinHandle::join);
-            let is_stored = is_idle && tier.engine().is_none_or(|engine| engine.sync().is_ok());
+            let engine = tier.engine();
+            tier.set_engine(None);
+            // With what was removed since the thread has ended.
+            let is_stored = is_idle && engine.is_none_or(|engine| tier.remove_at_last(&engine).and_then(|()| engine.sync()).is_ok());
             // In any case, and before another process can have the directory: the log is that one's then.
             if let Some(log) = log {
                 ending.of_log(&log, &tier.options.path, is_stored);
@@ -137,7 +141,7 @@ impl DiskStore {
         let finished = tokio::time::timeout(time_limit, tokio::task::spawn_blocking(finish)).await;
         self.tier.ready.send_replace(false);
         self.tier.set_engine(None);
-        GivenUp { left, is_stored: matches!(finished, Ok(Ok(true))) }
+        GivenUp { left: left.len(), is_stored: matches!(finished, Ok(Ok(true))) }
     }
 
     pub(super) fn take_thread(&self) -> Option<JoinHandle<()>> {
@@ -244,8 +248,9 @@ impl RemoteStore for DiskStore {
     }
 
     fn remove(&self, response: &StoredResponse) {
-        if let Some(hash) = self.hash_of(response) {
-            self.tier.push(WriteTask::Remove { hash, fetch: response.fetch });
+        match self.hash_of(response) {
+            Some(hash) => self.tier.push(WriteTask::Remove { hash, fetch: response.fetch }),
+            None => self.tier.remove_elsewhere(response),
         }
     }
 

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::form::{content, sealed_head};
 use super::queue::{Next, Queue, WriteTask};
+use super::removals::Early;
 use super::{Tier, count, hash_of, refused};
 use crate::engine::{Engine, NewBody, NewEntry, Shape};
 use crate::log;
@@ -59,6 +60,7 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
         let Some(tier) = tier.upgrade() else { return };
         tier.forget_at_last(&engine);
         tier.read_notes(&mut looked);
+        tier.remove_due(&engine);
         match next {
             Next::WriteTask(job) => {
                 let bytes = job.bytes();
@@ -66,7 +68,12 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
                 queue.done(bytes);
             }
             Next::Idle => tier.write_asked(),
-            Next::Closed => return engine.note_wear(),
+            Next::Closed => {
+                if let Err(error) = tier.remove_at_last(&engine) {
+                    tier.failed(&error);
+                }
+                return engine.note_wear();
+            }
         }
     }
 }
@@ -102,6 +109,9 @@ fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenErro
         info!("{} responses are on disk", restored.indexed().0);
         ready.send_replace(true);
     };
+    for Early { key, variant, fetch } in tier.removals.take_early() {
+        tier.lose(&engine, hash_of(engine.seed(), &key, variant.as_ref()), fetch);
+    }
     // Before anybody is told that it is ready.
     tier.set_engine(Some(Arc::clone(&engine)));
     if let Err(error) = std::thread::Builder::new().name("larder-restore".to_owned()).spawn(restore) {
@@ -128,8 +138,9 @@ fn take_part(tier: &Tier, directory: &Directory, queue: &Queue) -> io::Result<Op
 fn open_engine(tier: &Tier, directory: Directory, shape: Shape) -> io::Result<(Arc<Engine>, Vec<PathBuf>)> {
     let is_mark = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(FORGET);
     let marks: Vec<_> = std::fs::read_dir(&tier.options.path)?.filter_map(Result::ok).filter(is_mark).map(|entry| entry.path()).collect();
-    if marks.iter().any(|mark| !mark.ends_with(&tier.mark)) {
-        directory.remove_segments()?;
+    let must_forget = tier.must_forget.swap(false, Ordering::Relaxed);
+    if must_forget || marks.iter().any(|mark| !mark.ends_with(&tier.mark)) {
+        directory.remove_segments().inspect_err(|_| _ = tier.must_forget.fetch_or(must_forget, Ordering::Relaxed))?;
     }
     Ok((Engine::open(Arc::new(directory), shape, tier.clocks.now())?, marks))
 }
@@ -197,19 +208,28 @@ impl Tier {
     }
 
     /// What is not written must not leave an older response to be found in its place.
-    fn give_up(&self, job: &WriteTask) {
-        if let Some(engine) = self.engine() {
-            engine.lose(job.target(engine.seed()).0);
+    pub(super) fn give_up(&self, job: &WriteTask) {
+        let Some(engine) = self.engine() else { return };
+        let (hash, fetch) = job.target(engine.seed());
+        if job.is_removal() {
+            self.lose(&engine, hash, fetch);
+        } else if may_be_stored(&engine, hash) {
+            // It may still be written later.
+            self.lose(&engine, hash, fetch.saturating_sub(1));
         }
     }
 
     pub(super) fn work(&self, engine: &Engine, mut job: WriteTask) {
-        let now = (self.clocks.monotonic)();
+        let (now, (hash, fetch)) = ((self.clocks.monotonic)(), job.target(engine.seed()));
+        if !job.is_removal() && self.removals.cover(hash, fetch) {
+            // Its removal did not get a place behind it.
+            count(&self.counters.dropped);
+            return;
+        }
         let Some(pass) = self.writing.pass(now) else {
             count(&self.counters.dropped);
             return self.give_up(&job);
         };
-        let (hash, fetch) = job.target(engine.seed());
         if !job.is_removal() && !self.rate_allows(now) {
             count(&self.counters.held_back);
             job = WriteTask::Remove { hash, fetch };
@@ -256,7 +276,9 @@ impl Tier {
         let body = if is_renewed { NewBody::Known { content, fetch } } else { NewBody::Whole { content, fetch } };
         let frame = sealed_head(self.options.keys.as_ref(), hash, encode(response, response.position.shared()))?;
         let entry = NewEntry { hash, fetch: response.fetch, expires, position: Some(position), frame, body };
-        engine.commit(entry, now).map(drop)
+        engine.commit(entry, now)?;
+        self.removals.done(hash, response.fetch);
+        Ok(())
     }
 
     /// The entry under the primary key that leads to variants.

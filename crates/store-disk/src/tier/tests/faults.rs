@@ -4,7 +4,8 @@ use larder_store::BreakerState;
 
 use super::*;
 use crate::engine::{Engine, Shape};
-use crate::tier::Tier;
+use crate::tier::queue::{Next, WriteTask};
+use crate::tier::{Tier, hash_of};
 use crate::volume::{Fault, Faulty};
 
 /// A tier over files in memory, without its thread.
@@ -29,9 +30,9 @@ async fn a_response_that_is_fetched_while_the_disk_is_restored_is_not_replaced_b
     let tier = Arc::new(Tier::new(options, CLOCKS, Arc::clone(&tier.ledger), None));
     let engine = Engine::open(Arc::new(volume.after_crash()), Shape { segment_size: 1 << 20, segments: 4 }, 1_000).unwrap();
     tier.set_engine(Some(Arc::clone(&engine)));
-    let hash = crate::tier::hash_of(engine.seed(), &key("/x"), None);
+    let hash = hash_of(engine.seed(), &key("/x"), None);
     if let Some(write) = tier.admit(write_of_at("/x", &tier, 2), hash) {
-        tier.work(&engine, super::super::queue::WriteTask::Commit(write));
+        tier.work(&engine, WriteTask::Commit(write));
     }
     engine.restore(1_000);
     assert!(matches!(load(&tier).await, Ok(Loaded::Response(stored)) if stored.fetch == 2));
@@ -48,7 +49,7 @@ fn put(tier: &Tier, fetch: u64) {
 
 fn put_at(path: &str, tier: &Tier, fetch: u64) {
     let engine = tier.engine().expect("open");
-    tier.work(&engine, super::super::queue::WriteTask::Commit(write_of_at(path, tier, fetch)));
+    tier.work(&engine, WriteTask::Commit(write_of_at(path, tier, fetch)));
 }
 
 fn write_of_at(path: &str, tier: &Tier, fetch: u64) -> Write {
@@ -136,9 +137,81 @@ async fn a_write_that_is_given_up_leaves_no_older_response_in_its_place() {
     assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
     put(&tier, 3);
     tier.queue.close();
-    tier.push(super::super::queue::WriteTask::Commit(write_of(response("/x", 100, 4, None))));
+    tier.push(WriteTask::Commit(write_of(response("/x", 100, 4, None))));
     assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
     assert_eq!(tier.counters.dropped.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
+/// What a later process finds of `/x` on these files.
+async fn later(tier: &Tier, volume: &Faulty) -> Option<u64> {
+    let next = Arc::new(Tier::new(tier.options.clone(), CLOCKS, Arc::clone(&tier.ledger), None));
+    let engine = Engine::open(Arc::new(volume.after_crash()), Shape { segment_size: 1 << 20, segments: 4 }, 1_000).unwrap();
+    engine.restore(1_000);
+    next.set_engine(Some(engine));
+    match load(&next).await {
+        Ok(Loaded::Response(stored)) => Some(stored.fetch),
+        _ => None,
+    }
+}
+
+fn removal(tier: &Tier, fetch: u64) -> WriteTask {
+    WriteTask::Remove { hash: hash_of(tier.engine().expect("open").seed(), &key("/x"), None), fetch }
+}
+
+#[tokio::test]
+async fn a_removal_that_the_disk_refuses_is_written_once_it_works_again() {
+    let (tier, volume) = over_faulty(LONG);
+    let engine = tier.engine().expect("open");
+    put(&tier, 1);
+    volume.make_read_only();
+    tier.work(&engine, removal(&tier, 1));
+    tier.remove_due(&engine);
+    assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
+    volume.heal();
+    tier.remove_due(&engine);
+    assert_eq!(later(&tier, &volume).await, Some(1), "the disk is left alone for a while");
+    tier.writing.close();
+    tier.remove_due(&engine);
+    assert_eq!(later(&tier, &volume).await, None);
+    put(&tier, 2);
+    assert_eq!(later(&tier, &volume).await, Some(2));
+}
+
+#[tokio::test]
+async fn a_removal_without_a_place_in_the_queue_holds_for_the_write_that_waits_there_and_after_a_restart() {
+    let (tier, volume) = over_faulty(LONG);
+    let engine = tier.engine().expect("open");
+    put(&tier, 1);
+    tier.push(WriteTask::Commit(write_of_at("/x", &tier, 2)));
+    while tier.queue.push(WriteTask::Remove { hash: 1, fetch: 1 }).is_ok() {}
+    tier.push(removal(&tier, 2));
+    let Next::WriteTask(waiting) = tier.queue.next(Duration::ZERO) else { panic!("it waits") };
+    tier.work(&engine, waiting);
+    assert!(matches!(load(&tier).await, Ok(Loaded::Nothing(None))));
+    tier.remove_at_last(&engine).unwrap();
+    assert_eq!(later(&tier, &volume).await, None);
+}
+
+#[tokio::test]
+async fn a_write_that_is_given_up_leaves_no_older_response_for_the_next_process_either() {
+    let (tier, volume) = over_faulty(LONG);
+    let engine = tier.engine().expect("open");
+    put(&tier, 1);
+    tier.push(WriteTask::Commit(write_of_at("/x", &tier, 2)));
+    tier.queue.clear().iter().for_each(|job| tier.give_up(job));
+    tier.remove_at_last(&engine).unwrap();
+    assert_eq!(later(&tier, &volume).await, None);
+}
+
+#[tokio::test]
+async fn where_removals_are_not_taken_at_the_end_nothing_is_used_any_more() {
+    let (tier, volume) = over_faulty(LONG);
+    let engine = tier.engine().expect("open");
+    put(&tier, 1);
+    tier.lose(&engine, engine.seed(), 1);
+    volume.fail_at(0, Fault::Broken);
+    tier.remove_at_last(&engine).unwrap();
+    assert_eq!(later(&tier, &volume).await, None);
 }
 
 #[tokio::test]

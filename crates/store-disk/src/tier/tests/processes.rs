@@ -119,6 +119,30 @@ async fn a_process_that_hands_over_leaves_the_directory_while_it_ends_and_its_pu
     assert_eq!((third.get("/a").await, third.get("/b").await), (None, None), "a note that nobody has read yet is read at the start");
 }
 
+#[tokio::test]
+async fn what_a_process_removes_before_and_after_it_has_the_directory_is_removed_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder).await;
+    for path in ["/a", "/b", "/c"] {
+        first.put(path, 1, 1).await;
+    }
+    let second = Process::begin(options(&folder));
+    second.store.remove(&response("/a", 1, 1, None));
+    assert_eq!(first.store.hand_over(LONG).await, 0);
+    assert!(second.store.usable(LONG).await);
+    assert_eq!([second.get("/a").await, second.get("/b").await, second.get("/c").await], [None, Some(1), Some(1)]);
+    first.store.remove(&response("/b", 1, 1, None));
+    // The second of them waits its turn behind the removal.
+    for _ in 0..2 {
+        assert_eq!(first.purge("/x").await, Published::Kept);
+    }
+    second.store.tier.read_notes_now();
+    assert_eq!([second.get("/b").await, second.get("/c").await], [None, Some(1)]);
+    second.end().await;
+    let third = Process::start(&folder).await;
+    assert_eq!([third.get("/a").await, third.get("/b").await, third.get("/c").await], [None, None, Some(1)]);
+}
+
 /// Both processes have the file of the log open then, and each would write at its own end of it.
 #[tokio::test]
 async fn a_process_that_hands_over_while_a_write_hangs_leaves_the_log_too() {

@@ -1,0 +1,169 @@
+//! Removals that the disk has not taken yet: it refused them, or they did not get a place in the queue. Without them, what was removed would be found
+//! again by the next process.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use larder_semantics::PrimaryKey;
+use larder_store::{Invalidation, InvalidationLog, InvalidationTarget, StoredResponse, Variant};
+
+use super::Tier;
+use crate::engine::Engine;
+use crate::log::Shared;
+
+/// Removals that are remembered one by one. Beyond that, everything is forgotten.
+const MAX_DUE: usize = 1 << 16;
+
+/// The same of those from before the directory is this process's, which take more memory.
+const MAX_EARLY: usize = 4_096;
+
+/// See the module's page.
+#[derive(Debug, Default)]
+pub(super) struct Removals {
+    /// The latest fetch whose response is removed, by the hash.
+    due: Mutex<HashMap<u64, u64>>,
+    early: Mutex<Vec<Early>>,
+}
+
+/// A removal from before the directory is this process's: what its keys are hashed with is not known yet.
+#[derive(Debug)]
+pub(super) struct Early {
+    pub(super) key: PrimaryKey,
+    pub(super) variant: Option<Variant>,
+    pub(super) fetch: u64,
+}
+
+impl Removals {
+    fn due(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers one. `false`: there are too many.
+    pub(super) fn add(&self, hash: u64, fetch: u64) -> bool {
+        let mut due = self.due();
+        if due.len() >= MAX_DUE && !due.contains_key(&hash) {
+            return false;
+        }
+        let known = due.entry(hash).or_insert(fetch);
+        *known = fetch.max(*known);
+        true
+    }
+
+    /// Remembers one for when the directory is this process's. `false`: there are too many.
+    pub(super) fn add_early(&self, response: &StoredResponse) -> bool {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = early.len() < MAX_EARLY;
+        if has_room {
+            early.push(Early { key: response.key(), variant: response.variant().cloned(), fetch: response.fetch });
+        }
+        has_room
+    }
+
+    /// Those of [`Self::add_early`].
+    pub(super) fn take_early(&self) -> Vec<Early> {
+        std::mem::take(&mut *self.early.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the response of this fetch is removed, so that it must not be written.
+    pub(super) fn cover(&self, hash: u64, fetch: u64) -> bool {
+        self.due().get(&hash).is_some_and(|removed| *removed >= fetch)
+    }
+
+    /// One that is to be written.
+    pub(super) fn next(&self) -> Option<(u64, u64)> {
+        self.due().iter().next().map(|(hash, fetch)| (*hash, *fetch))
+    }
+
+    /// The disk has the removal of responses up to this fetch, or a response that hides them.
+    pub(super) fn done(&self, hash: u64, fetch: u64) {
+        let mut due = self.due();
+        if due.get(&hash).is_some_and(|removed| *removed <= fetch) {
+            due.remove(&hash);
+        }
+    }
+}
+
+impl Tier {
+    /// The response of this fetch, and earlier ones, are not to be found any more: by this process at once, and by the next one as soon as the disk takes it.
+    pub(super) fn lose(&self, engine: &Engine, hash: u64, fetch: u64) {
+        engine.lose(hash);
+        if !self.removals.add(hash, fetch) {
+            self.must_forget.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A removal while the directory is not this process's: not yet, or not any more.
+    pub(super) fn remove_elsewhere(&self, response: &StoredResponse) {
+        if !self.queue.is_closed() {
+            if !self.removals.add_early(response) {
+                self.must_forget.store(true, Ordering::Relaxed);
+            }
+            return;
+        }
+        // The process that has it reads the purges of this one.
+        if let (Some(log), Ok(runtime)) = (self.log.clone(), tokio::runtime::Handle::try_current()) {
+            let url = InvalidationTarget::Url(response.key().url().to_owned());
+            runtime.spawn(async move { Shared(log).publish(Invalidation::hard([url])).await });
+        }
+    }
+
+    /// Writes removals that were given up, once the disk may be asked again.
+    pub(super) fn remove_due(&self, engine: &Engine) {
+        if self.removals.next().is_none() {
+            return;
+        }
+        let Some(pass) = self.writing.pass((self.clocks.monotonic)()) else { return };
+        match self.write_removals(engine) {
+            Ok(()) => {
+                pass.succeeded();
+                self.works();
+            }
+            Err(error) => {
+                self.failed(&error);
+                pass.failed((self.clocks.monotonic)());
+            }
+        }
+    }
+
+    /// The same before the directory is given up. Where the disk does not take them, nothing on it may be used.
+    pub(super) fn remove_at_last(&self, engine: &Engine) -> io::Result<()> {
+        self.write_removals(engine).or_else(|_| engine.forget(None))
+    }
+
+    fn write_removals(&self, engine: &Engine) -> io::Result<()> {
+        while let Some((hash, fetch)) = self.removals.next() {
+            engine.remove_unknown(hash, fetch, self.clocks.now())?;
+            self.removals.done(hash, fetch);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::response;
+
+    #[test]
+    fn a_removal_covers_its_fetch_and_earlier_ones_until_it_is_done() {
+        let removals = Removals::default();
+        assert!(removals.add(1, 5) && removals.add(1, 3));
+        assert!(removals.cover(1, 5) && !removals.cover(1, 6) && !removals.cover(2, 1));
+        removals.done(1, 4);
+        assert_eq!(removals.next(), Some((1, 5)), "a later one came meanwhile");
+        removals.done(1, 5);
+        assert_eq!(removals.next(), None);
+    }
+
+    #[test]
+    fn removals_are_bounded() {
+        let removals = Removals::default();
+        assert!((0..MAX_DUE as u64).all(|hash| removals.add(hash, 1)));
+        assert!(!removals.add(u64::MAX, 1) && removals.add(0, 2));
+        let removed = response("/x", 1, 1, None);
+        assert!((0..MAX_EARLY).all(|_| removals.add_early(&removed)) && !removals.add_early(&removed));
+        assert_eq!((removals.take_early().len(), removals.take_early().len()), (MAX_EARLY, 0));
+    }
+}
