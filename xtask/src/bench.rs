@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<()> {
         options::Parsed::Gate { profile, record } => {
             tool("valgrind", "valgrind")?;
             let folders = folders(&profile)?;
-            return gate::run(&folders, record);
+            return gate::run(&folders, &profile, record);
         }
     };
     require_tools(&options)?;
@@ -99,9 +99,11 @@ fn require_tools(options: &Options) -> Result<()> {
 
 /// Builds the servers of this workspace; returns the directory they are in.
 fn build(profile: &str) -> Result<PathBuf> {
-    let packages = ["-p", "larder", "-p", "larder-benches", "--bins", "--profile", profile];
+    // As the tests are built, so that whichever comes second finds it built.
+    let of_tests: &[&str] = &["--workspace", "--all-targets"];
+    let packages = if profile == "dev" { of_tests } else { &["-p", "larder", "-p", "larder-benches", "--bins"] };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    if !Command::new(cargo).arg("build").args(packages).status()?.success() {
+    if !Command::new(cargo).args(["build", "--profile", profile]).args(packages).status()?.success() {
         return Err("the build failed".into());
     }
     Ok(PathBuf::from("target").join(if profile == "dev" { "debug" } else { profile }))

@@ -28,7 +28,7 @@ Usage: cargo xtask bench [OPTIONS]
                     with one target, miss, spread, warming and expiry
   --record          write the ratios to bare hyper to benches/ratios.txt, which later runs show beside their own
   --gate            instead of all that: count the instructions and the writes of a hit, a miss and a hit over HTTP/2, and fail where one is
-                    3 % above the figure in benches/gate.txt; with --record, write the figures there";
+                    3 % above the figure in benches/gate.txt (of --profile dev: gate-dev.txt); with --record, write it there";
 
 /// The options of the command line.
 #[derive(Debug, PartialEq, Eq)]

@@ -193,7 +193,9 @@ impl Scenario {
             Self::Disk100k => "Hits from disk, 100 KiB, from the page cache",
             Self::Disk10m => "Hits from disk, 10 MiB, from the page cache",
             Self::Warming => "Latency of hits, alone and while `larder warm` fetches 10,000 URLs after 10,000",
-            Self::Expiry => "Latency over 10,000 keys, each asked for once a second, where none expires and where all do in the same second, once",
+            Self::Expiry => {
+                "Latency over 10,000 keys, each asked for once a second, where none expires and where all do in the same second, once"
+            }
             Self::ExpiryAhead => "The same with `refresh_ahead = 0.75`",
         }
     }
