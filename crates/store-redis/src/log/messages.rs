@@ -36,8 +36,9 @@ struct State {
 
 impl Messages {
     /// These were received just now.
-    pub(crate) fn receive(&self, marks: &[u64]) {
+    pub(crate) fn receive(&self, marks: &[u64], now: Instant) {
         let mut messages = self.lock();
+        messages.forget_early(now);
         for mark in marks {
             match messages.early.iter().position(|(early, _)| early == mark) {
                 Some(at) => _ = messages.early.remove(at),
@@ -49,7 +50,7 @@ impl Messages {
     /// The log has these.
     pub(crate) fn logged(&self, marks: impl Iterator<Item = u64>, now: Instant) {
         let mut messages = self.lock();
-        messages.early.retain(|(_, logged)| now.saturating_duration_since(*logged) < REMEMBERED_FOR);
+        messages.forget_early(now);
         for mark in marks {
             if !messages.take(mark) {
                 messages.early.push((mark, now));
@@ -92,6 +93,11 @@ impl Messages {
 }
 
 impl State {
+    /// What the log had long ago was of other messages.
+    fn forget_early(&mut self, now: Instant) {
+        self.early.retain(|(_, logged)| now.saturating_duration_since(*logged) < REMEMBERED_FOR);
+    }
+
     /// One less is awaited; `false` if none is.
     fn take(&mut self, mark: u64) -> bool {
         let Some(count) = self.awaited.get_mut(&mark) else { return false };
@@ -111,7 +117,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_invalidation_that_the_log_has_is_not_published() {
         let (messages, now) = (Messages::default(), Instant::now());
-        messages.receive(&[1, 2]);
+        messages.receive(&[1, 2], now);
         messages.logged([1].into_iter(), now);
         assert_eq!(messages.not_logged(&[1, 2], RANK_DELAY).await, [2]);
         messages.logged([2].into_iter(), now);
@@ -122,9 +128,9 @@ mod tests {
     async fn the_log_may_have_it_before_it_is_heard() {
         let (messages, now) = (Messages::default(), Instant::now());
         messages.logged([1].into_iter(), now);
-        messages.receive(&[1]);
+        messages.receive(&[1], now);
         assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [0; 0]);
-        messages.receive(&[1]);
+        messages.receive(&[1], now);
         assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [1], "said again, it is another one");
     }
 
@@ -133,14 +139,22 @@ mod tests {
         let (messages, now) = (Messages::default(), Instant::now());
         messages.logged([1].into_iter(), now);
         messages.logged([2].into_iter(), now + REMEMBERED_FOR);
-        messages.receive(&[1]);
+        messages.receive(&[1], now + REMEMBERED_FOR);
+        assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_equal_message_is_another_one_however_quiet_the_log_was_meanwhile() {
+        let (messages, now) = (Messages::default(), Instant::now());
+        messages.logged([1].into_iter(), now);
+        messages.receive(&[1], now + REMEMBERED_FOR);
         assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [1]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_kept_invalidation_is_not_waited_for() {
         let messages = Messages::default();
-        messages.receive(&[1, 1]);
+        messages.receive(&[1, 1], Instant::now());
         messages.forget(&[1]);
         assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, [1]);
         messages.forget(&[1]);

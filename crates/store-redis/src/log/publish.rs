@@ -105,7 +105,7 @@ impl InvalidationLog for Log {
 
     fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, Published> {
         Box::pin(async move {
-            self.messages.receive(&messages);
+            self.messages.receive(&messages, (self.link.clocks().monotonic)());
             let delay = (RANK_DELAY * self.replicas.rank()).min(MAX_DELAY);
             let not_logged = self.messages.not_logged(&messages, delay).await;
             if not_logged.is_empty() { Published::Logged(self.applied()) } else { self.publish_marked(invalidation, &not_logged).await }
