@@ -1,5 +1,9 @@
 //! Drops entries from Redis that a purge of everything has invalidated.
+//!
+//! Keys of the default namespace begin as those of every other do, and a name may stand between that beginning and the digest. What follows the
+//! beginning is another namespace where that has a log of its own: its entries are left alone.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -9,10 +13,14 @@ use tracing::debug;
 use super::tier::Tier;
 use super::write::remove;
 use crate::link::{Connection, Lane, Operation};
+use crate::log::registry_key;
 use crate::value::{EntryKey, ordered};
 
 /// Keys that one `SCAN` of a server goes through. The server answers no other client meanwhile.
 const LOOK: u32 = 500;
+
+/// Beginnings of keys of which it is remembered whose they are.
+const MAX_KNOWN: usize = 1_000;
 
 /// The log of invalidations, with what a purge of everything leaves in Redis dropped from there.
 #[derive(Debug)]
@@ -62,13 +70,15 @@ async fn sweep_all(tier: Weak<Tier>) {
 
 /// Drops every entry that was fetched before the log's entry of this number.
 async fn sweep(tier: &Arc<Tier>, number: u64) -> Result<(), RemoteError> {
-    let number = ordered(number);
+    let (number, mut namespaces) = (ordered(number), HashMap::new());
     for server in tier.log.inspected().servers {
         let mut cursor = 0;
         loop {
             let (next, found) = look(tier, &server.address, cursor).await?;
             for entry in found {
-                drop_older(tier, EntryKey::found(entry), &number).await?;
+                if !is_of_another(tier, &entry, &mut namespaces).await? {
+                    drop_older(tier, EntryKey::found(entry), &number).await?;
+                }
             }
             cursor = next;
             if cursor == 0 {
@@ -91,6 +101,31 @@ async fn look(tier: &Arc<Tier>, server: &str, cursor: u64) -> Result<(u64, Vec<S
     tier.link.run(Operation::Remove, Lane::Bulk, work).await
 }
 
+/// Whether an entry is another namespace's, as far as is `known` already or Redis says now.
+async fn is_of_another(tier: &Arc<Tier>, entry: &str, known: &mut HashMap<String, bool>) -> Result<bool, RemoteError> {
+    let Some(prefix) = longer_prefix(&tier.link.options().prefix, entry) else { return Ok(false) };
+    if let Some(is_another) = known.get(prefix) {
+        return Ok(*is_another);
+    }
+    let mut exists = redis::cmd("EXISTS");
+    exists.arg(registry_key(prefix));
+    let exists = &exists;
+    let work = |mut connection| async move { exists.query_async::<bool>(&mut connection).await };
+    let is_another = tier.link.run(Operation::Remove, Lane::Small, work).await?;
+    if known.len() == MAX_KNOWN {
+        known.clear();
+    }
+    known.insert(prefix.to_owned(), is_another);
+    Ok(is_another)
+}
+
+/// The prefix of the namespace that an entry is of unless it has a name that begins like that.
+fn longer_prefix<'e>(prefix: &str, entry: &'e str) -> Option<&'e str> {
+    let rest = entry.strip_prefix(prefix)?.strip_prefix(':')?;
+    let (word, _) = rest.split_once(':').filter(|(word, _)| !word.contains('{'))?;
+    Some(&entry[..entry.len() - rest.len() + word.len()])
+}
+
 async fn drop_older(tier: &Arc<Tier>, entry: EntryKey, number: &str) -> Result<(), RemoteError> {
     let mut get = redis::cmd("HMGET");
     get.arg(entry.entry()).arg("f").arg("p");
@@ -103,5 +138,24 @@ async fn drop_older(tier: &Arc<Tier>, entry: EntryKey, number: &str) -> Result<(
             remove(tier, entry, fetch).await
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_namespace_stands_before_the_digest() {
+        for (entry, longer) in [
+            ("larder:{0123}", None),
+            ("larder:{0123}:v:4567", None),
+            ("larder:shop:{0123}", Some("larder:shop")),
+            ("larder:shop:issue:7:{0123}", Some("larder:shop")),
+            ("larder:issue:7:{0123}:v:4567", Some("larder:issue")),
+            ("larders:{0123}", None),
+        ] {
+            assert_eq!(longer_prefix("larder", entry), longer, "{entry}");
+        }
     }
 }

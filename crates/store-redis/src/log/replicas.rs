@@ -16,6 +16,11 @@ use crate::scripts::{self, Call};
 /// Added to the time for which a replica counts, for its word and for its first requests to be on their way.
 const MARGIN: Duration = Duration::from_secs(3);
 
+/// The key of the registry, which is there once any replica has followed the log with this prefix.
+pub(crate) fn registry_key(prefix: &str) -> String {
+    format!("{prefix}:{{log}}:m")
+}
+
 /// See the module's page.
 #[derive(Debug)]
 pub(crate) struct Replicas {
@@ -42,7 +47,7 @@ impl Replicas {
             own = format!("{own}@{known_as}");
         }
         let counts = u64::try_from((max_lag * 2 + MARGIN).as_millis()).unwrap_or(u64::MAX);
-        let key = format!("{prefix}:{{log}}:m");
+        let key = registry_key(prefix);
         let (listens, left, known, reporting) = Default::default();
         Self { key, own, counts, listens, left, known, reporting }
     }

@@ -6,7 +6,7 @@ use larder_store::{Invalidation, InvalidationTarget, Position, Published, Remote
 use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
-use crate::support::{MINUTE, Setup, commit, entries, head, pattern, response, text, variant};
+use crate::support::{MINUTE, Setup, another, commit, entries, head, pattern, response, text, variant};
 
 /// How many chunks a fetch brought that stay for longer than somebody may still be reading them.
 async fn staying(redis: &Redis, fetch: u64) -> Result<i64> {
@@ -87,6 +87,31 @@ async fn a_purge_of_everything_drops_what_is_stored_and_nothing_later() -> Resul
     assert!(text(&store, "/later").await.is_some());
     let named = || async { Ok((redis.count(&["EVAL", "return #redis.call('KEYS', 'larder:n:1:*')", "0"]).await? == 0).then_some(())) };
     eventually("waiting for what has a name to go", named).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_purge_of_everything_leaves_other_namespaces_alone() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let shop = another(&redis, |options| options.prefix = "larder:shop".to_owned()).await?;
+    for store in [&store, &shop] {
+        store.name_keys(Some(Arc::new(|key| key.url().ends_with("/named").then(|| "n:1".to_owned()))));
+        for (path, fetch) in [("/named", 7), ("/plain", 8)] {
+            commit(store, response(path, fetch, b"kept"), None).await;
+        }
+    }
+    let everything = || async { store.log().publish(Invalidation::hard([InvalidationTarget::All])).await };
+    let named = || async { Ok((redis.count(&["EVAL", "return #redis.call('KEYS', 'larder:n:1:*')", "0"]).await? == 0).then_some(())) };
+    let Published::Logged(number) = everything().await else { panic!("no log") };
+    eventually("waiting for the first purge", &named).await?;
+    // What the first purge leaves alone, the second one drops, once the first has looked at everything.
+    let later = response("/named", 9, b"later").freshened(&head("\"1\""), Position::of_log(number), 9);
+    commit(&store, later, None).await;
+    assert!(matches!(everything().await, Published::Logged(_)));
+    eventually("waiting for the second purge", &named).await?;
+    for path in ["/named", "/plain"] {
+        assert_eq!(text(&shop, path).await.as_deref(), Some("kept"), "{path}");
+    }
     Ok(())
 }
 
