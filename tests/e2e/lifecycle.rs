@@ -76,6 +76,44 @@ async fn draining_ends_after_its_time() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_write_whose_client_has_left_holds_over_a_restart_whether_its_answer_comes_or_not() -> Result<()> {
+    // The port that each process happens to have is no part of the name.
+    const HOST: (&str, &str) = ("Host", "site.example");
+    for (is_answered, drain) in [(true, "60s"), (false, "50ms")] {
+        let (origin, folder) = (Origin::start().await?, tempfile::TempDir::new()?);
+        origin.once("GET", "/a", Answer::ok().body("old"));
+        origin.once("POST", "/a", Answer::ok().wait("written").chunk("written"));
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\ndrain_timeout = \"{drain}\"\n[cache]\nttl = \"1h\"\n\
+             [store.disk]\npath = \"{}\"\ncapacity = \"256MiB\"\nadmit = \"all\"\ntimeout = \"10s\"\n",
+            folder.path().join("cache").display()
+        );
+        let first = Larder::before(&origin, &text).await?;
+        first.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+        assert_eq!(first.request("GET", "/a", &[HOST], "").await?.x_cache(), "MISS");
+        first.metric_reaches("larder_disk_written_total", &[], 1.0).await?;
+        let mut writer = first.connect().await?;
+        writer.send("POST", "/a", &[HOST], "").await?;
+        origin.wait_for_requests(2).await?;
+        drop(writer);
+        let is_gone = || async { Ok((first.metric("larder_client_connections", &[]).await? == 0.0).then_some(())) };
+        wait::eventually("waiting for the client to have left", is_gone).await?;
+        first.terminate()?;
+        first.process().line("the stop", |line| line.contains("stopping: ").then_some(())).await?;
+        if is_answered {
+            origin.gate("written").open();
+        }
+        assert!(first.exited().await?.success());
+        origin.once("GET", "/a", Answer::ok().body("new"));
+        let second = Larder::before(&origin, &text).await?;
+        second.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+        let read = second.request("GET", "/a", &[HOST], "").await?;
+        assert_eq!((read.x_cache(), read.text().as_str()), ("MISS", "new"), "answered: {is_answered}");
+    }
+    Ok(())
+}
+
 fn with_ttl(origin: &Origin, ttl: &str) -> String {
     config(&origin.url(), &format!("[cache]\nttl = \"{ttl}\"\nquery = {{ drop = [\"{ttl}\"] }}"))
 }

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::collapse::flight::Flights;
 use crate::lookup::request_counts::RequestCounts;
 use crate::rules::{Bypasses, Cascade};
+use crate::task::unfinished::Unfinished;
 use crate::tiers::chain::{FailureWord, Tier};
 pub use builder::CacheBuilder;
 use packing::Packer;
@@ -71,6 +72,8 @@ pub struct Cache {
     /// How many [`Folds`](larder_store::Folds) have been logged.
     folds_told: AtomicU64,
     cascade: RwLock<Option<Arc<dyn Cascade>>>,
+    /// Writes and publications that a process which stops waits for.
+    pub(crate) unfinished: Arc<Unfinished>,
     /// Where bodies are packed.
     packer: OnceLock<Packer>,
 }

@@ -1,6 +1,9 @@
 //! The moments that what is stored elsewhere has at the start and at the end of a process.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use larder_tower::clock::monotonic;
+use tracing::warn;
 
 use crate::admin::Readiness;
 use crate::proxy::Gateway;
@@ -53,6 +56,14 @@ async fn tiers_known(gateway: &Gateway) {
 pub(super) fn hand_over(gateway: &Gateway) {
     if let Some(disk) = gateway.disk.clone() {
         tokio::spawn(async move { disk.hand_over().await });
+    }
+}
+
+/// Waits for writes whose clients have left, until the drain is over: what they invalidate must be in the log before it is left.
+pub(super) async fn written(gateway: &Gateway, until: Instant) {
+    let open = gateway.cache.finish_writes(until.saturating_duration_since(monotonic())).await;
+    if open > 0 {
+        warn!("{open} writes or purges did not finish in time; what those writes may have changed was purged");
     }
 }
 

@@ -251,12 +251,14 @@ async fn run(
     drop(handover);
     info!("stopping: requests under way may take {} to finish", config::display_duration(options.drain_timeout));
     stop.send_replace(true);
+    let drain_until = monotonic() + options.drain_timeout;
     if let Ok(drained) = serving.await
         && drained.aborted > 0
     {
         warn!("{} connections did not finish in time and were cut", drained.aborted);
     }
     moments::drained(&gateway).await;
+    moments::written(&gateway, drain_until).await;
     gateway.active.load_full().limits.settle().await;
     if stop_by == Stop::Requested {
         warm::save_hot(&gateway);

@@ -118,6 +118,7 @@ impl CacheBuilder {
             purges: watch::Sender::new(0),
             folds_told: AtomicU64::new(0),
             cascade: RwLock::new(self.cascade),
+            unfinished: Arc::default(),
             packer: OnceLock::new(),
         })
     }

@@ -5,3 +5,4 @@ pub(crate) mod detached;
 pub(crate) mod gathered;
 pub(crate) mod pooled;
 pub(crate) mod pressure;
+pub(crate) mod unfinished;

@@ -26,6 +26,7 @@ use crate::json::{Content, JsonFields, Scanner};
 use crate::rules::{BodyInvalidation, Invalidates, Refetch};
 use crate::task::background::run_in_background;
 use crate::task::detached::detach;
+use crate::task::unfinished::UnfinishedGuard;
 use crate::upstream::announced_length;
 
 /// How long an answer is read for its members after its client left.
@@ -176,6 +177,8 @@ pin_project! {
         #[pin]
         body: B,
         watch: Option<Watch>,
+        // Ready when the rest of the body is waited for no longer.
+        given_up: Pin<Box<dyn Future<Output = ()> + Send>>,
         settling: Option<JoinHandle<()>>,
         held: Option<Option<Result<Frame<Bytes>, BoxError>>>,
     }
@@ -186,6 +189,7 @@ struct Watch {
     cache: Arc<Cache>,
     watcher: Option<BodyWatcher>,
     scanner: Scanner,
+    unfinished: Option<UnfinishedGuard>,
 }
 
 impl Watch {
@@ -206,8 +210,10 @@ impl Watch {
         }
         refetches.extend(watcher.rules.refetch(&old));
         let (cache, runtime) = (Arc::clone(&self.cache), Handle::try_current().ok()?);
+        let unfinished = self.unfinished.take();
         let settle = async move {
             cache.invalidate_by_write(&Invalidation::hard(old)).await;
+            drop(unfinished);
             refetches.into_iter().for_each(run_in_background);
         };
         Some(runtime.spawn(settle))
@@ -224,8 +230,10 @@ impl<B: Body<Data = Bytes>> Watched<B> {
     /// The body of an answer with these fields.
     fn new(cache: Arc<Cache>, watcher: BodyWatcher, fields: &HeaderMap, body: B) -> Self {
         let wanted = if Content::of(fields) == Content::Json { watcher.rules.in_response() } else { &[] };
-        let scanner = Scanner::new(wanted);
-        Self { body, watch: Some(Watch { cache, watcher: Some(watcher), scanner }), settling: None, held: None }
+        let (scanner, unfinished) = (Scanner::new(wanted), Arc::clone(&cache.unfinished));
+        let watch = Watch { cache, watcher: Some(watcher), scanner, unfinished: Some(unfinished.begin()) };
+        let given_up = Box::pin(async move { unfinished.given_up().await });
+        Self { body, watch: Some(watch), given_up, settling: None, held: None }
     }
 
     /// Whether everything that it names is old, or is being made so.
@@ -244,7 +252,11 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         if this.held.is_none() {
-            let polled = ready!(this.body.as_mut().poll_frame(cx)).map(|frame| frame.map_err(Into::into));
+            let polled = match this.body.as_mut().poll_frame(cx) {
+                Poll::Ready(polled) => polled.map(|frame| frame.map_err(Into::into)),
+                Poll::Pending if this.watch.is_some() && this.given_up.as_mut().poll(cx).is_ready() => Some(Err(FetchError::lost().into())),
+                Poll::Pending => return Poll::Pending,
+            };
             let known = match (&polled, this.watch.as_mut()) {
                 (_, None) => return Poll::Ready(polled),
                 (Some(Ok(frame)), Some(watch)) => watch.see(frame) || this.body.is_end_stream(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use larder_store::{AppliedBy, Invalidation, InvalidationLog, Position, Published, StoreFuture, Subject, Validity};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::cache::Cache;
 use crate::task::detached::DetachedTask;
@@ -13,6 +14,9 @@ use crate::tiers::write::forget_after_restart;
 /// Shortest and longest pause between two looks at how far other replicas are.
 const MIN_LOOK_PAUSE: Duration = Duration::from_millis(2);
 const MAX_LOOK_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long writes that are given up may take to publish what they invalidate.
+const LAST_PUBLICATIONS: Duration = Duration::from_secs(2);
 
 /// The result of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +90,7 @@ impl Cache {
             }
         };
         // The last figures are the answer either way.
-        let _ = tokio::time::timeout(wait, everywhere).await;
+        let _ = timeout(wait, everywhere).await;
         last
     }
 
@@ -124,6 +128,7 @@ impl Cache {
         let (log, tiers, up_to) =
             (self.log.clone(), Arc::clone(&self.tiers), self.store.ledger().log_position(self.store.ledger().position()));
         let (report, answer) = oneshot::channel();
+        let unfinished = self.unfinished.begin();
         let telling = DetachedTask::new(async move {
             let published = match &log {
                 Some(log) => Some(publish(&**log).await),
@@ -138,15 +143,36 @@ impl Cache {
                 forget_after_restart(&tiers, up_to).await;
             }
             let _ = report.send(published);
+            drop(unfinished);
         });
         telling.run_until(answer).await.ok().flatten()
+    }
+
+    /// To be awaited before a process ends, once it takes no more requests: until every write has been answered and what it invalidates is
+    /// published, also where its client has left. After `within` no answer is waited for any longer. Whether those writes took place is then
+    /// unknown, so what they would invalidate without an answer is published. Returns how many writes and publications were under way then.
+    ///
+    /// A write that begins later is sent, and ends at once in the same way.
+    pub async fn finish_writes(&self, within: Duration) -> usize {
+        let unfinished = &self.unfinished;
+        if timeout(within, unfinished.ended()).await.is_ok() {
+            return 0;
+        }
+        let count = unfinished.count();
+        unfinished.give_up();
+        // A log that does not answer must not hold up the end.
+        let _ = timeout(LAST_PUBLICATIONS, unfinished.ended()).await;
+        count
     }
 
     async fn wait_for_others(&self, invalidated: &Invalidated) {
         let wait = self.write_wait();
         if !wait.is_zero() && matches!(invalidated.published, Some(Published::Logged(_))) {
             // A replica that has not applied it by then does so later.
-            let _ = self.applied(invalidated, wait).await;
+            tokio::select! {
+                _ = self.applied(invalidated, wait) => {}
+                () = self.unfinished.given_up() => {}
+            }
         }
     }
 }

@@ -33,9 +33,11 @@ pub(crate) async fn pass<S: Upstream, R: ClientBody>(
     let served = match MethodKind::of(request.method()) {
         MethodKind::Unsafe => {
             let (reply, answer) = oneshot::channel();
+            let unfinished = service.cache.unfinished.begin();
             let writing = async move {
                 // A client that left does not want the answer; the invalidation holds all the same.
                 let _ = reply.send(write(service, request, effective, reason, status).await);
+                drop(unfinished);
             };
             DetachedTask::new(writing).run_until(answer).await.unwrap_or_else(|_| Err(FetchError::lost()))
         }

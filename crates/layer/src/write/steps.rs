@@ -52,7 +52,11 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
     let (write, body) = Write::begin(&service, &parts, effective, body);
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
-    let mut answer = call(&service.inner, || Request::from_parts(parts, body)).await;
+    let mut answer = tokio::select! {
+        biased;
+        answer = call(&service.inner, || Request::from_parts(parts, body)) => answer,
+        () = service.cache.unfinished.given_up() => Err(FetchError::lost()),
+    };
     let upstream = monotonic().saturating_duration_since(started);
     let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
     let never_arrived = answer.as_ref().err().is_some_and(|error| service.route.writes.never_arrived(error));

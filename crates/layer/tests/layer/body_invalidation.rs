@@ -24,7 +24,7 @@ impl Names {
 
 impl WriteRules for Names {
     fn invalidates(&self, _: &Parts, _: Target<'_>) -> Invalidates {
-        Invalidates::default().with_bodies(Self::new())
+        Invalidates::default().with_bodies(Self(self.0.clone(), self.1.clone()))
     }
 }
 
@@ -208,13 +208,17 @@ async fn a_body_that_is_no_plain_json_names_no_target_and_passes_unchanged() {
 
 /// An origin whose answer to a write comes as the test sends it, and what sends it.
 fn streamed() -> (CacheService<Origin>, http_body_util::channel::Sender<Bytes, larder_tower::BoxError>) {
+    streamed_by(Names::new())
+}
+
+fn streamed_by(names: Names) -> (CacheService<Origin>, http_body_util::channel::Sender<Bytes, larder_tower::BoxError>) {
     let (sender, body) = channel();
     let body = std::sync::Mutex::new(Some(body));
     let origin = Origin::new(move |request| match request.method().as_str() {
         "GET" => stored(),
         _ => streaming(200, body.lock().unwrap().take().expect("one write")).header("content-type", "application/json"),
     });
-    (cache(origin), sender)
+    (with_rules(origin, common::builder().writes(names).tags(Tags(Vec::new())).build()).0, sender)
 }
 
 #[tokio::test]
@@ -246,6 +250,17 @@ async fn a_client_that_leaves_keeps_nothing_from_becoming_old() {
     while x_cache(&cache, "/7").await == "HIT" {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn what_an_answer_without_end_has_named_is_old_before_the_process_ends() {
+    let (cache, mut sender) = streamed_by(Names(Vec::new(), vec!["to".to_owned(), "never".to_owned()]));
+    stored_under(&cache, &["/7"]).await;
+    drop(cache.serve(request("POST", "/write", &[]), EffectiveTarget::default(), |_| ()).await.expect("an answer"));
+    sender.send_data(r#"{"to": 7, "#.into()).await.expect("read on");
+    assert_eq!(x_cache(&cache, "/7").await, "HIT", "another member may be to come");
+    assert_eq!(cache.cache().finish_writes(std::time::Duration::ZERO).await, 1);
+    assert_eq!(x_cache(&cache, "/7").await, "MISS");
 }
 
 #[tokio::test]

@@ -4,11 +4,13 @@ use crate::common;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use common::{Origin, get, response, rules, send};
+use common::{Origin, get, request, response, rules, send, start};
 use larder_store::{AppliedBy, Epoch, Invalidation, InvalidationLog, InvalidationTarget, Ledger, Published, StoreFuture};
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, Tiers};
+use tokio::sync::Semaphore;
 
 use crate::tier_fake::{Calls, FakeTier};
 
@@ -53,6 +55,10 @@ impl Log {
     /// Another replica purges.
     fn purge(&self, path: &str) {
         self.state.lock().unwrap().append(purge_of(path));
+    }
+
+    fn last(&self) -> Invalidation {
+        self.state.lock().unwrap().entries.last().expect("an entry").clone()
     }
 
     /// It forgets all but the last entries.
@@ -266,4 +272,65 @@ async fn without_a_log_nothing_outlives_the_process() {
     let world = World::new(Log::new());
     let start = || world.start_with(|_, tiers| tiers);
     assert_eq!(text(&start(), "/a").await + &text(&start(), "/a").await, "01");
+}
+
+#[tokio::test]
+async fn a_write_that_its_client_has_left_is_in_the_log_before_the_process_ends() {
+    let gate = Arc::new(Semaphore::new(0));
+    let mut world = World::new(Log::new());
+    world.origin = slow_writes(&gate);
+    world.log.purge("/before");
+    let process = world.start();
+    text(&process, "/a").await;
+    drop(start(&process, [request("POST", "/a", &[])]));
+    let ending = tokio::spawn({
+        let cache = Arc::clone(process.cache());
+        async move { cache.finish_writes(Duration::MAX).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!ending.is_finished(), "it waits for the answer");
+    gate.add_permits(1);
+    assert_eq!(ending.await.expect("it ended"), 0);
+    assert_eq!(world.log.last(), purge_of("/a"));
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_at_the_end_of_the_process_may_have_taken_place() {
+    let gate = Arc::new(Semaphore::new(0));
+    let mut world = World::new(Log::new());
+    world.origin = slow_writes(&gate);
+    world.log.purge("/before");
+    let process = world.start();
+    assert_eq!(text(&process, "/a").await, "read");
+    drop(start(&process, [request("POST", "/a", &[])]));
+    tokio::task::yield_now().await;
+    assert_eq!(world.log.last(), purge_of("/before"));
+    assert_eq!(process.cache().finish_writes(Duration::ZERO).await, 1);
+    assert_eq!(world.log.last(), purge_of("/a"));
+    let requests = world.origin.count();
+    text(&world.start(), "/a").await;
+    assert_eq!(world.origin.count(), requests + 1, "nothing from before it is served after a restart");
+}
+
+#[tokio::test]
+async fn nothing_is_waited_for_where_no_write_is_open() {
+    let world = World::with_a_and_b().await;
+    let process = world.start();
+    process.cache().invalidate(&purge_of("/a")).await;
+    assert_eq!(process.cache().finish_writes(Duration::MAX).await, 0);
+}
+
+/// Reads are answered at once, each write takes a permit.
+fn slow_writes(gate: &Arc<Semaphore>) -> Origin {
+    let gate = Arc::clone(gate);
+    Origin::waiting(move |request| {
+        let gate = Arc::clone(&gate);
+        async move {
+            if request.method() == "POST" {
+                gate.acquire().await.expect("open").forget();
+                return Ok(response(204, "").build());
+            }
+            Ok(response(200, "read").header("cache-control", "max-age=60").build())
+        }
+    })
 }
