@@ -222,7 +222,7 @@ impl RemoteStore for RedisStore {
     }
 
     fn remove(&self, response: &StoredResponse) {
-        self.0.delete(self.0.key_of(response), response.fetch);
+        self.0.remove(response);
     }
 
     fn takes(&self, length: u64) -> bool {

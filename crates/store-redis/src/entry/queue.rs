@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use larder_store::{LeaseEnd, Write};
 use tokio::sync::{Notify, mpsc};
 
+use crate::log::Log;
 use crate::value::EntryKey;
 
 /// Writes that may wait.
@@ -16,7 +17,7 @@ const MAX_JOBS: usize = 4096;
 pub(crate) enum WriteTask {
     Commit(Write),
     Freshen(Write),
-    Remove { entry: EntryKey, fetch: u64 },
+    Remove { entry: EntryKey, fetch: u64, must_go: Option<MustGo> },
     Release { key: String, token: u64, ending: LeaseEnd },
 }
 
@@ -29,11 +30,25 @@ impl WriteTask {
     }
 
     /// It is not done: those who wait for what would have been written go on, all at once.
-    pub(crate) fn give_up(self) {
-        if let Self::Commit(Write { lease: Some(lease), .. }) | Self::Freshen(Write { lease: Some(lease), .. }) = self {
-            lease.failed(None);
+    pub(crate) fn give_up(self, log: &Arc<Log>) {
+        match self {
+            Self::Commit(Write { lease: Some(lease), .. }) | Self::Freshen(Write { lease: Some(lease), .. }) => lease.failed(None),
+            Self::Remove { must_go: Some(must_go), .. } => {
+                let log = Arc::clone(log);
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    runtime.spawn(async move { must_go.invalidate(&log).await });
+                }
+            }
+            Self::Commit(_) | Self::Freshen(_) | Self::Remove { .. } | Self::Release { .. } => {}
         }
     }
+}
+
+/// What is removed is not to be found again, whatever becomes of Redis meanwhile: its origin does not stand for it any more. Where it cannot be removed,
+/// its URL is invalidated, which the log gets as soon as it is there.
+#[derive(Debug)]
+pub(crate) struct MustGo {
+    pub(crate) url: String,
 }
 
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::counters::Counters;
 use super::heartbeat::Heartbeat;
-use super::queue::{Queue, WriteTask};
+use super::queue::{MustGo, Queue, WriteTask};
 use super::watch::Watched;
 use crate::link::{Link, MAX_CONCURRENT_CHUNKS};
 use crate::log::Log;
@@ -64,8 +64,15 @@ impl Tier {
         self.push(WriteTask::Release { key, token, ending });
     }
 
+    /// Drops an entry that is of no use.
     pub(crate) fn delete(&self, entry: EntryKey, fetch: u64) {
-        self.push(WriteTask::Remove { entry, fetch });
+        self.push(WriteTask::Remove { entry, fetch, must_go: None });
+    }
+
+    /// Drops a response that its origin does not stand for any more.
+    pub(crate) fn remove(&self, response: &StoredResponse) {
+        let must_go = MustGo { url: response.key().url().to_owned() };
+        self.push(WriteTask::Remove { entry: self.key_of(response), fetch: response.fetch, must_go: Some(must_go) });
     }
 
     /// Counts an entry that no key opens, and drops it.
@@ -85,7 +92,7 @@ impl Tier {
     pub(crate) fn push(&self, job: WriteTask) {
         if let Err(job) = self.queue.push(job) {
             self.counters.dropped.add();
-            job.give_up();
+            job.give_up(&self.log);
         }
     }
 }

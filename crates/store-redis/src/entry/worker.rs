@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
+use larder_store::{Invalidation, InvalidationLog, InvalidationTarget};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
 use super::lease;
-use super::queue::{Queued, WriteTask};
+use super::queue::{MustGo, Queued, WriteTask};
 use super::tier::Tier;
 use super::write;
+use crate::log::Log;
 
 /// Writes under way at the same time.
 const MAX_CONCURRENT_WRITES: usize = 16;
@@ -19,12 +21,24 @@ impl WriteTask {
         let outcome = match self {
             Self::Commit(write) => write::commit(tier, write).await,
             Self::Freshen(write) => write::freshen(tier, write).await,
-            Self::Remove { entry, fetch } => write::remove(tier, entry, fetch).await,
+            Self::Remove { entry, fetch, must_go } => {
+                let removed = write::remove(tier, entry, fetch).await;
+                if let (Err(_), Some(must_go)) = (&removed, must_go) {
+                    must_go.invalidate(&tier.log).await;
+                }
+                removed
+            }
             Self::Release { key, token, ending } => lease::release(tier, key, token, ending).await,
         };
         if let Err(error) = outcome {
             debug!("a write to Redis failed: {error}");
         }
+    }
+}
+
+impl MustGo {
+    pub(crate) async fn invalidate(self, log: &Log) {
+        log.publish(Invalidation::hard([InvalidationTarget::Url(self.url)])).await;
     }
 }
 

@@ -1,15 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_redis::{RedisOptions, WriteMode};
-use larder_store::BreakerState;
-use larder_store::{Loaded, Published, RemoteError};
+use larder_redis::{RedisOptions, RedisServers, RedisUrl, WriteMode};
+use larder_store::{BreakerState, Loaded, Position, Published, RemoteError, RemoteStore, Subject, Tag, Validity};
+use larder_testkit::faults::{Fault, FaultProxy};
 use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 use rustix::process::Signal;
 
 use crate::support::{
-    MINUTE, Replica, Setup, another, ask_for_lease, commit, entries, granted, has_read_the_log, pattern, replica, response, text,
+    MINUTE, Replica, Setup, another, ask_for_lease, commit, entries, granted, has_read_the_log, key, pattern, replica, response, text,
 };
 
 fn impatient(options: &mut RedisOptions) {
@@ -87,6 +87,33 @@ async fn a_server_that_is_not_there_at_the_start_is_found_when_it_comes() -> Res
     redis.restart().await?;
     has_read_the_log(&store).await?;
     works_again(&store).await
+}
+
+/// Its origin may have made it private meanwhile.
+#[tokio::test]
+async fn a_response_that_is_removed_while_redis_is_away_is_used_by_no_replica_afterwards() -> Result<()> {
+    let redis = Redis::start().await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let url = RedisUrl::parse(&format!("redis://{}", proxy.address())).unwrap();
+    let cut_off = |ledger| {
+        replica(&redis, ledger, |options| {
+            impatient(options);
+            options.servers = RedisServers::Single(url);
+        })
+    };
+    let (one, other) = (Replica::with(cut_off).await?, Replica::start(&redis).await?);
+    let number = other.store.stats().log_number;
+    commit(&other.store, response("/x", 7, b"hello"), None).await;
+    proxy.set(Fault::Refused);
+    one.store.remove(&response("/x", 7, b"hello"));
+    assert!(one.store.drain(MINUTE).await);
+    assert_eq!(text(&other.store, "/x").await.as_deref(), Some("hello"), "nobody can tell it");
+    proxy.set(Fault::None);
+    other.has_read(number + 1).await?;
+    let (key, tags) = (key("/x"), [Tag::url(key("/x").url())]);
+    let subject = Subject { url: key.url(), tags: (&tags).into() };
+    assert_ne!(other.ledger.check(&subject, Position::of_log(number)), Validity::Valid);
+    Ok(())
 }
 
 #[tokio::test]
