@@ -229,7 +229,7 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> &'a str {
         Some(authority) => authority.as_str(),
         None => headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or(""),
     };
-    clipped(named.rsplit('@').next().unwrap_or(named))
+    clipped(memchr::memrchr(b'@', named.as_bytes()).map_or(named, |at| &named[at + 1..]))
 }
 
 /// The `X-Request-Id` field, by which other services log the same request. A value that is no text or very long is left out.

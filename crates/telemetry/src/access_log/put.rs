@@ -12,8 +12,20 @@ pub(super) fn number(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// An address. Those of IPv4 have no form but the one.
+/// An address, as the thread wrote it the last time if it is the same: behind a balancer, and on a connection that stays, it mostly is.
 pub(super) fn address(address: IpAddr, out: &mut Vec<u8>) {
+    ADDRESS.with_borrow_mut(|(known, text)| {
+        if *known != Some(address) {
+            text.clear();
+            *known = Some(address);
+            put_address(address, text);
+        }
+        out.extend_from_slice(text);
+    });
+}
+
+/// Those of IPv4 have no form but the one.
+fn put_address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => {
             let (mut text, mut length) = ([b'.'; 4 * b"255.".len()], 0);
@@ -49,6 +61,8 @@ pub(super) fn millis(duration: Duration, out: &mut Vec<u8>) {
 }
 
 thread_local! {
+    /// The last address that was written, and how.
+    static ADDRESS: RefCell<(Option<IpAddr>, Vec<u8>)> = const { RefCell::new((None, Vec::new())) };
     /// The last second that was written, and how, up to the point behind it: lines of one second follow each other.
     static SECOND: RefCell<(Option<u64>, String)> = const { RefCell::new((None, String::new())) };
 }
@@ -112,7 +126,7 @@ mod tests {
 
     #[test]
     fn addresses_look_as_everywhere() {
-        for text in ["10.0.0.7", "255.255.0.1", "0.9.10.100", "2001:db8::1", "::ffff:10.0.0.1"] {
+        for text in ["10.0.0.7", "10.0.0.7", "255.255.0.1", "0.9.10.100", "2001:db8::1", "::ffff:10.0.0.1"] {
             assert_eq!(put(|out| address(text.parse().unwrap(), out)), text);
         }
     }

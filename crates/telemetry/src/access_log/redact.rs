@@ -32,8 +32,11 @@ const PARTS: [&str; 17] = [
 /// of the path (`;jsessionid=`). Names are compared percent-decoded, without case and punctuation, so `X-Amz-Signature` and `api%5Fkey` are
 /// found.
 pub fn redacted(text: &str) -> Cow<'_, str> {
-    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    let in_path = path.contains(';') && has_secret(path, IN_PATH);
+    let (path, query) = match memchr::memchr(b'?', text.as_bytes()) {
+        Some(mark) => (&text[..mark], Some(&text[mark + 1..])),
+        None => (text, None),
+    };
+    let in_path = memchr::memchr(b';', path.as_bytes()).is_some() && has_secret(path, IN_PATH);
     if !in_path && !query.is_some_and(|query| has_secret(query, IN_QUERY)) {
         return Cow::Borrowed(text);
     }
@@ -48,16 +51,17 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
 
 /// Whether a parameter has a value that must not be written. Most have none, so this is found out without taking them apart.
 fn has_secret(part: &str, separators: Separators) -> bool {
+    let separators = separators.map(|separator| separator as u8);
     let (mut start, mut in_name) = (0, true);
     part.bytes().enumerate().any(|(index, byte)| {
-        if separators.contains(&char::from(byte)) {
+        if byte == separators[0] || byte == separators[1] {
             (start, in_name) = (index + 1, true);
         }
         byte == b'=' && std::mem::take(&mut in_name) && is_secret(&part[start..index])
     })
 }
 
-/// The characters that separate parameters.
+/// The characters that separate parameters, both of ASCII.
 type Separators = [char; 2];
 const IN_QUERY: Separators = ['&', ';'];
 const IN_PATH: Separators = ['/', ';'];
@@ -95,9 +99,26 @@ fn is_secret(name: &str) -> bool {
 
 /// The same of a name without capitals and punctuation.
 fn is_secret_plain(plain: &[u8]) -> bool {
-    let letters = letters(plain);
-    is_secret_name(plain) || PARTS.iter().zip(PART_LETTERS).any(|(part, needed)| needed & !letters == 0 && contains(plain, part.as_bytes()))
+    is_secret_name(plain) || (plain.len() >= SHORTEST_PART && has_secret_part(plain))
 }
+
+fn has_secret_part(plain: &[u8]) -> bool {
+    let letters = letters(plain);
+    // All of them are looked at before it is decided whether to go on, so that one instruction looks at several.
+    PART_LETTERS.iter().fold(false, |any, needed| any | (needed & !letters == 0)) && PARTS.iter().any(|part| contains(plain, part.as_bytes()))
+}
+
+/// Bytes of the shortest of [`PARTS`]. Most names are shorter.
+const SHORTEST_PART: usize = {
+    let (mut shortest, mut index) = (usize::MAX, 0);
+    while index < PARTS.len() {
+        if PARTS[index].len() < shortest {
+            shortest = PARTS[index].len();
+        }
+        index += 1;
+    }
+    shortest
+};
 
 /// Whether the whole name is one that holds a secret.
 fn is_secret_name(plain: &[u8]) -> bool {
@@ -210,6 +231,7 @@ mod tests {
             "/a;v=1/b",
             "/key=1/x",
             "/a?footprint=1",
+            "/a?toke=1&oken=2",
         ] {
             assert!(matches!(redacted(text), Cow::Borrowed(same) if same == text), "{text}");
         }
