@@ -181,6 +181,58 @@ fn a_key_without_host_or_scheme_is_one_for_all_of_them() {
     assert!(imported.config.contains("key = { headers = [\"x-branch\"], host = false, scheme = false }"), "{}", imported.config);
 }
 
+/// A cached location with these directives.
+fn cached(directives: &str) -> Imported {
+    imported(&format!("server {{ location / {{ proxy_pass http://127.0.0.1:1; proxy_cache x; {directives} }} }}"))
+}
+
+#[test]
+fn a_key_that_cannot_be_carried_over_is_a_reason_to_store_nothing() {
+    for variable in ["$remote_user", "${ssl_client_s_dn}", "$uid", "$http_cookie", "$request_body"] {
+        let imported = cached(&format!("proxy_cache_key \"$scheme$host$uri{variable}\"; proxy_cache_valid 10m;"));
+        let route = section(&imported, "[[routes]]");
+        assert!(route.contains(&"cache = false") && !route.iter().any(|line| line.starts_with("ttl")), "{variable}: {route:?}");
+        let name = variable.trim_matches(['$', '{', '}']);
+        assert!(notes(&imported).iter().any(|note| note.contains(name) && note.contains("cache = false")), "{:?}", imported.notes);
+    }
+}
+
+#[test]
+fn a_key_with_credentials_is_one_for_each_identity() {
+    let imported = cached("proxy_cache_key $scheme$host$request_uri$http_authorization;");
+    let route = section(&imported, "[[routes]]");
+    assert!(route.contains(&"scope = \"identity\"") && !route.contains(&"cache = false"), "{route:?}");
+}
+
+#[test]
+fn a_condition_that_cannot_be_carried_over_is_a_reason_to_store_nothing() {
+    for directive in
+        ["proxy_no_cache $is_private", "proxy_cache_bypass 0 $arg_preview", "proxy_no_cache $cookie_a$cookie_b", "proxy_no_cache 1"]
+    {
+        let imported = cached(&format!("proxy_cache_valid 10m; {directive};"));
+        assert!(section(&imported, "[[routes]]").contains(&"cache = false"), "{directive}: {}", imported.config);
+        assert!(notes(&imported)[0].contains(directive), "{:?}", imported.notes);
+    }
+    assert!(
+        section(&imported("server { location / { proxy_pass http://127.0.0.1:1; proxy_cache $zone; } }"), "[[routes]]")
+            .contains(&"cache = false")
+    );
+}
+
+#[test]
+fn conditions_of_cookies_let_requests_with_cookies_pass() {
+    for directive in ["proxy_no_cache $cookie_session", "proxy_cache_bypass $http_cookie"] {
+        let imported = cached(&format!("{directive};"));
+        let route = section(&imported, "[[routes]]");
+        assert!(route.contains(&"cookies = \"pass\"") && !route.contains(&"cache = false"), "{directive}: {route:?}");
+    }
+    let by_itself = cached("proxy_no_cache $http_pragma $http_authorization; proxy_cache_bypass $http_cache_control 0;");
+    assert!(!by_itself.config.contains("cookies = ") && !by_itself.config.contains("cache = false"), "{}", by_itself.config);
+    assert!(by_itself.notes.is_empty(), "{:?}", by_itself.notes);
+    // A cookie of the key is for requests that have it.
+    cached("proxy_no_cache $cookie_session; proxy_cache_key $scheme$host$request_uri$cookie_locale;");
+}
+
 #[test]
 fn gzip_of_answers_is_carried_over() {
     let imported = imported(
@@ -252,6 +304,7 @@ fn directive() -> impl Strategy<Value = String> {
         "proxy_cache_min_uses",
         "proxy_cache_use_stale",
         "proxy_ignore_headers",
+        "proxy_no_cache",
         "proxy_cache_path",
         "return",
     ]);

@@ -4,25 +4,22 @@ use super::scope::Scope;
 use super::values::list;
 use crate::Note;
 
-/// The settings that come to the same key.
-pub(super) fn settings(scope: Scope<'_>, notes: &mut Vec<Note>) -> Vec<String> {
-    let Some(directive) = scope.one("proxy_cache_key") else { return Vec::new() };
+/// The settings that come to the same key; `None` where nothing can: another key would give one client's answer to others.
+pub(super) fn settings(scope: Scope<'_>, notes: &mut Vec<Note>) -> Option<Vec<String>> {
+    let Some(directive) = scope.one("proxy_cache_key") else { return Some(Vec::new()) };
     let text = directive.args.join("");
     let variables = variables(&text);
     let has = |names: &[&str]| variables.iter().any(|variable| names.contains(&variable.as_str()));
-    let (mut headers, mut cookies) = (Vec::new(), Vec::new());
+    let (mut headers, mut cookies, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut settings, mut is_whole) = (Vec::new(), true);
     for variable in &variables {
         match variable.as_str() {
             "scheme" | "host" | "http_host" | "server_name" | "proxy_host" | "request_method" | "uri" | "request_uri" | "document_uri"
             | "args" | "query_string" | "is_args" => {}
-            "http_authorization" => {
-                notes.push(
-                    directive
-                        .note("`$http_authorization`: say scope = \"identity\" on the route, with identity = [\"header:authorization\"]"),
-                );
-            }
+            // What an identity is made of unless it is said.
+            "http_authorization" => settings.push("scope = \"identity\"".to_owned()),
             other => {
-                if let Some(name) = other.strip_prefix("http_") {
+                if let Some(name) = other.strip_prefix("http_").filter(|name| *name != "cookie") {
                     headers.push(name.replace('_', "-"));
                 } else if let Some(name) = other.strip_prefix("cookie_") {
                     cookies.push(name.to_owned());
@@ -31,12 +28,12 @@ pub(super) fn settings(scope: Scope<'_>, notes: &mut Vec<Note>) -> Vec<String> {
                         directive.note(format!("`${other}`: the whole query is in the key; name what it should not have in query.drop")),
                     );
                 } else if !other.starts_with("arg_") {
-                    notes.push(directive.note(format!("`${other}` has no equivalent in `key`")));
+                    is_whole = false;
+                    notes.push(directive.note(format!("`${other}` has no equivalent in `key`, so nothing is stored here (cache = false)")));
                 }
             }
         }
     }
-    let mut parts = Vec::new();
     if !headers.is_empty() {
         parts.push(format!("headers = {}", list(&headers)));
     }
@@ -50,7 +47,10 @@ pub(super) fn settings(scope: Scope<'_>, notes: &mut Vec<Note>) -> Vec<String> {
     if !has(&["scheme"]) {
         parts.push("scheme = false".to_owned());
     }
-    if parts.is_empty() { Vec::new() } else { vec![format!("key = {{ {} }}", parts.join(", "))] }
+    if !parts.is_empty() {
+        settings.push(format!("key = {{ {} }}", parts.join(", ")));
+    }
+    is_whole.then_some(settings)
 }
 
 /// The names of the variables in a text: `$name` and `${name}`.

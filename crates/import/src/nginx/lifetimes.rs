@@ -28,6 +28,11 @@ pub(super) fn collect_stores(http: &[Directive], output: &mut Output, notes: &mu
 /// The settings of a location under a cache; `None` where it caches nothing.
 pub(super) fn settings(scope: Scope<'_>, http: &[Directive], notes: &mut Vec<Note>) -> Option<Vec<String>> {
     let zone = scope.one("proxy_cache").filter(|zone| zone.arg(0) != "off")?;
+    if zone.arg(0).contains('$') {
+        notes
+            .push(zone.note(format!("`proxy_cache {}`: whether this is cached depends on it, so nothing is (cache = false)", zone.arg(0))));
+        return None;
+    }
     let mut settings = Vec::new();
     settings.extend(ttl(scope, notes));
     settings.extend(ignored(scope, notes));
@@ -35,13 +40,6 @@ pub(super) fn settings(scope: Scope<'_>, http: &[Directive], notes: &mut Vec<Not
     settings.extend(methods(scope, notes));
     if let Some(uses) = scope.one("proxy_cache_min_uses").and_then(|uses| uses.arg(0).parse::<u32>().ok()).filter(|uses| *uses > 1) {
         settings.push(format!("min_hits = {}", uses.min(10)));
-    }
-    for name in ["proxy_cache_bypass", "proxy_no_cache"] {
-        for directive in scope.all(name) {
-            let text = "clients' `Cache-Control: no-cache` counts by itself, cookies and credentials too (`cookies`, `scope`), and `bypass` names a \
-                        parameter; other conditions are `match` of a route with cache = false";
-            notes.push(directive.note(format!("`{name} {}`: {text}", directive.args.join(" "))));
-        }
     }
     Some(settings)
 }

@@ -1,5 +1,6 @@
 //! `server` and `location`: hosts and paths, as routes.
 
+use super::conditions;
 use super::fields;
 use super::keys;
 use super::lifetimes;
@@ -142,13 +143,12 @@ fn settings(scope: Scope<'_>, upstream: &str, output: &mut Output, notes: &mut V
     while let Some(around) = outermost.around() {
         outermost = around;
     }
-    let mut settings = match lifetimes::settings(scope, outermost.block, notes) {
-        Some(mut settings) => {
-            settings.extend(keys::settings(scope, notes));
-            settings
-        }
-        None => vec!["cache = false".to_owned()],
-    };
+    let cached = lifetimes::settings(scope, outermost.block, notes).and_then(|mut settings| {
+        settings.extend(keys::settings(scope, notes)?);
+        settings.extend(conditions::settings(scope, notes)?);
+        Some(settings)
+    });
+    let mut settings = cached.unwrap_or_else(|| vec!["cache = false".to_owned()]);
     settings.extend(fields::settings(scope, upstream, output, notes));
     settings.extend(fields::timeouts(scope, upstream, output, notes));
     settings.extend(lifetimes::compress(scope));

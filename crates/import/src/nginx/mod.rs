@@ -1,5 +1,6 @@
 //! nginx: `proxy_cache` and what stands around it.
 
+mod conditions;
 mod fields;
 mod keys;
 mod lifetimes;
