@@ -98,6 +98,7 @@ pub fn from_flags(upstream: &str, ttl: Option<&str>, overrides: &Overrides) -> R
     let config = upstream.map(|upstream| Config {
         server,
         admin,
+        secret_files: Vec::new(),
         acme: None,
         jwt: None,
         warm: Vec::new(),

@@ -63,6 +63,8 @@ pub struct Config {
     pub fallback: Option<Route>,
     /// What it is to do, for `larder test`.
     pub tests: Vec<Test>,
+    /// Files that hold secrets.
+    pub(crate) secret_files: Vec<ReadFile>,
     /// The file it came from, for errors that show only later (see [`Config::bind_failure`]).
     pub(crate) source: Option<Arc<Source>>,
     /// What it says, value by value (see [`Config::effective`]).
@@ -91,7 +93,7 @@ impl Config {
         of_routes.chain(of_limits).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The files that it names and that were read with it, such as certificates.
+    /// The files that it names and that were read with it, such as certificates and secrets.
     pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
         let acme = self.acme.iter().flat_map(|acme| &acme.files);
         let warm = self.warm.iter().flat_map(|job| &job.files);
@@ -99,6 +101,7 @@ impl Config {
         let webhook = self.alerts.webhook.iter().flat_map(|webhook| &webhook.files);
         self.server
             .files()
+            .chain(&self.secret_files)
             .chain(acme)
             .chain(jwt)
             .chain(warm)

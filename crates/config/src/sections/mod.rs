@@ -45,14 +45,16 @@ pub(crate) use routes::METHODS;
 
 /// `None` if an upstream is wrong or missing; mistakes are noted either way.
 pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes: &Mistakes) -> Option<Config> {
+    // Looked at before they are read: a change in between is then seen as one that came later.
+    let secret_files = secret::files(table.get_ref());
     let mut root = Table::root(table, mistakes);
     let mut server = server::server(&mut root, overrides);
     server.listeners = listener::read(&mut root, &server.options, table.get_ref().contains_key("acme"));
     let mut admin = server::admin(&mut root);
     listeners::settle(&mut server, &mut admin, overrides, mistakes);
-    let purge = purge::read(&mut root, &admin);
-    let alerts = alerts::read(&mut root, &purge);
     let Stores { memory, disk, redis } = store::store(&mut root, overrides);
+    let purge = purge::read(&mut root, &admin, redis.is_some());
+    let alerts = alerts::read(&mut root, &purge, redis.is_some());
     let acme = acme::read(&mut root, &server, redis.is_some());
     let jwt = auth::read(&mut root);
     let verifies = table.get_ref().contains_key("auth");
@@ -88,6 +90,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, overrides: &Overrides, mistakes
     let config = Config {
         server,
         admin,
+        secret_files,
         acme,
         jwt: jwt.as_ref().map(|jwt| jwt.get_ref().clone()),
         warm,

@@ -165,3 +165,28 @@ fn the_admin_listener_is_never_the_public_one() {
     );
     assert!(complaints("[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"").is_empty(), "port 0 is two ports");
 }
+
+#[test]
+fn a_secret_in_a_file_that_is_replaced_is_a_change_of_the_configuration() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let names = ["token", "webhook", "field", "key", "old_key"];
+    names.iter().for_each(|name| std::fs::write(file(name), "07".repeat(32)).expect("a file"));
+    let text = format!(
+        "[[admin.tokens]]\nfile = \"{}\"\nscopes = [\"read\"]\n\
+         [alerts]\nwebhook = \"http://127.0.0.1:1/\"\nsecret = \"file:{}\"\n\
+         [telemetry.traces]\nendpoint = \"http://127.0.0.1:1/\"\nheaders = {{ x-key = \"file:{}\" }}\n\
+         [store.redis]\nurl = \"redis://127.0.0.1\"\nencrypt = {{ key = \"file:{}\", old_keys = [\"file:{}\"] }}\n",
+        file("token"),
+        file("webhook"),
+        file("field"),
+        file("key"),
+        file("old_key"),
+    );
+    let config = config(&text);
+    assert_eq!(config.files().filter(|file| file.has_changed()).count(), 0);
+    for (count, name) in (1..).zip(names) {
+        std::fs::write(file(name), "08".repeat(32)).expect("a file");
+        assert_eq!(config.files().filter(|file| file.has_changed()).count(), count, "{name}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Rules for tags, cascades and the targets of writes: the text, and the complaint with its place and hint.
 
-use super::{assert_complaint, in_route};
+use super::{assert_complaint, complaints, in_route};
 
 #[test]
 fn a_cascade_names_what_it_takes_from_the_tag() {
@@ -56,5 +56,26 @@ fn tags_are_not_in_fields_that_say_what_may_be_stored() {
             &format!("[tags]\nfrom = [\"{name}\"]"),
             &format!("2:9: error: `{name}` is not a field of tags (hint: \"surrogate-key\", \"cache-tag\" and \"xkey\" are)"),
         );
+    }
+}
+
+#[test]
+fn what_only_redis_makes_effective_is_told_where_there_is_none() {
+    let hint = "there is no [store.redis] (hint: add [store.redis] with its url, or leave it out)";
+    let lines = [
+        ("purge", "write_wait = \"1s\""),
+        ("purge", "channel = \"a\""),
+        ("alerts", "channel = \"a\""),
+        ("alerts", "quota_channel = \"a\""),
+    ];
+    for (section, line) in lines {
+        let (text, key) = (format!("[{section}]\n{line}"), line.split(' ').next().unwrap_or_default());
+        assert_complaint(&text, &format!("2:{}: warning: `{key}` has no effect: {hint}", key.len() + 4));
+        assert_eq!(complaints(&format!("{text}\n[store.redis]\nurl = \"redis://127.0.0.1\"")), [""; 0], "{line}");
+    }
+    for none in
+        ["[purge]\nwrite_wait = \"0s\"\nchannel = \"\"", "[purge]\nchannel = \"system:cache_invalidation\"", "[alerts]\nchannel = \"\""]
+    {
+        assert_eq!(complaints(none), [""; 0], "{none}");
     }
 }

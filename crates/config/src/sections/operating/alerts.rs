@@ -11,7 +11,7 @@ use crate::model::{AlertKind, Alerts, Purge, ReadFile, Webhook};
 use crate::parse::mistake::Mistake;
 use crate::parse::reader::{Table, choose};
 use crate::sections::cache::items;
-use crate::sections::purging::purge::channel;
+use crate::sections::purging::purge::{channel, needs_redis};
 use crate::sections::secret::read as read_secret;
 
 const SECRET_FORM: &str = "where the secret is, in quotes: \"env:LARDER_ALERT_SECRET\" or \"file:/run/secrets/alerts\"";
@@ -21,8 +21,8 @@ const URL_FORM: &str = "a URL in quotes, like \"https://hooks.example.com/larder
 /// Shorter ones can be guessed.
 const MIN_SECRET: usize = 16;
 
-/// Reads the section. Alerts on the channel of purges would be read as purges.
-pub(crate) fn read(root: &mut Table<'_>, purge: &Purge) -> Alerts {
+/// Reads the section. Alerts on the channel of purges would be read as purges; there are channels where there `is_redis`.
+pub(crate) fn read(root: &mut Table<'_>, purge: &Purge, is_redis: bool) -> Alerts {
     let mut alerts = Alerts::default();
     let Some(mut table) = root.table("alerts") else { return alerts };
     let mistakes = table.mistakes();
@@ -46,6 +46,8 @@ pub(crate) fn read(root: &mut Table<'_>, purge: &Purge) -> Alerts {
         if name.get_ref().is_some() && *name.get_ref() == purge.channel {
             let mistake = Mistake::new("alerts on the channel of [purge] would be read as purges");
             mistakes.error(name.span(), mistake.hint("give it another name, or \"\" for none"));
+        } else if !is_redis && name.get_ref().is_some() && name.get_ref() != to {
+            needs_redis(&table, key, name.span());
         }
         *to = name.into_inner();
     };
