@@ -112,7 +112,7 @@ impl Counting {
         self.requests += 1;
         let url = url_of(happened);
         let fetched = u64::from(happened.upstream_us.is_some());
-        *self.urls.add(&url, 1, || 0) += fetched;
+        *self.urls.add(&url, 1, 0, || 0) += fetched;
         let record = || UrlRecord {
             url: url.to_string(),
             status: happened.status,

@@ -23,7 +23,7 @@ use crate::access_log::{ResponseRecord, redacted};
 const SPARE: usize = 4;
 
 /// Bytes of the list at most.
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 32 << 20;
 
 /// Bytes of a URL with the fields of its request that are kept at most; others are not counted.
 const MAX_TEXT: usize = 2048;
@@ -66,7 +66,16 @@ impl HotUrl {
     }
 
     fn length(&self) -> usize {
-        self.url.len() + self.keyed.iter().chain(&self.fields).map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        self.url.len() + self.all_fields().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
+    fn all_fields(&self) -> impl Iterator<Item = &(String, String)> {
+        self.keyed.iter().chain(&self.fields)
+    }
+
+    /// Bytes of memory beside itself.
+    fn held(&self) -> usize {
+        self.length() + self.all_fields().count() * size_of::<(String, String)>()
     }
 }
 
@@ -189,7 +198,7 @@ impl HotList {
         if url.length() > MAX_TEXT {
             return;
         }
-        let hot = self.urls.add(&url.name(), url.requests, || Hot { url: HotUrl::default(), unused: 0 });
+        let hot = self.urls.add(&url.name(), url.requests, url.held(), || Hot { url: HotUrl::default(), unused: 0 });
         *hot = Hot { url, unused: 0 };
     }
 
@@ -220,8 +229,7 @@ impl HotList {
 
     /// Bytes of memory.
     pub(super) fn bytes(&self) -> usize {
-        // Each has its text twice: in its name and in its parts.
-        2 * self.urls.bytes()
+        self.urls.bytes()
     }
 }
 
@@ -298,6 +306,18 @@ mod tests {
         let with = |name| Request::get("/").header(name, "x").body(()).expect("a request");
         assert!(HotRequest::of(&with("authorization"), Timestamp::default()).is_none());
         assert!(HotRequest::of(&with("accept"), Timestamp::default()).is_some());
+    }
+
+    #[test]
+    fn what_clients_send_last_is_within_the_bound_too() {
+        let mut list = HotList::new(100_000);
+        let url = |n: usize| HotUrl { url: format!("http://a.example/{n}"), requests: 1, ..HotUrl::default() };
+        (0..50_000).for_each(|n| list.add(url(n)));
+        let (before, count) = (list.bytes(), list.most(100_000).len());
+        let fields = vec![("accept".to_owned(), "x".repeat(MAX_TEXT - 100))];
+        (0..count).for_each(|n| list.add(HotUrl { fields: fields.clone(), ..url(n) }));
+        let held: usize = list.most(100_000).iter().map(HotUrl::held).sum();
+        assert!(before < list.bytes() && list.bytes() <= MAX_BYTES && held < list.bytes(), "{before}, {}, {held}", list.bytes());
     }
 
     #[test]

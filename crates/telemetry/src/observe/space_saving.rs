@@ -28,6 +28,8 @@ struct Slot<T> {
     count: u64,
     /// Which of the count may be that of names which had the place before.
     others: u64,
+    /// Bytes of the value beside itself.
+    held: usize,
     value: T,
 }
 
@@ -40,16 +42,13 @@ impl<T> SpaceSaving<T> {
         Self { max_names, max_bytes, places: HashMap::new(), slots: Vec::new(), order: BTreeSet::new(), bytes: 0 }
     }
 
-    /// Counts a name, and lets its value be changed; `new` makes that of one that is not kept yet.
-    pub(super) fn add(&mut self, name: &str, weight: u64, new: impl FnOnce() -> T) -> &mut T {
+    /// Counts a name, and lets its value be changed, which holds so many bytes beside itself from now on; `new` makes that of one that is not kept yet.
+    pub(super) fn add(&mut self, name: &str, weight: u64, held: usize, new: impl FnOnce() -> T) -> &mut T {
         if let Some(&place) = self.places.get(name) {
-            let slot = &mut self.slots[place];
-            self.order.remove(&(slot.count, place));
-            slot.count += weight;
-            self.order.insert((slot.count, place));
+            let place = self.count_again(name, place, weight, held);
             return &mut self.slots[place].value;
         }
-        let size = OVERHEAD + name.len() + size_of::<T>();
+        let size = Self::size(name, held);
         let mut others = 0;
         while self.slots.len() >= self.max_names || (self.bytes + size > self.max_bytes && !self.slots.is_empty()) {
             others = self.remove_least();
@@ -59,8 +58,30 @@ impl<T> SpaceSaving<T> {
         self.places.insert(Arc::clone(&name), place);
         self.order.insert((others + weight, place));
         self.bytes += size;
-        self.slots.push(Slot { name, count: others + weight, others, value: new() });
+        self.slots.push(Slot { name, count: others + weight, others, held, value: new() });
         &mut self.slots[place].value
+    }
+
+    /// Counts one that is kept. Where it holds more than before, others make room. Returns its place.
+    fn count_again(&mut self, name: &str, mut place: usize, weight: u64, held: usize) -> usize {
+        let slot = &mut self.slots[place];
+        self.order.remove(&(slot.count, place));
+        slot.count += weight;
+        self.order.insert((slot.count, place));
+        self.bytes = self.bytes - slot.held + held;
+        slot.held = held;
+        while self.bytes > self.max_bytes
+            && let Some(&(_, least)) = self.order.iter().find(|(_, other)| *other != place)
+        {
+            self.remove_at(least);
+            // It may have taken that one's place.
+            place = self.places.get(name).copied().unwrap_or(place);
+        }
+        place
+    }
+
+    fn size(name: &str, held: usize) -> usize {
+        OVERHEAD + name.len() + size_of::<T>() + held
     }
 
     /// Forgets a name.
@@ -121,7 +142,7 @@ impl<T> SpaceSaving<T> {
         }
         let slot = self.slots.swap_remove(place);
         self.places.remove(&slot.name);
-        self.bytes -= OVERHEAD + slot.name.len() + size_of::<T>();
+        self.bytes -= Self::size(&slot.name, slot.held);
     }
 }
 
@@ -131,7 +152,7 @@ mod tests {
 
     fn counted(names: impl IntoIterator<Item = String>, max_names: usize, max_bytes: usize) -> SpaceSaving<()> {
         let mut sketch = SpaceSaving::new(max_names, max_bytes);
-        names.into_iter().for_each(|name| *sketch.add(&name, 1, || ()) = ());
+        names.into_iter().for_each(|name| *sketch.add(&name, 1, 0, || ()) = ());
         sketch
     }
 
@@ -163,6 +184,19 @@ mod tests {
         assert_eq!((sketch.bytes(), sketch.len(), sketch.order.len(), sketch.places.len()), (0, 0, 0, 0));
         // One alone may be larger than all may be.
         assert_eq!(counted(["x".repeat(100_000)], 10, 1_000).len(), 1);
+    }
+
+    #[test]
+    fn a_value_that_grows_takes_its_room_from_other_names() {
+        let mut sketch = counted((0..10).map(|n| n.to_string()), 10, 10_000);
+        let before = sketch.bytes();
+        for held in [5_000, 9_000, 20_000] {
+            sketch.add("9", 1, held, || ());
+            assert!(sketch.bytes() <= 10_000 || sketch.len() == 1, "{} of {}", sketch.bytes(), sketch.len());
+        }
+        assert_eq!(sketch.most().map(|(name, ..)| name).collect::<Vec<_>>(), ["9"]);
+        sketch.add("9", 1, 0, || ());
+        assert_eq!((sketch.bytes(), sketch.order.len(), sketch.places.len()), (before / 10, 1, 1), "what it gives back is room again");
     }
 
     #[test]
