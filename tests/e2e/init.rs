@@ -77,6 +77,19 @@ async fn a_backend_without_a_document_is_looked_at_by_the_paths_that_are_named()
 }
 
 #[tokio::test]
+async fn a_document_in_yaml_is_found_and_read_as_one_in_json() -> Result<()> {
+    let origin = Origin::start().await?;
+    let document = "openapi: 3.1.0\npaths:\n  /books/{id}:\n    get: {}\n    put: {}\n";
+    origin.always("GET", "/openapi.yaml", Answer::ok().header("Content-Type", "application/yaml").body(document));
+    let folder = TempDir::new()?;
+    let output = in_background(&folder, &["--upstream", &origin.url()]).await?;
+    let config = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said(&output).contains("/openapi.yaml describes 2 operations"), "{}", said(&output));
+    assert!(config.split("\n\n").any(|section| section.contains("[[on_write]]") && section.contains("path = \"/books/{id}\"")), "{config}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_backend_is_asked_with_get_alone_and_nothing_that_may_act_is_asked_for() -> Result<()> {
     let origin = Origin::start().await?;
     let json = || Answer::ok().header("Content-Type", "application/json");
@@ -144,7 +157,7 @@ async fn documents_that_are_too_long_or_pages_are_left_alone() -> Result<()> {
     assert!(output.status.success() && said.contains("/openapi.json: it is longer than 8MiB"), "{said}");
     assert!(said.contains("no OpenAPI document") && config.contains("path = \"/\""), "{said}{config}");
     let Output { status, stderr, .. } = in_background(&folder, &["--upstream", &origin.url(), "--openapi", "/api-docs"]).await?;
-    assert!(!status.success() && String::from_utf8_lossy(&stderr).contains("it is no JSON"));
+    assert!(!status.success() && String::from_utf8_lossy(&stderr).contains("it is neither JSON nor YAML"));
     Ok(())
 }
 

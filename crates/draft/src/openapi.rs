@@ -1,8 +1,9 @@
-//! OpenAPI documents (3.x, and Swagger 2.0), as far as a cache wants to know of them.
+//! OpenAPI documents (3.x, and Swagger 2.0; JSON or YAML), as far as a cache wants to know of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::naming::{IdentityPart, is_about_the_exchange, names_a_client};
@@ -20,17 +21,17 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 /// Why a text is no such document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotOpenApi {
-    /// It is no JSON, or nested deeper than anybody writes.
-    NotJson,
+    /// It is no JSON and no mapping in YAML, or nested deeper than anybody writes.
+    Unreadable,
     /// It has no `openapi` or `swagger`, or no `paths`.
-    OtherJson,
+    OtherDocument,
 }
 
 impl fmt::Display for NotOpenApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotJson => "it is no JSON",
-            Self::OtherJson => "it is JSON, but no OpenAPI document",
+            Self::Unreadable => "it is neither JSON nor YAML",
+            Self::OtherDocument => "it is JSON or YAML, but no OpenAPI document",
         })
     }
 }
@@ -88,9 +89,11 @@ impl Api {
     /// # Errors
     /// Why it is none.
     pub fn read(bytes: &[u8], base: &str) -> Result<Self, NotOpenApi> {
-        let document: Value = serde_json::from_slice(bytes).map_err(|_| NotOpenApi::NotJson)?;
-        let is_one = document["openapi"].is_string() || document["swagger"].is_string();
-        let Some(paths) = document["paths"].as_object().filter(|_| is_one) else { return Err(NotOpenApi::OtherJson) };
+        let document = parsed(bytes).ok_or(NotOpenApi::Unreadable)?;
+        // Without its quotes, `swagger: 2.0` is a number in YAML.
+        let names_version = |member: &str| document[member].is_string() || document[member].is_number();
+        let is_one = names_version("openapi") || names_version("swagger");
+        let Some(paths) = document["paths"].as_object().filter(|_| is_one) else { return Err(NotOpenApi::OtherDocument) };
         let reader = Reader { document: &document, prefix: prefix(&document), base };
         let mut api = Self { title: text(&document["info"]["title"]), ..Self::default() };
         for (path, item) in paths {
@@ -103,6 +106,13 @@ impl Api {
     pub fn operations(&self) -> usize {
         self.operations.len() + self.left_out
     }
+}
+
+/// A document in JSON, or else in YAML. The YAML reader bounds depth, nodes and the expansion of aliases, since a backend need not be friendly.
+fn parsed(bytes: &[u8]) -> Option<Value> {
+    // Almost any text is a scalar in YAML, and none at all an empty mapping.
+    let in_yaml = || serde_saphyr::from_slice::<Map<String, Value>>(bytes).ok().filter(|members| !members.is_empty()).map(Value::Object);
+    serde_json::from_slice(bytes).ok().or_else(in_yaml)
 }
 
 /// What stands before every path: the first server's (3.x), or `basePath` (2.0).
@@ -134,7 +144,9 @@ impl<'d> Reader<'d> {
         let mut value = value;
         for _ in 0..MAX_REFERENCES {
             let Some(reference) = value["$ref"].as_str() else { return value };
-            value = reference.strip_prefix('#').and_then(|pointer| self.document.pointer(pointer)).unwrap_or(&Value::Null);
+            // A pointer in a URL may be encoded as one (RFC 6901 §6).
+            let pointer = reference.strip_prefix('#').and_then(|pointer| percent_decode_str(pointer).decode_utf8().ok());
+            value = pointer.and_then(|pointer| self.document.pointer(&pointer)).unwrap_or(&Value::Null);
         }
         &Value::Null
     }

@@ -17,8 +17,9 @@ use crate::config::{self, Overrides, Report, UpstreamUrl};
 use crate::telemetry::visible;
 use backend::Backend;
 
-/// Where documents are by default in the frameworks that write them: FastAPI and many others, springdoc, Swagger UI, ASP.NET, NestJS, Django.
-const DOCUMENTS: [&str; 8] = [
+/// Where documents are by default in the frameworks that write them: FastAPI and many others, springdoc, Swagger UI, ASP.NET, NestJS, Django,
+/// Rails; and where people put files of their own.
+const DOCUMENTS: [&str; 11] = [
     "/openapi.json",
     "/v3/api-docs",
     "/swagger.json",
@@ -27,6 +28,9 @@ const DOCUMENTS: [&str; 8] = [
     "/api-json",
     "/api/openapi.json",
     "/api/schema/?format=json",
+    "/openapi.yaml",
+    "/swagger.yaml",
+    "/api-docs/v1/swagger.yaml",
 ];
 
 /// The longest document that is read.
@@ -50,7 +54,7 @@ pub struct Init {
     /// The file to write, which must not be there yet; "-" is standard output. On a terminal it is asked for, and else standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Where the backend has its OpenAPI document, in place of the usual paths
+    /// Where the backend has its OpenAPI document (JSON or YAML), in place of the usual paths
     #[arg(long, value_name = "PATH")]
     pub openapi: Option<String>,
     /// A PEM file with the authorities that the backend's certificate is from, in place of the system's
