@@ -257,8 +257,8 @@ async fn run(
     {
         warn!("{} connections did not finish in time and were cut", drained.aborted);
     }
-    moments::drained(&gateway).await;
     moments::written(&gateway, drain_until).await;
+    moments::drained(&gateway).await;
     gateway.active.load_full().limits.settle().await;
     if stop_by == Stop::Requested {
         warm::save_hot(&gateway);
