@@ -3,7 +3,7 @@
 //! 1. `open` reads what an earlier process left, and [`Engine::restore`] fills the index from it, the latest first;
 //! 2. `write` appends: an entry, the parts of a long body before it, a removal; `spool` writes a long body while it arrives;
 //! 3. `reclaim` makes room: the oldest segment goes as a whole, and its hot entries are written on;
-//! 4. `read` finds an entry and proves it, and `parts` reads a long body.
+//! 4. `read` finds an entry and proves it, and `parts` reads a long body, into memory of `buffers`.
 //!
 //! ```text
 //! oldest                                           newest
@@ -11,6 +11,7 @@
 //!    \____ reclaimed, when there is no free one ____________/
 //! ```
 
+mod buffers;
 mod marks;
 mod open;
 mod parts;
@@ -33,6 +34,7 @@ use larder_store::LogPosition;
 
 use crate::index::Index;
 use crate::volume::Volume;
+use buffers::Buffers;
 use marks::Marks;
 pub(crate) use parts::Parts;
 pub(crate) use read::{Found, FoundBody, ReadError};
@@ -60,6 +62,7 @@ pub(crate) struct Engine {
     shape: Shape,
     seed: u64,
     slots: Arc<Slots>,
+    buffers: Arc<Buffers>,
     index: Index,
     writer: Mutex<Writer>,
     /// As an earlier process left them: this one may use what it stores itself.

@@ -16,7 +16,7 @@ use crate::index::{Index, Location};
 use crate::record::footer::{ITEM, Item, Trailer};
 use crate::record::segment::SegmentHeader;
 use crate::record::{HEADER, Header, Kind, UNIT};
-use crate::volume::Volume;
+use crate::volume::{Access, Volume};
 
 /// Bytes of records that are read at a time.
 const WINDOW: usize = 1 << 20;
@@ -64,6 +64,7 @@ impl Engine {
             shape,
             seed: superblock.seed,
             slots,
+            buffers: Arc::default(),
             index,
             writer: Mutex::new(writer),
             forgotten: marks.clone(),
@@ -107,7 +108,7 @@ impl Engine {
     fn without_torn(&self, slot: u32, life: u64, mut scan: Scan) -> Scan {
         let last = scan.items.last().copied().filter(|last| last.kind == Kind::Entry && last.unit + last.units == scan.end);
         if let Some(Item { unit, units, .. }) = last
-            && !matches!(self.read_entry(Location::new(slot, unit, units), life), Ok(Some(_)))
+            && !matches!(self.read_entry(Location::new(slot, unit, units), life, Access::Waiting), Ok(Some(_)))
         {
             scan.items.pop();
             scan.end = unit;

@@ -10,6 +10,7 @@ use crate::index::Location;
 use crate::record::entry::PartPlace;
 use crate::record::part::Table;
 use crate::record::{HEADER, UNIT};
+use crate::volume::Access;
 
 /// A long body: one that is stored, or as much as is written of one.
 #[derive(Debug)]
@@ -59,9 +60,9 @@ impl Parts {
     }
 
     /// The chunk of this number, proven; `None` behind the last.
-    pub(crate) fn chunk(&self, number: u32) -> Result<Option<Bytes>, ReadError> {
+    pub(crate) fn chunk(&self, number: u32, access: Access) -> Result<Option<Bytes>, ReadError> {
         let Some((at, part, chunk)) = self.place_of(number as usize) else { return Ok(None) };
-        let result = self.read(at, &part, chunk);
+        let result = self.read(at, &part, chunk, access);
         result.map(Some).map_err(|error| self.engine.failed(self.hash, self.location, error))
     }
 
@@ -90,26 +91,27 @@ impl Parts {
         None
     }
 
-    fn read(&self, at: usize, part: &PartPlace, chunk: usize) -> Result<Bytes, ReadError> {
+    fn read(&self, at: usize, part: &PartPlace, chunk: usize, access: Access) -> Result<Bytes, ReadError> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
         let table = match last.filter(|(number, _)| *number == at) {
             Some((_, table)) => table,
-            None => self.open(at, part)?,
+            None => self.open(at, part, access)?,
         };
-        let range = table.range(chunk, part.length).ok_or(ReadError::Damaged)?;
-        let mut bytes = vec![0; range.len()];
-        let offset = u64::from(part.unit) * UNIT + (HEADER + range.start) as u64;
-        self.engine.read_at(part.slot, offset, &mut bytes)?;
-        if table.chunks[chunk].sum != crc32fast::hash(&bytes) {
-            return Err(ReadError::Damaged);
-        }
+        let bytes = self.read_chunk(&table, part, chunk, access);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, table));
-        Ok(bytes.into())
+        bytes
+    }
+
+    fn read_chunk(&self, table: &Table, part: &PartPlace, chunk: usize, access: Access) -> Result<Bytes, ReadError> {
+        let range = table.range(chunk, part.length).ok_or(ReadError::Damaged)?;
+        let offset = u64::from(part.unit) * UNIT + (HEADER + range.start) as u64;
+        let bytes = self.engine.read_at((part.slot, offset), range.len(), access)?;
+        if table.chunks[chunk].sum == crc32fast::hash(&bytes) { Ok(bytes) } else { Err(ReadError::Damaged) }
     }
 
     /// Every part is of the same body, and is the one that stands at this place in it.
-    fn open(&self, at: usize, part: &PartPlace) -> Result<Table, ReadError> {
-        let (header, table) = self.engine.part_table(part)?;
+    fn open(&self, at: usize, part: &PartPlace, access: Access) -> Result<Table, ReadError> {
+        let (header, table) = self.engine.part_table(part, access)?;
         let fetch = *self.fetch.get_or_init(|| header.fetch);
         if header.hash != self.hash || header.fetch != fetch || table.number as usize != at || table.chunks.is_empty() {
             return Err(ReadError::Damaged);

@@ -14,6 +14,7 @@ use crate::record::entry::{Body, Entry, PartPlace};
 use crate::record::part::Table;
 use crate::record::reader::take;
 use crate::record::{HEADER, Header, Kind, UNIT};
+use crate::volume::Access;
 
 /// Why an entry could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,13 @@ pub(crate) enum ReadError {
     /// No key opens it.
     #[error("no key opens what is stored")]
     Locked,
+}
+
+impl ReadError {
+    /// With [`Access::Cached`]: the operating system does not have it in memory.
+    pub(crate) fn would_block(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
 }
 
 /// An entry that was found.
@@ -63,15 +71,22 @@ impl Engine {
     }
 
     /// The entry of a key's hash. Its key has not been compared.
-    pub(crate) fn find(self: &Arc<Self>, hash: u64, now: u32) -> Result<Option<Found>, ReadError> {
-        let Some(location) = self.index.use_of(hash) else { return Ok(None) };
+    pub(crate) fn find(self: &Arc<Self>, hash: u64, now: u32, access: Access) -> Result<Option<Found>, ReadError> {
+        let found = self.find_at(hash, now, access);
+        if access == Access::Waiting || !found.as_ref().is_err_and(ReadError::would_block) {
+            self.index.use_of(hash);
+        }
+        found
+    }
+
+    fn find_at(self: &Arc<Self>, hash: u64, now: u32, access: Access) -> Result<Option<Found>, ReadError> {
+        let Some(location) = self.index.get(hash) else { return Ok(None) };
         let Some((_pin, life)) = self.pin(location.slot()) else {
             self.index.remove_at(hash, location);
             return Ok(None);
         };
-        let Some((header, entry)) = self.read_entry(location, life).map_err(|error| self.failed(hash, Some(location), error))? else {
-            return Ok(None);
-        };
+        let read = self.read_entry(location, life, access).map_err(|error| self.failed(hash, Some(location), error));
+        let Some((header, entry)) = read? else { return Ok(None) };
         if header.hash != hash {
             return Ok(None);
         }
@@ -115,19 +130,19 @@ impl Engine {
     pub(super) fn known(&self, hash: u64) -> Option<(Header, Entry)> {
         let location = self.index.get(hash)?;
         let (_pin, life) = self.pin(location.slot())?;
-        let (header, entry) = self.read_entry(location, life).ok()??;
+        let (header, entry) = self.read_entry(location, life, Access::Waiting).ok()??;
         (header.hash == hash).then_some((header, entry))
     }
 
     /// `None`: the segment was written anew since the place was known.
-    pub(super) fn read_entry(&self, location: Location, life: u64) -> Result<Option<(Header, Entry)>, ReadError> {
-        let mut bytes = vec![0; location.units() as usize * UNIT as usize];
-        self.volume.read(location.slot(), u64::from(location.unit()) * UNIT, &mut bytes)?;
+    pub(super) fn read_entry(&self, location: Location, life: u64, access: Access) -> Result<Option<(Header, Entry)>, ReadError> {
+        let length = location.units() as usize * UNIT as usize;
+        let mut bytes = self.read_at((location.slot(), u64::from(location.unit()) * UNIT), length, access)?;
         let header = Header::decode(&bytes).ok_or(ReadError::Damaged)?;
         if header.life != life {
             return Ok(None);
         }
-        let payload = take(&mut Bytes::from(bytes).split_off(HEADER), header.length as usize).ok_or(ReadError::Damaged)?;
+        let payload = take(&mut bytes.split_off(HEADER), header.length as usize).ok_or(ReadError::Damaged)?;
         if header.kind != Kind::Entry || crc32fast::hash(&payload) != header.sum {
             return Err(ReadError::Damaged);
         }
@@ -155,15 +170,15 @@ impl Engine {
     pub(super) fn parts_of(&self, hash: u64, entry: Entry, fetch: u64, is_framed: bool) -> Option<Vec<PartPlace>> {
         let Body::Parts(parts) = entry.body else { return None };
         let _pins = self.pin_all(&parts)?;
-        let (header, _) = self.part_table(parts.first()?).ok()?;
+        let (header, _) = self.part_table(parts.first()?, Access::Waiting).ok()?;
         let is_it = header.hash == hash && header.fetch == fetch && parts.iter().all(|part| part.is_framed() == is_framed);
         is_it.then_some(parts)
     }
 
     /// The header of a part, and its table.
-    pub(super) fn part_table(&self, part: &PartPlace) -> Result<(Header, Table), ReadError> {
-        let mut bytes = vec![0; HEADER + part.table_length().ok_or(ReadError::Damaged)?];
-        self.volume.read(part.slot, u64::from(part.unit) * UNIT, &mut bytes)?;
+    pub(super) fn part_table(&self, part: &PartPlace, access: Access) -> Result<(Header, Table), ReadError> {
+        let length = HEADER + part.table_length().ok_or(ReadError::Damaged)?;
+        let bytes = self.read_at((part.slot, u64::from(part.unit) * UNIT), length, access)?;
         let header = Header::decode(&bytes).ok_or(ReadError::Damaged)?;
         let table = &bytes[HEADER..];
         let is_it = header.kind == Kind::of_part(part.is_framed()) && header.life == part.life && header.length == part.length;
@@ -173,8 +188,13 @@ impl Engine {
         Ok((header, Table::decode(table, part.is_framed()).ok_or(ReadError::Damaged)?))
     }
 
-    /// Reads within a segment that is pinned.
-    pub(super) fn read_at(&self, slot: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.volume.read(slot, offset, buffer)
+    /// So many bytes of a segment that is pinned.
+    pub(super) fn read_at(&self, (slot, offset): (u32, u64), length: usize, access: Access) -> io::Result<Bytes> {
+        let mut buffer = self.buffers.take(length);
+        match access {
+            Access::Waiting => self.volume.read(slot, offset, &mut buffer)?,
+            Access::Cached => self.volume.read_cached(slot, offset, &mut buffer)?,
+        }
+        Ok(buffer.freeze())
     }
 }

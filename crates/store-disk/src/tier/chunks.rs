@@ -1,4 +1,4 @@
-//! A long body on the disk: read at any place, or from its start with one chunk ahead of the reader.
+//! A long body on the disk: read at any place, or from its start with one chunk ahead of the reader where the disk has to be waited for.
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::form::FrameReader;
 use super::{Tier, count, refused};
 use crate::engine::{Parts, ReadError};
+use crate::volume::Access;
 
 /// How long a chunk of a body that is being served may take: a broken response is worse than a late one.
 pub(super) const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,9 +39,9 @@ impl DiskBody {
         self.length.fetch_add(bytes, Ordering::Release);
     }
 
-    /// The chunk of this number, proven. For a thread that may block.
-    fn read(&self, number: u32) -> Result<Bytes, ReadError> {
-        let frame = self.parts.chunk(number)?.ok_or(ReadError::Io(io::ErrorKind::UnexpectedEof.into()))?;
+    /// The chunk of this number, proven.
+    fn read(&self, number: u32, access: Access) -> Result<Bytes, ReadError> {
+        let frame = self.parts.chunk(number, access)?.ok_or(ReadError::Io(io::ErrorKind::UnexpectedEof.into()))?;
         let Some(frames) = &self.frames else { return Ok(frame) };
         let before = u64::from(number) * SEGMENT as u64;
         let length = self.length.load(Ordering::Acquire).saturating_sub(before).min(SEGMENT as u64);
@@ -51,22 +52,50 @@ impl DiskBody {
         segment
     }
 
+    /// The chunk of this number, if the operating system has it in memory: another thread would cost more than the read. A frame takes longer to open
+    /// than others on this thread should wait.
+    fn cached(&self, number: u32) -> Option<Result<Bytes, RemoteError>> {
+        if self.frames.is_some() {
+            return None;
+        }
+        match self.read(number, Access::Cached) {
+            Err(error) if error.would_block() => None,
+            read => Some(self.outcome(read)),
+        }
+    }
+
     async fn segment(self: Arc<Self>, number: u32) -> Result<Bytes, RemoteError> {
+        match self.cached(number) {
+            Some(read) => read,
+            None => self.read_aside(number).await,
+        }
+    }
+
+    async fn read_aside(self: Arc<Self>, number: u32) -> Result<Bytes, RemoteError> {
         let (tier, body) = (Arc::clone(&self.tier), Arc::clone(&self));
-        let read = tokio::time::timeout(CHUNK_TIMEOUT, tier.blocking(move || body.read(number))).await;
+        let error = match tokio::time::timeout(CHUNK_TIMEOUT, tier.blocking(move || body.read(number, Access::Waiting))).await {
+            Ok(Some(read)) => return self.outcome(read),
+            Ok(None) => RemoteError::Connection,
+            Err(_) => RemoteError::Timeout,
+        };
+        count(&tier.counters.interrupted);
+        Err(error)
+    }
+
+    /// What the disk has answered.
+    fn outcome(&self, read: Result<Bytes, ReadError>) -> Result<Bytes, RemoteError> {
+        let tier = &self.tier;
         let error = match read {
-            Ok(Some(Ok(segment))) => return Ok(segment),
-            Ok(Some(Err(ReadError::Damaged))) => RemoteError::Damaged,
-            Ok(Some(Err(ReadError::Locked))) => {
+            Ok(segment) => return Ok(segment),
+            Err(ReadError::Damaged) => RemoteError::Damaged,
+            Err(ReadError::Locked) => {
                 count(&tier.counters.locked);
                 RemoteError::Damaged
             }
-            Ok(Some(Err(ReadError::Io(error)))) => {
+            Err(ReadError::Io(error)) => {
                 tier.failed(&error);
                 refused(&error)
             }
-            Ok(None) => RemoteError::Connection,
-            Err(_) => RemoteError::Timeout,
         };
         count(&tier.counters.interrupted);
         Err(error)
@@ -98,12 +127,18 @@ impl DiskChunks {
     fn begin(&mut self) -> &mut JoinHandle<Result<Bytes, RemoteError>> {
         let (body, number) = (Arc::clone(&self.body), self.next);
         self.next += 1;
-        self.reading.insert(tokio::spawn(body.segment(number)))
+        self.reading.insert(tokio::spawn(body.read_aside(number)))
     }
 
     async fn read(&mut self) -> Option<Result<Bytes, RemoteError>> {
         if self.left == 0 {
             return None;
+        }
+        if self.reading.is_none()
+            && let Some(read) = self.body.cached(self.next)
+        {
+            self.next += 1;
+            return Some(self.handed_out(read, false));
         }
         // Left in its place while it is waited for: who stops waiting may ask again.
         let reading = match &mut self.reading {
@@ -112,19 +147,16 @@ impl DiskChunks {
         };
         let read = reading.await;
         self.reading = None;
-        Some(match read.unwrap_or(Err(RemoteError::Connection)) {
-            Ok(chunk) => {
-                self.left -= 1;
-                if self.left > 0 {
-                    self.begin();
-                }
-                Ok(chunk)
-            }
-            Err(error) => {
-                self.left = 0;
-                Err(error)
-            }
-        })
+        Some(self.handed_out(read.unwrap_or(Err(RemoteError::Connection)), true))
+    }
+
+    /// Begins to read the next one, where this one had to be waited for.
+    fn handed_out(&mut self, read: Result<Bytes, RemoteError>, was_waited_for: bool) -> Result<Bytes, RemoteError> {
+        self.left = if read.is_ok() { self.left - 1 } else { 0 };
+        if self.left > 0 && was_waited_for {
+            self.begin();
+        }
+        read
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use larder_packing::MIN_OFFLOADED;
 use larder_store::codec::{Record, ResponseRecord, Unreadable, decode};
-use larder_store::{Arriving, LoadRequest, Loaded, LogPosition, Pass, RemoteError, Variant};
+use larder_store::{Arriving, LoadRequest, Loaded, LogPosition, Pass, RemoteError, StoredBody, Variant};
 use tokio::sync::Semaphore;
 
 use super::chunks::{DiskBody, DiskChunks};
@@ -13,6 +13,7 @@ use super::form::{FrameReader, opened_head};
 use super::{Tier, count, hash_of, refused};
 use crate::engine::{Engine, Found, FoundBody, ReadError};
 use crate::observer::DiskOperation;
+use crate::volume::Access;
 
 impl Tier {
     /// The response for a request.
@@ -45,7 +46,11 @@ impl Tier {
     async fn find(self: &Arc<Self>, engine: &Arc<Engine>, hash: u64) -> Result<Option<Found>, RemoteError> {
         let began = (self.clocks.monotonic)();
         let pass = self.reading.pass(began).ok_or(RemoteError::Open)?;
-        let found = self.read(engine, hash, pass).await;
+        // What the operating system has in memory is read at once: another thread would cost more than the read.
+        let found = match engine.find(hash, self.clocks.now(), Access::Cached) {
+            Err(error) if error.would_block() => self.read(engine, hash, pass).await,
+            found => self.outcome(found, pass),
+        };
         let outcome = found.as_ref().map(|_| ()).map_err(|error| *error);
         self.observing.tell(DiskOperation::Load, outcome, (self.clocks.monotonic)().saturating_duration_since(began));
         found
@@ -53,21 +58,9 @@ impl Tier {
 
     async fn read(self: &Arc<Self>, engine: &Arc<Engine>, hash: u64, pass: Pass<'_>) -> Result<Option<Found>, RemoteError> {
         let (reader, now) = (Arc::clone(engine), self.clocks.now());
-        let found = tokio::time::timeout(self.options.timeout, self.blocking(move || reader.find(hash, now))).await;
-        let error = match found {
-            Ok(Some(Ok(found))) => {
-                pass.succeeded();
-                return Ok(found);
-            }
-            Ok(Some(Err(ReadError::Damaged | ReadError::Locked))) => {
-                // The disk has answered.
-                pass.succeeded();
-                return Err(RemoteError::Damaged);
-            }
-            Ok(Some(Err(ReadError::Io(error)))) => {
-                self.failed(&error);
-                refused(&error)
-            }
+        let reading = self.blocking(move || reader.find(hash, now, Access::Waiting));
+        let error = match tokio::time::timeout(self.options.timeout, reading).await {
+            Ok(Some(found)) => return self.outcome(found, pass),
             Ok(None) => RemoteError::Connection,
             Err(_) => RemoteError::Timeout,
         };
@@ -75,6 +68,25 @@ impl Tier {
             self.say_problem(format!("{} does not answer in time", self.options.path.display()));
         }
         Err(error)
+    }
+
+    /// What the disk has answered.
+    fn outcome(&self, found: Result<Option<Found>, ReadError>, pass: Pass<'_>) -> Result<Option<Found>, RemoteError> {
+        match found {
+            Ok(found) => {
+                pass.succeeded();
+                Ok(found)
+            }
+            Err(ReadError::Damaged | ReadError::Locked) => {
+                pass.succeeded();
+                Err(RemoteError::Damaged)
+            }
+            Err(ReadError::Io(error)) => {
+                self.failed(&error);
+                pass.failed((self.clocks.monotonic)());
+                Err(refused(&error))
+            }
+        }
     }
 
     /// Runs what blocks on a thread for that. `None`: there is none, for the process ends.
@@ -141,7 +153,10 @@ impl Tier {
             FoundBody::Inline(body) => {
                 // A copy: a slice would keep the head's bytes in memory too.
                 let segments = if body.is_empty() { Vec::new() } else { vec![Bytes::copy_from_slice(&body)] };
-                let response = record.complete(segments).map_err(|_| RemoteError::Damaged)?;
+                // Proven with its head, by one checksum over both.
+                let body =
+                    StoredBody::from_segments(segments, record.trailers().cloned()).filter(|body| body.len() == record.body().length);
+                let response = record.with_body(body.ok_or(RemoteError::Damaged)?);
                 Ok(Loaded::Response(Arc::new(response)))
             }
             FoundBody::Parts(reader) => {

@@ -7,13 +7,13 @@
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::fs::FallocateFlags;
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::Volume;
 
@@ -110,6 +110,25 @@ impl Directory {
 impl Volume for Directory {
     fn read(&self, slot: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.file(slot)?.read_exact_at(buffer, offset)
+    }
+
+    fn read_cached(&self, slot: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let file = self.cell(slot)?.read().unwrap_or_else(PoisonError::into_inner).clone();
+        // To open it may take time.
+        let file = file.ok_or(io::ErrorKind::WouldBlock)?;
+        let mut done = 0;
+        while done < buffer.len() {
+            let rest = IoSliceMut::new(&mut buffer[done..]);
+            match rustix::io::preadv2(&file, &mut [rest], offset + done as u64, ReadWriteFlags::NOWAIT) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => done += read,
+                Err(Errno::INTR) => {}
+                // Not there, or a file system that cannot tell.
+                Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     fn write(&self, slot: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -221,6 +240,25 @@ mod tests {
         drop(directory);
         let directory = Directory::open(folder.path(), SIZE, 2).unwrap();
         assert!(!directory.exists(0));
+    }
+
+    #[test]
+    fn what_is_in_memory_is_read_at_once_and_what_is_not_known_to_be_would_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory::open(folder.path(), SIZE, 1).unwrap();
+        directory.create(0).unwrap();
+        directory.write(0, 5, b"x").unwrap();
+        let mut bytes = [0; 6];
+        match directory.read_cached(0, 0, &mut bytes) {
+            Ok(()) => assert_eq!(&bytes, b"\0\0\0\0\0x"),
+            // A file system that cannot tell.
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+        }
+        directory.release(0);
+        assert_eq!(directory.read_cached(0, 0, &mut bytes).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it has to be opened");
+        directory.read(0, 0, &mut bytes).unwrap();
+        let end = directory.read_cached(0, SIZE, &mut bytes).unwrap_err().kind();
+        assert!(matches!(end, io::ErrorKind::UnexpectedEof | io::ErrorKind::WouldBlock), "{end:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files in memory that fail at a given moment, as disks and machines do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,6 +30,8 @@ pub(crate) struct Faulty {
     gate: Arc<Mutex<()>>,
     /// Bytes of segments that were read.
     read_bytes: AtomicU64,
+    /// Where something was read before, so that the operating system has it in memory.
+    cached: Mutex<HashSet<(u32, u64)>>,
 }
 
 /// While it lives, reads and writes of small files hang.
@@ -174,7 +176,13 @@ impl Volume for Faulty {
         let from = segment.get(offset as usize..offset as usize + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(from);
         self.read_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        self.cached.lock().unwrap().insert((slot, offset));
         Ok(())
+    }
+
+    fn read_cached(&self, slot: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let is_cached = self.cached.lock().unwrap().contains(&(slot, offset)) && self.gate.try_lock().is_ok();
+        if is_cached { self.read(slot, offset, buffer) } else { Err(io::ErrorKind::WouldBlock.into()) }
     }
 
     fn write(&self, slot: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {

@@ -13,10 +13,22 @@ pub(crate) use directory::{Directory, OpenError};
 #[cfg(test)]
 pub(crate) use faulty::{Fault, Faulty};
 
+/// What a read may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It may wait for the disk, so it is not for threads that serve others.
+    Waiting,
+    /// It takes what the operating system has in memory, and fails with [`io::ErrorKind::WouldBlock`] where that is not all.
+    Cached,
+}
+
 /// Numbered segments of one size, and small files by name.
 pub(crate) trait Volume: Send + Sync + fmt::Debug {
     /// Fills the buffer from a segment.
     fn read(&self, slot: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// As [`Self::read`] with [`Access::Cached`].
+    fn read_cached(&self, slot: u32, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
     /// Writes to a segment that exists.
     fn write(&self, slot: u32, offset: u64, bytes: &[u8]) -> io::Result<()>;

@@ -55,7 +55,7 @@ fn damage_in_a_long_body_is_noticed_in_its_chunk() {
         let volume = store.volume.after_crash();
         volume.flip(0, offset, 4);
         let store = Store::over(volume, store.shape);
-        let Some(found) = store.engine.find(hash(1), NOW).unwrap() else { panic!("its head is good") };
+        let Some(found) = store.engine.find(hash(1), NOW, Access::Waiting).unwrap() else { panic!("its head is good") };
         let FoundBody::Parts(parts) = found.body else { panic!("a long one") };
         let good = chunks(&parts).take_while(Result::is_ok).count();
         assert_eq!(good, chunk, "chunks before the damage");

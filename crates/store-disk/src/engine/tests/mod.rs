@@ -12,7 +12,7 @@ use larder_store::{Epoch, LogPosition, SEGMENT};
 
 use super::read::{FoundBody, ReadError};
 use super::{Content, Engine, NewBody, NewEntry, Parts, Shape, Written};
-use crate::volume::Faulty;
+use crate::volume::{Access, Faulty};
 
 const NOW: u32 = 1_000;
 const LATER: u32 = 2_000;
@@ -60,7 +60,7 @@ impl Store {
 
     /// The version that is stored, if all of it is as it was written.
     fn try_get(&self, key: u64) -> Result<Option<u64>, ReadError> {
-        let Some(found) = self.engine.find(hash(key), NOW)? else { return Ok(None) };
+        let Some(found) = self.engine.find(hash(key), NOW, Access::Waiting)? else { return Ok(None) };
         let version = u64::from_le_bytes(found.frame[8..16].try_into().unwrap());
         assert_eq!(found.frame[..8], key.to_le_bytes(), "the entry of another key");
         let segments = match found.body {
@@ -77,7 +77,7 @@ impl Store {
 
 /// The chunks of a long body.
 fn chunks(parts: &Parts) -> impl Iterator<Item = Result<Bytes, ReadError>> {
-    (0..).map_while(|number| parts.chunk(number).transpose())
+    (0..).map_while(|number| parts.chunk(number, Access::Waiting).transpose())
 }
 
 /// Spread as the hash of a key's text is.

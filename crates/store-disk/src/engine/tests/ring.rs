@@ -18,8 +18,8 @@ fn the_later_of_two_fetches_wins_whichever_is_written_first() {
 fn an_entry_is_of_no_use_once_it_has_expired() {
     let store = Store::new(1 << 16, 4);
     store.put(1, 1);
-    assert!(store.engine.find(hash(1), LATER - 1).unwrap().is_some());
-    assert!(store.engine.find(hash(1), LATER).unwrap().is_none());
+    assert!(store.engine.find(hash(1), LATER - 1, Access::Waiting).unwrap().is_some());
+    assert!(store.engine.find(hash(1), LATER, Access::Waiting).unwrap().is_none());
     assert_eq!(store.engine.indexed().0, 0, "it is forgotten");
 }
 
@@ -79,9 +79,9 @@ fn a_hot_long_body_is_written_on_with_its_head() {
 fn a_body_that_is_being_read_outlives_its_segment() {
     let store = Store::new(2 << 20, 4);
     store.put_long(1, 1, 3 * SEGMENT);
-    let Some(found) = store.engine.find(hash(1), NOW).unwrap() else { panic!("it is there") };
+    let Some(found) = store.engine.find(hash(1), NOW, Access::Waiting).unwrap() else { panic!("it is there") };
     let FoundBody::Parts(parts) = found.body else { panic!("a long one") };
-    let first = parts.chunk(0).unwrap();
+    let first = parts.chunk(0, Access::Waiting).unwrap();
     for key in 100..200 {
         store.put_long(key, 1, SEGMENT);
     }
@@ -98,7 +98,7 @@ fn a_ring_that_is_read_everywhere_takes_no_more() {
     let mut readers = Vec::new();
     let refused = (0..40).find(|key| {
         let written = store.engine.commit(entry(*key, 1, body(*key, 1, 2 * SEGMENT)), NOW);
-        readers.extend(store.engine.find(hash(*key), NOW).unwrap());
+        readers.extend(store.engine.find(hash(*key), NOW, Access::Waiting).unwrap());
         written.is_err()
     });
     assert!(refused.is_some());

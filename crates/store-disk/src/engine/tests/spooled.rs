@@ -52,12 +52,12 @@ fn chunks_are_read_at_any_place() {
     let store = Store::new(8 << 20, 8);
     let segments = body(3, 1, 20 * SEGMENT + 7);
     store.put_long(3, 1, 20 * SEGMENT + 7);
-    let Some(found) = store.engine.find(hash(3), NOW).unwrap() else { panic!("it is there") };
+    let Some(found) = store.engine.find(hash(3), NOW, Access::Waiting).unwrap() else { panic!("it is there") };
     let FoundBody::Parts(parts) = found.body else { panic!("a long one") };
     for number in [20, 3, 16, 0, 15, 17] {
-        assert_eq!(parts.chunk(number).unwrap().as_ref(), Some(&segments[number as usize]), "{number}");
+        assert_eq!(parts.chunk(number, Access::Waiting).unwrap().as_ref(), Some(&segments[number as usize]), "{number}");
     }
-    assert_eq!(parts.chunk(21).unwrap(), None);
+    assert_eq!(parts.chunk(21, Access::Waiting).unwrap(), None);
 }
 
 /// The disk fails in the middle of any of its writes, or the process is killed there.

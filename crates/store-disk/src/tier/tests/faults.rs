@@ -85,6 +85,25 @@ async fn a_disk_that_hangs_is_a_miss_after_its_time() {
 }
 
 #[tokio::test]
+async fn what_the_operating_system_has_in_memory_is_read_without_a_thread() {
+    let (tier, _volume) = over_faulty(Duration::from_millis(1));
+    let many = u32::try_from(crate::tier::MAX_READS).expect("few");
+    let all = Arc::clone(&tier.reads).acquire_many_owned(many).await.expect("open");
+    put(&tier, 1);
+    assert_eq!(load(&tier).await.unwrap_err(), RemoteError::Timeout, "it was never read, and no thread is left");
+    drop(all);
+    let tier =
+        Arc::new(Tier { options: DiskOptions { timeout: LONG, ..tier.options.clone() }, ..Arc::into_inner(tier).expect("no other") });
+    assert!(matches!(load(&tier).await, Ok(Loaded::Response(_))));
+    let _all = Arc::clone(&tier.reads).acquire_many_owned(many).await.expect("open");
+    assert!(matches!(load(&tier).await, Ok(Loaded::Response(_))));
+    assert_eq!(
+        (tier.counters.failures.load(std::sync::atomic::Ordering::Relaxed), tier.reading.state((CLOCKS.monotonic)())),
+        (0, BreakerState::Closed)
+    );
+}
+
+#[tokio::test]
 async fn a_purge_does_not_wait_for_a_disk_that_hangs_and_is_noted_once_it_goes_on() {
     let (tier, volume) = over_faulty(LONG);
     put(&tier, 1);
