@@ -69,13 +69,13 @@ pub(crate) async fn fill<S: Upstream>(
             Err(NoAnswer::Anew) => {}
             Err(NoAnswer::Alone(reason)) => {
                 plan.reason = reason;
-                // The leader's answer may have left a mark for the key.
-                if let Some(served) = look_again(&service, &request, &mut plan) {
-                    return Ok(served);
-                }
                 break;
             }
         }
+    }
+    // The leader's answer may have left a mark for the key, and what was found at first may be purged: it must not be validated.
+    if let Some(served) = look_again(&service, &request, &mut plan) {
+        return Ok(served);
     }
     plan.alone = true;
     // The fetch that took too long was this replica's; another one may have had more luck meanwhile.
@@ -202,7 +202,7 @@ impl<S: Upstream> CacheService<S> {
     }
 
     /// Counts a request for which nothing stored will do, where the route wants to know how often that is.
-    fn count(&self, request: &ClientRequest) {
+    pub(super) fn count(&self, request: &ClientRequest) {
         if self.route.policy.min_hits > 1 {
             let hash = self.cache.store.slot_key_of(&request.key).hash;
             self.cache.requests.add(hash, self.cache.clock.now());

@@ -294,3 +294,53 @@ async fn what_is_set_aside_is_taken_from_what_entries_may_take() {
     let after = cache.cache().stats().memory.bytes;
     assert!(after <= CAPACITY / 2, "{after}");
 }
+
+#[tokio::test]
+async fn a_purged_response_is_not_validated_however_often_its_request_has_waited_in_vain() {
+    let gates: Arc<[Semaphore; 5]> = Arc::new(std::array::from_fn(|_| Semaphore::new(0)));
+    let (count, held) = (AtomicUsize::new(0), Arc::clone(&gates));
+    let origin = Origin::waiting(move |request| {
+        let (number, gates) = (count.fetch_add(1, Ordering::SeqCst), Arc::clone(&held));
+        async move {
+            gates[number].acquire().await.expect("open").forget();
+            let is_confirmed = number == 4 && request.headers().contains_key("if-none-match");
+            let reply = if is_confirmed { response(304, "") } else { response(200, ["0", "1", "2", "3", "4"][number]) };
+            Ok(reply.header("etag", "\"1\"").header("cache-control", "max-age=10").build())
+        }
+    });
+    let (cache, hand) = with_rules(origin.clone(), common::rules());
+    let tasks = tokio::task::LocalSet::new();
+    let ask = || {
+        let cache = cache.clone();
+        tasks.spawn_local(async move { send(&cache, get("/a")).await })
+    };
+    // As far as everything gets by itself.
+    let settle = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    gates[0].add_permits(1);
+    tasks.run_until(ask()).await.expect("an answer");
+    hand.advance(20);
+    let mut others = vec![ask()];
+    tasks.run_until(settle()).await;
+    let unlucky = ask();
+    tasks.run_until(settle()).await;
+    for number in 1..=3 {
+        let purged = InvalidationTarget::Url("http://example.com/a".to_owned());
+        cache.cache().invalidate(&Invalidation::hard([purged])).await;
+        if number < 3 {
+            // Begun after the purge, it is the next one to be waited for.
+            others.push(ask());
+            tasks.run_until(settle()).await;
+        }
+        assert_eq!(origin.count(), 1 + 3.min(number + 1));
+        gates[number].add_permits(1);
+        tasks.run_until(settle()).await;
+    }
+    assert_eq!(origin.count(), 5, "the one that waited asks by itself");
+    assert!(!origin.fields(4).contains_key("if-none-match"), "{:?}", origin.fields(4));
+    gates[4].add_permits(1);
+    assert_eq!(tasks.run_until(unlucky).await.expect("an answer").text(), "4");
+}
