@@ -180,7 +180,7 @@ impl<S> CacheService<S> {
             Ok(context) => context,
             Err(verdict) => {
                 let context = self.route.context(request.method(), request.headers(), &key);
-                return DryRun::without_key(verdict, client_request(request, context, &key, content), now);
+                return DryRun::without_key(verdict, self.client_request(request, content, |_| (), context, &key), now);
             }
         };
         let slot_key = self.cache.store.slot_key(&key);
@@ -216,7 +216,7 @@ impl<S> CacheService<S> {
             verdict = Verdict::Hit { reason: Reason::Converted, status: StatusCode::OK, age: Some(age), refreshes: false };
             (selected, planned) = (Some(stored), None);
         }
-        let request = client_request(request, context, &key, content);
+        let request = self.client_request(request, content, |_| (), context, &key);
         let parts = Vec::new();
         DryRun { verdict, stored, selected, parts, refreshed_ahead_in, now, request, has_key: true, plan: planned }
     }
@@ -352,10 +352,6 @@ fn verdict_about(parts: &[DryPart]) -> Verdict {
         Some(ages) => Verdict::Hit { reason: Reason::Fresh, status: StatusCode::OK, age: ages.into_iter().max(), refreshes: false },
         None => Verdict::Fetch { reason: Reason::Absent, forward: ForwardReason::UriMiss },
     }
-}
-
-fn client_request(request: Request<()>, context: RequestContext, key: &KeyBuffer, content: Option<Content>) -> Arc<ClientRequest> {
-    Arc::new(ClientRequest { parts: request.into_parts().0, context, key: key.to_key(), content: content.map(Arc::new) })
 }
 
 impl Cache {

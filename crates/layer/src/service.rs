@@ -301,7 +301,7 @@ impl<S: Upstream> CacheService<S> {
         }
     }
 
-    fn client_request<R>(
+    pub(crate) fn client_request<R>(
         &self,
         request: Request<R>,
         content: Option<Content>,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use common::{Origin, builder, finish, get, header, request, response, send, start, streaming, try_send, with_rules};
 use http::Request;
 use http_body_util::{BodyExt, Full};
+use larder_semantics::PathCase;
 use larder_store::SEGMENT;
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, DryRun, EffectiveTarget, RouteRulesBuilder, Tiers, Verdict};
@@ -184,4 +185,15 @@ async fn what_a_tier_has_answers_nobody_and_is_what_would_have_been_served() {
         assert!(matches!(dry_run(&cache, "/a").verdict, Verdict::Hit { .. }), "memory has it now");
         assert!(cache.load_from_tiers(&dry_run(&cache, "/b")).await.is_none());
     }
+}
+
+#[tokio::test]
+async fn a_dry_run_asks_for_the_path_that_the_cache_asks_for() {
+    let origin = numbered("max-age=60");
+    let (cache, _) = with_rules(origin.clone(), builder().key_path(PathCase::Lower).build());
+    let run = dry_run(&cache, "/News/Today?Page=1");
+    cache.try_out(&run, |_| ()).await.expect("an answer");
+    cache.ask_origin(&run, |_| ()).await.expect("an answer");
+    send(&cache, get("/News/Today?Page=1")).await;
+    assert_eq!([0, 1, 2].map(|number| origin.target(number)), ["/news/today?Page=1"; 3]);
 }
