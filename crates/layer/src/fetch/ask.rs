@@ -71,10 +71,10 @@ impl Fetch {
         self.candidates.iter().map(|stored| &stored.head).collect()
     }
 
-    pub(super) fn exchange<'a, S: Upstream>(
+    pub(super) fn exchange<'a, S: Upstream, B>(
         &'a self,
         service: &'a CacheService<S>,
-        response: &'a Response<S::Body>,
+        response: &'a Response<B>,
         request_time: Timestamp,
     ) -> Exchange<'a> {
         Exchange {

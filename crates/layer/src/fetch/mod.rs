@@ -19,5 +19,5 @@ mod rest;
 mod spool;
 pub(crate) mod state;
 pub(crate) mod steps;
-mod store;
+pub(crate) mod store;
 pub(crate) mod walk;

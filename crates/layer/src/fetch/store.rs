@@ -8,21 +8,38 @@ use std::task::Poll;
 use http::Response;
 use larder_semantics::content::Fitness;
 use larder_semantics::storage::{refuses_the_request, supersedes};
-use larder_semantics::{Reason, StoredHead, VarySpec};
-use larder_store::{Lease, Remembered, StoredBody, StoredResponse, Variant};
+use larder_semantics::{Disposition, Reason, StoredHead, Timestamp, VarySpec};
+use larder_store::{Lease, Position, Remembered, StoredBody, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
 use super::pump::{Begun, Kept, Pump, begin};
-use super::state::Fetch;
+use super::state::{Fetch, Naming};
 use crate::body::CacheBody;
 use crate::body::log::body_log;
 use crate::body::pending::{PendingBody, PendingReader, PendingResponse};
 use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
+use crate::lookup::plan::UpstreamMode;
+use crate::lookup::request::ClientRequest;
 use crate::rules::{RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::steps::{Step, Stopwatch};
 use crate::upstream::{Upstream, UpstreamBody, WholeBody, announced_length};
+
+/// What has to be known from before a fetch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Began {
+    position: Position,
+    number: u64,
+    time: Timestamp,
+}
+
+impl Cache {
+    /// A fetch begins.
+    pub(crate) fn begin(&self) -> Began {
+        Began { position: self.store.ledger().position(), number: self.next_fetch(), time: self.clock.now() }
+    }
+}
 
 impl Fetch {
     /// For this client only. The requests that wait are released at once; where this request was refused, one of them asks again.
@@ -109,6 +126,29 @@ impl Fetch {
             let landed = self.deliver(FetchOutcome::Fetched(Arc::clone(&pending)), Own::Head { head: parts, reader }, reply);
             let pump = Pump { fetch: self, service, kept: Kept::Whole(pending), writer, landed, length, given_up: None, stopwatch };
             Box::pin(pump.run(body, begun)).await;
+        }
+    }
+
+    /// Stores an answer that came within another one, whose fetch began as `began` says: as if it had been asked for alone.
+    pub(crate) async fn store_given<S: Upstream, B: UpstreamBody>(
+        service: CacheService<S>,
+        request: Arc<ClientRequest>,
+        mut response: Response<B>,
+        began: Began,
+    ) {
+        service.count(&request);
+        let mut fetch = Self::new(&service, Arc::clone(&request), &service.stored_for(&request), UpstreamMode::Whole, None);
+        (fetch.position, fetch.number) = (began.position, began.number);
+        let named = service.route.tags.take_tags(response.headers_mut());
+        fetch.tag(named.as_deref());
+        let disposition = fetch.judge(&service, &fetch.exchange(&service, &response, began.time), announced_length(&response));
+        let (reply, _client) = oneshot::channel();
+        match disposition {
+            Disposition::Store { .. } if fetch.naming == Naming::TooMany => {}
+            Disposition::Store { .. } if service.route.tags_in(response.headers()) == TagsInBody::Unreadable => {}
+            Disposition::Store { head, vary } => fetch.store(service, response, head, vary, reply).await,
+            Disposition::Pass { reason, .. } if supersedes(&request.context, reason, response.status()) => fetch.forget(&service.cache),
+            _ => {}
         }
     }
 

@@ -2,25 +2,21 @@
 //!
 //! 1. Look-up: what is stored and fresh for each part, in memory and in the tiers.
 //! 2. [`Several::fetch`]: one request for the others. Those who ask for the same at the same time share its answer.
-//! 3. [`Several::keep`]: its answer is cut, and each part stored as if it had been asked for alone ([`Canned`]).
+//! 3. [`Several::keep`]: its answer is cut, and each part stored as if it had been asked for alone, when the request was.
 //! 4. The parts are joined. Where one of these steps cannot be done without a loss, the whole is asked for, and its answer passed on as it came.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AGE, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use larder_semantics::content::model::{Judged, USAGE_SAVED, Usage, read_saved, saved_field};
 use larder_semantics::content::several::{Part, Split};
 use larder_semantics::content::{Asked, ContentRequest, ContentRules};
-use larder_semantics::{ForwardReason, PrimaryKey, Reason};
+use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason};
 use tokio::sync::oneshot;
-use tower_service::Service;
 
 use super::content::drop_fields_of_bytes;
 use super::fresh::{Fresh, without_conditions};
@@ -31,7 +27,10 @@ use crate::body::content::Content;
 use crate::body::request::RequestBody;
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
-use crate::outcome::Served;
+use crate::fetch::state::Fetch;
+use crate::fetch::store::Began;
+use crate::lookup::request::ClientRequest;
+use crate::outcome::{CacheResult, Served};
 use crate::respond::{CACHE_STATUS, X_CACHE};
 use crate::service::CacheService;
 use crate::task::detached::DetachedTask;
@@ -162,9 +161,10 @@ impl<S: Upstream> Several<'_, S> {
     /// Asks for all parts with the request as it came.
     async fn fetch_all(&self) -> Result<Served<S::Body>, FetchError> {
         let places: Vec<usize> = (0..self.split.parts().len()).collect();
+        let began = self.service.cache.begin();
         Ok(match self.fetch(&places, self.content.bytes().clone()).await? {
             Fetched::Parts(answers, served, body) => {
-                self.keep(&places, &answers, served.response.headers()).await;
+                self.keep(&places, &answers, kept_fields(&served), began).await;
                 with_body(served, body)
             }
             Fetched::Other(served) => served,
@@ -173,13 +173,14 @@ impl<S: Upstream> Several<'_, S> {
 
     /// Asks for the parts in these places; `None` where what is known and what comes make no answer.
     async fn fetch_the_rest(&self, known: &[Option<Fresh>], places: &[usize]) -> Result<Option<Served<S::Body>>, FetchError> {
+        let began = self.service.cache.begin();
         let (answers, mut served) = match self.fetch(places, self.split.rest(places).into()).await? {
             Fetched::Parts(answers, served, _) => (answers, served),
             // The origin refuses, and would have refused the whole.
             Fetched::Other(served) if served.response.status() != StatusCode::OK => return Ok(Some(served)),
             Fetched::Other(_) => return Ok(None),
         };
-        self.keep(places, &answers, served.response.headers()).await;
+        self.keep(places, &answers, kept_fields(&served), began).await;
         let Some(joined) = self.join(known, &answers) else { return Ok(None) };
         let headers = served.response.headers_mut();
         drop_fields_of_bytes(headers);
@@ -214,24 +215,31 @@ impl<S: Upstream> Several<'_, S> {
         })
     }
 
-    /// Stores the answers to the parts in these places.
-    async fn keep(&self, places: &[usize], answers: &[Vec<u8>], head: &HeaderMap) {
-        let mut fields = head.clone();
-        drop_fields_of_bytes(&mut fields);
-        [X_CACHE, CACHE_STATUS, AGE].iter().for_each(|name| _ = fields.remove(name));
-        let fields = Arc::new(fields);
+    /// Stores the answers to the parts in these places, which were asked for when the fetch began: what is purged meanwhile is not stored.
+    async fn keep(&self, places: &[usize], answers: &[Vec<u8>], fields: Option<HeaderMap>, began: Began) {
+        let Some(fields) = fields else { return };
         let keep = |(place, answer): (&usize, &Vec<u8>)| {
-            let part = &self.split.parts()[*place];
-            let inner = Canned { fields: Arc::clone(&fields), body: Bytes::copy_from_slice(answer) };
-            let service = CacheService::new(inner, Arc::clone(&self.service.cache), Arc::clone(&self.service.route));
-            let content = Content::of(part.content.clone().into(), &self.service.cache.in_flight).asking(part.keyed.asked.clone());
-            let request = Request::from_parts(self.whole.clone(), RequestBody::empty());
-            service.look_up_content(request, (content, part.keyed.key), self.effective.clone())
+            let request = self.request_for(&self.split.parts()[*place]);
+            let mut response = Response::new(Full::new(Bytes::copy_from_slice(answer)));
+            *response.headers_mut() = fields.clone();
+            let service = self.service.clone();
+            async move {
+                if let Some(request) = request {
+                    Fetch::store_given(service, request, response, began).await;
+                }
+            }
         };
         for (places, answers) in places.chunks(AT_ONCE).zip(answers.chunks(AT_ONCE)) {
-            // It cannot fail, and what cannot be stored is not.
             gathered(places.iter().zip(answers).map(keep)).await;
         }
+    }
+
+    /// The request for one part alone; `None` where it has no key.
+    fn request_for(&self, part: &Part) -> Option<Arc<ClientRequest>> {
+        let (mut request, mut key) = (Request::from_parts(self.whole.clone(), ()), KeyBuffer::default());
+        let context = self.service.prepare(&mut request, Some(&part.keyed.key), &self.effective, &mut key).ok()?;
+        let content = Content::of(part.content.clone().into(), &self.service.cache.in_flight).asking(part.keyed.asked.clone());
+        Some(self.service.client_request(request, Some(content), |_| (), context, &key))
     }
 
     /// The answer that what is known and `others`, in their order, make up.
@@ -258,6 +266,18 @@ impl<S: Upstream> Several<'_, S> {
     }
 }
 
+/// The fields that the parts of an answer are stored with; `None` where it is that of another request's fetch, which stores them. Their age is at least
+/// what it is here: the time since the fetch began is added to it, of which it may have a part already.
+fn kept_fields<B>(served: &Served<B>) -> Option<HeaderMap> {
+    if served.outcome.collapsed || served.outcome.result != CacheResult::Miss {
+        return None;
+    }
+    let mut fields = served.response.headers().clone();
+    drop_fields_of_bytes(&mut fields);
+    [X_CACHE, CACHE_STATUS].iter().for_each(|name| _ = fields.remove(name));
+    Some(fields)
+}
+
 fn with_body<B>(served: Served<B>, body: Bytes) -> Served<B> {
     Served { response: served.response.map(|_| CacheBody::from_bytes(body)), ..served }
 }
@@ -273,27 +293,4 @@ fn tell_saved(headers: &mut HeaderMap, known: &[Option<Fresh>]) {
         judged.model = model.map(str::to_owned);
     }
     saved_field(&judged).and_then(|field| headers.insert(USAGE_SAVED, field));
-}
-
-/// An inner service whose answer is there already: with it a part takes the way into the store that any answer takes.
-#[derive(Clone, Debug)]
-struct Canned {
-    fields: Arc<HeaderMap>,
-    body: Bytes,
-}
-
-impl Service<Request<RequestBody>> for Canned {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
-        let mut response = Response::new(Full::new(self.body.clone()));
-        *response.headers_mut() = HeaderMap::clone(&self.fields);
-        ready(Ok(response))
-    }
 }

@@ -8,7 +8,8 @@ use http_body_util::{BodyExt, Full};
 use larder_semantics::content::model::When;
 use larder_semantics::content::{ContentKind, ContentRules};
 use larder_semantics::{Policy, TtlMode};
-use larder_tower::{CacheService, RouteRules};
+use larder_tower::{CacheService, Invalidation, InvalidationTarget, RouteRules};
+use tokio::sync::Semaphore;
 
 use crate::common::{self, Origin, Read, header, response, send, with_rules};
 use crate::shared_tier::replicas_with;
@@ -189,4 +190,89 @@ async fn a_batch_of_calls_asks_for_those_that_are_not_stored() {
     let passed = post(&cache, "/rpc", r#"[{"id":1,"method":"a"},{"id":2,"method":"send"}]"#).await;
     assert_eq!(passed.x_cache(), "BYPASS", "one of them has to reach the origin, so they all do");
     assert_eq!(asked.lock().unwrap()[1..2], [r#"[{"id":"b","method":"b"}]"#]);
+}
+
+/// Answers each text with itself, after the gate has let it, and takes that many seconds by the clock that the test holds.
+fn slow_embeddings(gate: &std::sync::Arc<Semaphore>) -> Origin {
+    let gate = std::sync::Arc::clone(gate);
+    Origin::waiting(move |request| {
+        let gate = std::sync::Arc::clone(&gate);
+        async move {
+            let content = request.into_body().collect().await.expect("a content").to_bytes();
+            let count = String::from_utf8_lossy(&content).matches("text").count();
+            gate.acquire().await.expect("open").forget();
+            let data: Vec<_> = (0..count).map(|index| format!(r#"{{"index":{index},"embedding":[1]}}"#)).collect();
+            let body = format!(r#"{{"data":[{}],"model":"m"}}"#, data.join(","));
+            Ok(response(200, body.leak()).header("content-type", "application/json").header("age", "7").build())
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_purge_while_parts_are_fetched_holds_for_each_of_them() {
+    let gate = std::sync::Arc::new(Semaphore::new(0));
+    let origin = slow_embeddings(&gate);
+    let cache = with_rules(origin.clone(), rules(ContentKind::Embeddings, |_| ())).0;
+    for (list, rest) in [(r#"["text 1","text 2"]"#, false), (r#"["text 3","text 1"]"#, true)] {
+        if rest {
+            gate.add_permits(1);
+            post(&cache, EMBEDDINGS, input(r#"["text 1"]"#)).await;
+        }
+        let asked = origin.count();
+        let purged = async {
+            while origin.count() == asked {
+                tokio::task::yield_now().await;
+            }
+            let url = InvalidationTarget::Url(format!("http://example.com{EMBEDDINGS}"));
+            cache.cache().invalidate(&Invalidation::hard([url])).await;
+            gate.add_permits(1);
+        };
+        assert_eq!(tokio::join!(post(&cache, EMBEDDINGS, input(list)), purged).0.x_cache(), "MISS");
+        gate.add_permits(1);
+        assert_eq!(post(&cache, EMBEDDINGS, input(list)).await.x_cache(), "MISS", "{list}");
+        assert_eq!(post(&cache, EMBEDDINGS, input(list)).await.x_cache(), "HIT", "{list}");
+        cache.cache().invalidate(&Invalidation::hard([InvalidationTarget::All])).await;
+    }
+}
+
+#[tokio::test]
+async fn rfc9111_4_2_3_parts_are_as_old_as_the_answer_that_they_came_in() {
+    let gate = std::sync::Arc::new(Semaphore::new(0));
+    let origin = slow_embeddings(&gate);
+    let (cache, hand) = with_rules(origin.clone(), rules(ContentKind::Embeddings, |_| ()));
+    let late = async {
+        while origin.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        hand.advance(5);
+        gate.add_permits(1);
+    };
+    tokio::join!(post(&cache, EMBEDDINGS, input(r#"["text 1","text 2"]"#)), late);
+    let hit = post(&cache, EMBEDDINGS, input(r#"["text 2"]"#)).await;
+    let age: u32 = header(&hit.response, "age").parse().expect("a number");
+    assert!(hit.x_cache() == "HIT" && age >= 12, "7 when it was sent, and 5 until it was there: {age}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_several_things_waits_for_no_other_request_for_one_of_them() {
+    let gate = std::sync::Arc::new(Semaphore::new(0));
+    let origin = slow_embeddings(&gate);
+    let cache = with_rules(origin.clone(), rules(ContentKind::Embeddings, |_| ())).0;
+    let (other, list) = (cache.clone(), input(r#"["text 1","text 2"]"#));
+    let (tasks, started) = (tokio::task::LocalSet::new(), tokio::time::Instant::now());
+    let several = tasks.spawn_local(async move { post(&other, EMBEDDINGS, list).await });
+    let until = async |count: usize| {
+        while origin.count() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tasks.run_until(until(1)).await;
+    let other = cache.clone();
+    let one = tasks.spawn_local(async move { post(&other, EMBEDDINGS, input(r#""text 1""#)).await });
+    tasks.run_until(until(2)).await;
+    gate.add_permits(1);
+    assert_eq!(tasks.run_until(several).await.expect("an answer").x_cache(), "MISS");
+    assert_eq!((started.elapsed(), one.is_finished()), (std::time::Duration::ZERO, false));
+    gate.add_permits(1);
+    assert_eq!(tasks.run_until(one).await.expect("an answer").x_cache(), "MISS");
 }
