@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use larder_semantics::content::Asked;
 use larder_store::codec::{BodySummer, ResponseRecord};
-use larder_store::{Lease, NewRemoteBody, RemoteBodyWriter, RemoteError, SEGMENT};
+use larder_store::{Lease, Lookup, NewRemoteBody, RemoteBodyWriter, RemoteError, SEGMENT};
 
 use super::pump::{Keeping, Kept, Pump};
 use crate::body::log::LogWriter;
@@ -152,9 +152,19 @@ impl<S: Upstream> Pump<S> {
         let (tags, position, sum) = (fetch.tags.clone(), fetch.position, spool.sum.sum());
         let record = ResponseRecord::new(key, variant, head, tags, position, fetch.number, sum, trailers);
         if cache.commit_body(spool.writer, record).await {
-            // What memory has of an earlier fetch would be found first.
-            fetch.forget(cache);
+            self.forget_older();
         }
         Keeping::Not
+    }
+
+    /// Drops what there is of earlier fetches, since memory is asked first. A fetch that is to renew knows of none, and is for whoever asks.
+    fn forget_older(&self) {
+        let (fetch, cache) = (&self.fetch, &self.service.cache);
+        fetch.forget(cache);
+        match self.service.stored_for(&fetch.request) {
+            Lookup::Found(stored) | Lookup::Unvouched(stored) if stored.fetch < fetch.number => cache.remove(&stored),
+            Lookup::Partial(part) if part.fetch < fetch.number => cache.store.remove_part(&part),
+            _ => {}
+        }
     }
 }

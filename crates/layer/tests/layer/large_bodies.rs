@@ -352,3 +352,19 @@ async fn a_guard_judges_a_body_that_goes_to_a_tier_by_its_beginning_and_its_dige
         assert_eq!(!shelf.entries().is_empty(), is_stored, "{client}");
     }
 }
+
+#[tokio::test]
+async fn a_fetch_that_renews_leaves_no_earlier_answer_before_the_tier() {
+    let asked = AtomicUsize::new(0);
+    let origin = Origin::new(move |_| {
+        let body = if asked.fetch_add(1, Ordering::SeqCst) == 0 { Bytes::from_static(b"short") } else { content() };
+        streaming(200, Full::new(body).map_err(Into::into).boxed_unsync()).header("cache-control", "max-age=60")
+    });
+    let (cache, shelf) = cache(&origin);
+    assert_eq!(send(&cache, get("/a")).await.text(), "short");
+    assert!(is_whole(&send(&cache, get("/a?no_cache")).await));
+    settled(&cache).await;
+    assert_eq!((shelf.entries().len(), cache.cache().stats().memory.entries), (1, 0));
+    let hit = send(&cache, get("/a")).await;
+    assert!(hit.x_cache() == "HIT" && is_whole(&hit), "{:?}", hit.response);
+}
