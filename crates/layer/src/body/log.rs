@@ -190,6 +190,12 @@ impl LogWriter {
         self.0.lock().has_readers()
     }
 
+    /// For how long there have been no readers; `None` while there are some. Without end where there never were any.
+    pub(crate) fn left_for(&self) -> Option<Duration> {
+        let state = self.0.lock();
+        (!state.has_readers()).then(|| state.left.map_or(Duration::MAX, |left| left.elapsed()))
+    }
+
     /// The body is proven complete.
     pub(crate) fn complete(self, trailers: Option<HeaderMap>) {
         self.end(End::Complete(trailers.map(Arc::new)));
@@ -287,6 +293,7 @@ impl Drop for LogReader {
         state.trim(&self.log.in_flight);
         // In a window the writer may wait for this reader only; it has to learn that no reader is left.
         if !state.has_readers() {
+            state.note_left();
             state.wake_writer();
         }
     }

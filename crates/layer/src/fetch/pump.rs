@@ -37,7 +37,7 @@ use crate::upstream::{Upstream, UpstreamBody};
 /// client likes.
 const STALL: Duration = Duration::from_secs(60);
 
-/// How long a fill goes on for the store alone, after its last client left.
+/// How long a fill goes on for the store alone, after its last client left. A fetch in the background never had one, and goes on while its origin sends.
 const DETACHED: Duration = Duration::from_secs(60);
 
 /// Longest content of an error that followers share, in bytes. Of a longer one they get the status.
@@ -241,15 +241,16 @@ impl<S: Upstream> Pump<S> {
             self.given_up = Some(pressure.unattended_exchange(writer.read()));
         }
         let stall = if self.is_event_stream() { Duration::MAX } else { STALL };
+        let is_bounded = !self.fetch.in_background || self.is_event_stream();
         let mut next = pin!(tokio::time::timeout(stall, poll_fn(|cx| poll_next(body.as_mut(), cx))));
         loop {
             tokio::select! {
                 biased;
                 next = next.as_mut() => return next.map_or(Waited::TooLong, Waited::Frame),
-                () = detached.as_mut() => {
-                    if !writer.has_readers() { return Waited::InVain }
-                    detached.set(tokio::time::sleep(DETACHED));
-                }
+                () = detached.as_mut(), if is_bounded => match writer.left_for().map(|left| DETACHED.saturating_sub(left)) {
+                    Some(Duration::ZERO) => return Waited::InVain,
+                    more => detached.set(tokio::time::sleep(more.unwrap_or(DETACHED))),
+                },
                 () = given_up(&mut self.given_up) => {
                     if !writer.has_readers() { return Waited::InVain }
                     self.given_up = Some(pressure.unattended_exchange(writer.read()));

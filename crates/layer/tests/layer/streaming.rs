@@ -312,3 +312,50 @@ async fn bodies_that_left_the_store_are_let_go_when_too_much_is_kept_for_readers
     send(&cache, get("/short/3")).await.body.unwrap();
     assert_eq!(cache.cache().stats().memory.capacity, base);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_goes_on_for_a_minute_after_its_last_client_has_left() {
+    for (seconds, is_stored) in [(59, true), (61, false)] {
+        let (mut sender, body) = channel();
+        let cache = common::service(once(body, CACHEABLE));
+        let client = serve(&cache).await;
+        // The origin never falls silent for a minute, and the client is there for most of one.
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_secs(29)).await;
+            sender.send_data("x".into()).await.unwrap();
+        }
+        drop(client);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        sender.send_data("x".into()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(seconds - 30)).await;
+        assert_eq!(sender.send_data("x".into()).await.is_ok(), is_stored, "{seconds}");
+        drop(sender);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(send(&cache, get("/a")).await.x_cache() == "HIT", is_stored, "{seconds}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_in_the_background_goes_on_for_as_long_as_its_origin_sends() {
+    let (mut sender, body) = channel();
+    let body = Mutex::new(Some(body));
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let origin = Origin::new(move |_| {
+        let reply = match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            1 => streaming(200, body.lock().unwrap().take().expect("it is asked once")),
+            _ => response(200, "first"),
+        };
+        reply.header("cache-control", "max-age=10, stale-while-revalidate=600")
+    });
+    let (cache, hand) = with_rules(origin.clone(), rules());
+    send(&cache, get("/a")).await;
+    hand.advance(11);
+    assert_eq!(send(&cache, get("/a")).await.text(), "first");
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        sender.send_data("x".into()).await.expect("it is still read");
+    }
+    drop(sender);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!((send(&cache, get("/a")).await.text(), origin.count()), ("xxxxx", 2));
+}

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) end: Option<End>,
     /// One slot a reader; slots are reused.
     pub(super) readers: Vec<Option<ReaderPosition>>,
+    /// When the last reader went, while the body arrives.
+    pub(super) left: Option<Instant>,
     writer: Option<Waker>,
     /// When the writer began to wait for room while a reader waited for the writer.
     held_up_since: Option<Instant>,
@@ -92,6 +94,7 @@ impl Default for State {
             stored: None,
             end: None,
             readers: Vec::new(),
+            left: None,
             writer: None,
             held_up_since: None,
         }
@@ -189,6 +192,13 @@ impl State {
 
     pub(super) fn has_readers(&self) -> bool {
         self.readers.iter().any(Option::is_some)
+    }
+
+    /// Notes that the last reader went.
+    pub(super) fn note_left(&mut self) {
+        if self.end.is_none() {
+            self.left = Some(timer_now());
+        }
     }
 
     pub(super) fn wake_readers(&mut self) {
