@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use larder_semantics::cache_status::{CACHE_NAME, with_key};
 use larder_semantics::precondition::{self, not_modified_fields};
 use larder_semantics::range::{Answer, ByteRange, PartialAnswer, answer_ranged, not_satisfiable_fields};
-use larder_semantics::{CacheStatus, MethodKind, RequestContext, StoredHead};
+use larder_semantics::{CacheStatus, MethodKind, Reason, RequestContext, StoredHead};
 use larder_store::{StoredPart, StoredResponse};
 
 use crate::body::CacheBody;
@@ -204,11 +204,16 @@ pub(crate) fn tell_key(headers: &mut HeaderMap, key: &str) {
     }
 }
 
-/// The value for a hit of which there is nothing to say but its `ttl`.
+/// The value for a hit of which there is nothing to say but its `ttl`, or that it is immutable as well.
 pub(crate) fn plain_hit(status: &CacheStatus) -> Option<HeaderValue> {
-    let ttl = status.ttl?;
-    let plain = CacheStatus { hit: true, ttl: Some(ttl), ..CacheStatus::default() };
-    (*status == plain).then(|| PLAIN_HITS.with_borrow_mut(|memo| memo.get(ttl, || status_value(None, status))))
+    let memo = match status.detail {
+        None => &PLAIN_HITS,
+        Some(detail) if detail == Reason::Immutable.as_str() => &IMMUTABLE_HITS,
+        Some(_) => return None,
+    };
+    let (ttl, detail) = (status.ttl?, status.detail);
+    let plain = CacheStatus { hit: true, ttl: Some(ttl), detail, ..CacheStatus::default() };
+    (*status == plain).then(|| memo.with_borrow_mut(|memo| memo.get(ttl, || status_value(None, status))))
 }
 
 /// As `HeaderMap::insert`, which makes room for one more before it looks whether the field is there already. Stored heads have slots.
@@ -275,6 +280,7 @@ impl Memo {
 thread_local! {
     static DECIMALS: RefCell<Memo> = const { RefCell::new(Memo::new()) };
     static PLAIN_HITS: RefCell<Memo> = const { RefCell::new(Memo::new()) };
+    static IMMUTABLE_HITS: RefCell<Memo> = const { RefCell::new(Memo::new()) };
     static LAST_STATUS: RefCell<Option<(CacheStatus, HeaderValue)>> = const { RefCell::new(None) };
 }
 

@@ -142,7 +142,7 @@ impl Gateway {
                 if let Some(verify) = verify.filter(|verify| verify.draws()) {
                     Sampled::of(verify, service, head_of(request), &effective, connection).into_iter().for_each(Sampled::begin);
                 }
-                Some(match answer.body.size_hint().exact() {
+                Some(match answer.length() {
                     Some(_) => PlainAnswer::Written(pending.written(&active, answer, head)),
                     // A stream: hyper writes it, and finds it there already.
                     None => PlainAnswer::Waiting(Pooled::new(std::future::ready(pending.served(&active, answer.into_served())))),

@@ -218,7 +218,7 @@ impl PendingAnswer {
     /// Writes the head of a stored answer as it lies in the store, and answers with its body. It has no [`Response`]: each hit would pay for its map.
     pub(super) fn written(&mut self, active: &ActiveConfig, answer: StoredAnswer<WayBody>, head: &mut Vec<u8>) -> LoggedBody<GatewayBody> {
         let status = answer.status();
-        let length = answer.body.size_hint().lower();
+        let length = answer.length().unwrap_or_default();
         let limits = self.route.and_then(|route| active.limits_of(route));
         http1::put_answer_head(head, &self.method, status, length, |head| {
             let tells_length = match &self.request_id {

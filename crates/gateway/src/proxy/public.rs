@@ -101,7 +101,7 @@ impl Wanted {
     {
         match (self, plain) {
             (Self::Any, _) => true,
-            (Self::Stored(max), Plain::Stored(answer)) => answer.body.size_hint().exact().is_some_and(|length| length <= max),
+            (Self::Stored(max), Plain::Stored(answer)) => answer.length().is_some_and(|length| length <= max),
             (Self::Stored(_), Plain::Fetch(_)) => false,
         }
     }

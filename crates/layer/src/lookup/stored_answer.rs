@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::Body;
 use larder_semantics::precondition::is_in_not_modified;
 use larder_semantics::range::{Answer, answer_ranged};
-use larder_semantics::{CacheStatus, RequestContext};
+use larder_semantics::{CacheStatus, MethodKind, RequestContext};
 use larder_store::StoredResponse;
 
 use crate::body::CacheBody;
@@ -18,7 +19,9 @@ use crate::respond::{self, CACHE_STATUS, X_CACHE};
 /// An answer to which nothing has to be waited for.
 pub struct StoredAnswer<B> {
     head: Head,
-    /// The body; empty where the status has none.
+    /// For HEAD: the length of the body that a GET would get.
+    untold: Option<u64>,
+    /// The body; empty where the status has none, and for HEAD.
     pub body: CacheBody<B>,
     /// The decision, for log and metrics.
     pub outcome: Outcome,
@@ -61,7 +64,14 @@ impl<B> StoredAnswer<B> {
         status: &CacheStatus,
         outcome: Outcome,
     ) -> Option<Self> {
+        // Before the body, which a packed one is made for.
+        let cache_status = respond::plain_hit(status).filter(|_| stored.head.headers.has_slots())?;
+        let mut untold = None;
         let (body, extent) = match answer_ranged(request, fields, &stored.head, stored.body_length()) {
+            Answer::Full if request.method == MethodKind::Head => {
+                untold = Some(stored.body_length());
+                (CacheBody::empty(), Extent::Whole)
+            }
             Answer::Full => (CacheBody::stored(stored.body(), in_flight), Extent::Whole),
             Answer::NotModified => (CacheBody::empty(), Extent::NotModified),
             Answer::Partial(partial) => {
@@ -71,9 +81,8 @@ impl<B> StoredAnswer<B> {
             }
             _ => return None,
         };
-        let cache_status = respond::plain_hit(status)?;
         let head = Head::Slots { stored: Arc::clone(stored), extent, age: respond::decimal(i64::from(age)), cache_status };
-        stored.head.headers.has_slots().then(|| Self { head, body, outcome })
+        Some(Self { head, untold, body, outcome })
     }
 
     /// The status.
@@ -86,6 +95,14 @@ impl<B> StoredAnswer<B> {
         }
     }
 
+    /// The length in bytes of the body, or for HEAD of that which a GET would get; `None` where it is not known before its end.
+    pub fn length(&self) -> Option<u64>
+    where
+        CacheBody<B>: Body,
+    {
+        self.untold.or_else(|| self.body.size_hint().exact())
+    }
+
     /// As a response, for a server that hands it on to others.
     pub fn into_served(self) -> Served<B> {
         let mut fields = HeaderMap::new();
@@ -94,6 +111,9 @@ impl<B> StoredAnswer<B> {
             let Ok(value) = HeaderValue::from_bytes(value) else { return };
             fields.append(name, value);
         });
+        if let Some(length) = self.untold.filter(|length| *length > 0) {
+            fields.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+        }
         let mut response = Response::new(CacheBody::empty());
         (*response.status_mut(), *response.headers_mut()) = (self.status(), fields);
         *response.body_mut() = self.body;
@@ -162,7 +182,7 @@ impl Extent {
 impl<B> From<Served<B>> for StoredAnswer<B> {
     fn from(served: Served<B>) -> Self {
         let (parts, body) = served.response.into_parts();
-        Self { head: Head::Made { status: parts.status, fields: parts.headers }, body, outcome: served.outcome }
+        Self { head: Head::Made { status: parts.status, fields: parts.headers }, untold: None, body, outcome: served.outcome }
     }
 }
 

@@ -157,3 +157,27 @@ async fn only_a_hit_is_answered_without_the_inner_service() {
     assert_eq!(stored_status("GET", "/a", &[("authorization", "Bearer x")]), None, "it is for nobody in particular");
     assert_eq!(stored_status("POST", "/a", &[]), None);
 }
+
+#[tokio::test]
+async fn what_is_immutable_is_written_as_it_lies_in_the_store_and_head_has_its_length() {
+    let cache = common::service(Origin::new(|_| {
+        let body = http_body_util::Full::new(bytes::Bytes::from_static(b"0123456789"));
+        let body = http_body_util::BodyExt::boxed_unsync(http_body_util::BodyExt::map_err(body, Into::into));
+        common::streaming(200, body).header("cache-control", "max-age=60, immutable").header("etag", "\"v1\"")
+    }));
+    common::send(&cache, get("/a")).await;
+    let plain = |method: &str| {
+        let mut request = common::request(method, "/a", &[("cache-control", "max-age=0")]).map(|_| ());
+        let found = cache.look_up_plain::<http_body_util::Empty<bytes::Bytes>>(&mut request, &EffectiveTarget::default());
+        found.and_then(Plain::stored).expect("a hit")
+    };
+    for (method, body) in [("GET", 10), ("HEAD", 0)] {
+        let answer = plain(method);
+        assert_eq!(answer.outcome.reason, larder_semantics::Reason::Immutable);
+        let mut lines = Vec::new();
+        answer.put_lines(&mut lines).expect("it is copied out of the store");
+        assert!(String::from_utf8(lines).unwrap().contains("cache-status: larder; hit; ttl=60; detail=immutable\r\n"));
+        assert_eq!((answer.length(), http_body::Body::size_hint(&answer.body).exact()), (Some(10), Some(body)), "{method}");
+        assert_eq!(header(&answer.into_served().response, "content-length"), if method == "HEAD" { "10" } else { "" });
+    }
+}
