@@ -101,6 +101,8 @@ impl Fetch {
             Disposition::Store { ref vary, .. } if let Some(reason) = self.guarded_head(service, exchange, vary.as_ref()) => {
                 Disposition::Pass { reason, remember: worth_remembering(reason, exchange.status) }
             }
+            // Its fields would be stored with what it confirms.
+            Disposition::Freshen { .. } if let Some(reason) = self.guarded_update(service, exchange) => Disposition::Refetch { reason },
             // It says that something failed, whatever lifetime it is given.
             Disposition::Store { .. } if self.is_unfit(exchange.status, exchange.headers) => {
                 Disposition::Pass { reason: Reason::UnfitAnswer, remember: false }
@@ -112,7 +114,9 @@ impl Fetch {
                 Disposition::Refetch { reason: Reason::ValidatorMismatch }
             }
             Disposition::Pass { reason: Reason::Head, .. } if self.selected => {
-                self.update_by_head(service, exchange);
+                if self.guarded_update(service, exchange).is_none() {
+                    self.update_by_head(service, exchange);
+                }
                 disposition
             }
             _ => disposition,
@@ -127,6 +131,12 @@ impl Fetch {
         vary: Option<&VarySpec>,
     ) -> Option<Reason> {
         service.route.guarded_head(self.guarded(vary), exchange.status, exchange.headers)
+    }
+
+    /// Why the fields of an answer must not become those of the stored response that was asked about.
+    fn guarded_update<S: Upstream>(&self, service: &CacheService<S>, exchange: &Exchange<'_>) -> Option<Reason> {
+        let variant = self.candidates.first().and_then(|stored| stored.variant());
+        self.guarded_head(service, exchange, variant.map(|variant| &variant.spec))
     }
 
     /// Why a part that may be stored is not for everyone.

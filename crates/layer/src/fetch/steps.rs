@@ -251,6 +251,9 @@ impl<S: Upstream> Exchange<S> {
             Partly::Store { missing: Some(_), .. } if service.route.refuses_part(&fetch.request.parts, exchange.headers) => {
                 self.classify_part(response, Partly::AskAgain { too_large: false })
             }
+            Partly::Confirmed(_) if fetch.guarded_head(service, &exchange, None).is_some() => {
+                self.classify_part(response, Partly::AskAgain { too_large: false })
+            }
             partly => self.classify_part(response, partly),
         }
     }

@@ -3,7 +3,7 @@
 use crate::common;
 
 use bytes::Bytes;
-use common::{Origin, header, request, send, streaming, with_rules};
+use common::{Origin, get, header, request, response, send, streaming, with_rules};
 use http_body_util::{BodyExt, Full};
 use larder_semantics::GuardMode;
 
@@ -40,5 +40,32 @@ async fn a_part_that_no_guard_searches_is_not_stored_where_it_refuses() {
         if !is_stored {
             assert!(header(&first.response, "cache-status").contains("detail=partial-content"), "{:?}", first.response);
         }
+    }
+}
+
+#[tokio::test]
+async fn fields_that_a_guard_refuses_do_not_come_into_a_stored_response_by_a_304_or_a_head() {
+    for method in ["GET", "HEAD"] {
+        let origin = Origin::new(|request| {
+            let (method, fields) = (request.method(), request.headers());
+            let reply = match fields.contains_key("if-none-match") && method == "GET" {
+                true => response(304, ""),
+                false => response(200, if method == "HEAD" { "" } else { "page" }).header("x-method", method.as_str()),
+            };
+            let reply = reply.header("etag", "\"1\"").header("cache-control", "max-age=60");
+            match fields.get("x-cdn-host") {
+                Some(host) => reply.header("link", &format!("<//{}/a.js>; rel=preload", host.to_str().unwrap())),
+                None => reply,
+            }
+        });
+        let (cache, hand) = with_rules(origin.clone(), common::builder().guard(GuardMode::Refuse).build());
+        send(&cache, get("/a")).await;
+        hand.advance(61);
+        let own = send(&cache, request(method, "/a", &[("x-cdn-host", "evil.example")])).await;
+        assert_eq!((own.x_cache().as_str(), header(&own.response, "link").is_empty()), ("MISS", false), "{method}");
+        let other = send(&cache, get("/a")).await;
+        assert_eq!((header(&other.response, "link").as_str(), other.text()), ("", "page"), "{method}: {:?}", other.response);
+        assert_eq!(other.outcome.reason, larder_semantics::Reason::Validated, "what was stored before is still there");
+        assert_eq!(send(&cache, get("/a")).await.x_cache(), "HIT");
     }
 }
