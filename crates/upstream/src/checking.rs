@@ -13,9 +13,9 @@ use crate::check::shared::CheckLease;
 use crate::check::streak::Streak;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Source, UpstreamBody};
-use crate::exchange::deadline::HeadTimeout;
 use crate::request::content::WatchedBody;
 use crate::request::interim::InterimSink;
+use crate::request::pace::HeadTimeout;
 use crate::upstream::Upstream;
 
 /// Bytes of an answer that are read, so that its connection can be used again.

@@ -23,7 +23,6 @@ use crate::connect::tls_config;
 use crate::endpoint::Endpoint;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Held, Source, UpstreamBody};
-use crate::exchange::deadline::HeadTimeout;
 use crate::exchange::transport::Outgoing;
 use crate::http1::Malformed;
 use crate::names::look_up::Found;
@@ -36,6 +35,7 @@ use crate::protect::learnt::LearntLimits;
 use crate::request::content::Progress;
 use crate::request::expect::Gate;
 use crate::request::interim::InterimSink;
+use crate::request::pace::HeadTimeout;
 
 /// The policy over the servers of one upstream.
 pub(crate) struct Upstream {

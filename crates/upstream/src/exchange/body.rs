@@ -21,7 +21,8 @@ use crate::request::expect::{Gate, Superseded};
 #[derive(Debug)]
 pub struct UpstreamBody {
     body: Source,
-    _held: Held,
+    /// `None`: the request's content has it, since it may be sent for longer than the response takes.
+    _held: Option<Held>,
     _expectation: Option<Superseded>,
 }
 
@@ -60,6 +61,13 @@ pub(crate) enum Source {
 impl UpstreamBody {
     /// `gate` is that of the request's content, if it had one.
     pub(crate) fn new(body: Source, held: Held, gate: Option<Gate>) -> Self {
+        let held = match &body {
+            Source::Pooled(pooled) if let Some(content) = pooled.content() => {
+                content.hold(held);
+                None
+            }
+            _ => Some(held),
+        };
         Self { body, _held: held, _expectation: gate.map(Superseded) }
     }
 }

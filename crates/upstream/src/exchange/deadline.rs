@@ -1,57 +1,30 @@
 //! The time limit of an exchange up to its response's head.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use crate::error::UpstreamError;
 use crate::request::content::Progress;
+use crate::request::pace::{CHECK_INTERVAL, HeadTimeout, Pace, Stall};
 
-/// How long the response's head is waited for.
-#[derive(Clone, Copy)]
-pub(crate) struct HeadTimeout {
-    /// From the last progress of the request's content.
-    pub(crate) timeout: Duration,
-    /// Bytes a second that the client has to send on average, while it is waited for; 0: any number.
-    pub(crate) min_rate: u64,
-}
-
-/// How often the content's progress is checked.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Time that a client has before its content has to come at the minimum rate (nginx has none, Apache's `RequestReadTimeout` ten seconds).
-const GRACE: Duration = Duration::from_secs(10);
-
-/// Maximum time that a client earns by being faster: one that drips after a fast beginning is noticed all the same.
-const MAX_CREDIT: Duration = Duration::from_secs(60);
-
-/// Waits for the head. A long upload is not a slow response, so the timeout counts from the last of the content; and a client that sends a
-/// byte now and then does not hold a connection to the origin for ever.
+/// Waits for the head, as long as the content that the origin answers to still moves.
 pub(crate) async fn within<T>(
-    HeadTimeout { timeout, min_rate }: HeadTimeout,
+    limits: HeadTimeout,
     progress: Option<&Progress>,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, UpstreamError> {
     let Some(progress) = progress else {
-        return tokio::time::timeout(timeout, work).await.map_err(|_elapsed| UpstreamError::FirstByteTimeout);
+        return tokio::time::timeout(limits.timeout, work).await.map_err(|_elapsed| UpstreamError::FirstByteTimeout);
     };
-    let (mut idle, mut credit) = (Duration::ZERO, GRACE);
+    let mut pace = Pace::new(limits);
     loop {
-        let interval = CHECK_INTERVAL.min(timeout.saturating_sub(idle));
+        let interval = CHECK_INTERVAL.min(limits.timeout.saturating_sub(pace.idle()));
         if let Ok(done) = tokio::time::timeout(interval, work.as_mut()).await {
             return Ok(done);
         }
-        let (moved, bytes, is_starved) = (progress.take_moved(), progress.take_bytes(), progress.is_starved());
-        idle = if moved { Duration::ZERO } else { idle + interval };
-        if let Some(earned) = bytes.saturating_mul(1000).checked_div(min_rate) {
-            credit = (credit + Duration::from_millis(earned)).min(MAX_CREDIT);
-            credit = if is_starved { credit.saturating_sub(interval) } else { credit };
-        }
-        let is_over = idle >= timeout;
-        if is_starved && (is_over || credit.is_zero()) {
-            return Err(UpstreamError::RequestStalled);
-        }
-        if is_over {
-            return Err(UpstreamError::FirstByteTimeout);
+        match pace.pass(interval, progress) {
+            None => {}
+            Some(Stall::Client) => return Err(UpstreamError::RequestStalled),
+            Some(Stall::Origin) => return Err(UpstreamError::FirstByteTimeout),
         }
     }
 }
@@ -61,6 +34,7 @@ mod tests {
     use std::future::pending;
     use std::pin::pin;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use bytes::Bytes;
     use http::HeaderMap;

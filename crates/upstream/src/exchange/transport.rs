@@ -15,7 +15,7 @@ use larder_tower::clock::timer_now;
 use tokio::time::Instant;
 
 use super::body::Source;
-use super::deadline::{HeadTimeout, within};
+use super::deadline::within;
 use super::failure::classify;
 use crate::connect::{ConnectionMark, Connector};
 use crate::error::UpstreamError;
@@ -25,6 +25,7 @@ use crate::observe::UpstreamStats;
 use crate::request::content::{BodyFailure, Progress, WatchedBody};
 use crate::request::expect::with_continue_timeout;
 use crate::request::interim::InterimSink;
+use crate::request::pace::HeadTimeout;
 use crate::url;
 use larder_message::client::ClientConnection;
 use larder_message::forward::{self, ForwardRules, HostPolicy};
@@ -166,7 +167,7 @@ impl Outgoing {
 
     /// Sends the request and waits for the response head. `progress` is that of its content, if it has any.
     pub(crate) async fn send(
-        self,
+        mut self,
         interim: &InterimSink,
         progress: Option<Arc<Progress>>,
         (timeout, stats): (HeadTimeout, &UpstreamStats),
@@ -175,6 +176,9 @@ impl Outgoing {
             Self::Http2 { client, .. } => Some(client.clone()),
             Self::Http1 { .. } | Self::Negotiated { .. } => None,
         };
+        if let Self::Http1 { upload, .. } = &mut self {
+            upload.keep_to(timeout);
+        }
         // Content moves the deadline while it is sent.
         let is_fixed = matches!(self, Self::Http1 { .. }) && progress.is_none() && interim.gate.is_none();
         let deadline = if is_fixed { timer_now().checked_add(timeout.timeout) } else { None };

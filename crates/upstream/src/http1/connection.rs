@@ -195,14 +195,14 @@ impl Connection {
     }
 
     /// Leaves what is still to be sent to a task, so that sending does not depend on the response being read.
-    pub(super) fn send_aside(self, mut upload: Upload) -> (Self, Option<Sending>) {
+    pub(super) fn send_aside(self, upload: Upload) -> (Self, Option<Sending>) {
         let Self { stream, input, room, shape, answered, timer } = self;
         match stream {
             Stream::Reading(_) => (Self { stream, input, room, shape, answered, timer }, None),
             Stream::Whole(stream) => {
                 let (read, mut write) = tokio::io::split(stream);
                 let sending = tokio::spawn(async move {
-                    poll_fn(|cx| upload.poll_send(&mut write, cx)).await?;
+                    upload.send_rest(&mut write).await?;
                     Ok(write)
                 });
                 (Self { stream: Stream::Reading(read), input, room, shape, answered, timer }, Some(sending))

@@ -1,6 +1,8 @@
 //! A request on its way to an origin: its head as text, and its content as it arrives.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,7 +13,8 @@ use larder_tower::BoxError;
 use tokio::io::AsyncWrite;
 
 use super::request::{Content, HeadWriter, write_field};
-use crate::request::content::WatchedBody;
+use crate::request::content::{Progress, WatchedBody};
+use crate::request::pace::{HeadTimeout, sent_in_time};
 
 /// Content is taken from the client while less than this is waiting to be written, in bytes.
 const AHEAD: usize = 64 * 1024;
@@ -22,6 +25,9 @@ pub(crate) struct Upload {
     text: Vec<u8>,
     written: usize,
     content: Option<Outstanding>,
+    /// Of content, as long as this lives: what the exchange holds goes with it.
+    progress: Option<Arc<Progress>>,
+    limits: Option<HeadTimeout>,
 }
 
 /// Content that has not all been taken from its source.
@@ -49,8 +55,19 @@ impl Upload {
     /// A request with this head, and with the content that its `fields` tell of.
     pub(crate) fn new(head: HeadWriter, fields: &HeaderMap, body: WatchedBody) -> Self {
         let framing = if body.is_end_stream() { Content::None } else { Content::announced(fields, body.size_hint().exact()) };
+        let progress = body.progress();
         let content = (framing != Content::None).then(|| Outstanding { body, framing, trailers: named_trailers(fields) });
-        Self { text: head.end(framing), written: 0, content }
+        Self { text: head.end(framing), written: 0, content, progress, limits: None }
+    }
+
+    /// How long the content may stand still.
+    pub(crate) fn keep_to(&mut self, limits: HeadTimeout) {
+        self.limits = Some(limits);
+    }
+
+    /// How far the content is.
+    pub(super) fn progress(&self) -> Option<&Arc<Progress>> {
+        self.progress.as_ref()
     }
 
     /// Whether all of it is in the buffer: it has no content.
@@ -66,6 +83,19 @@ impl Upload {
     /// Whether all of it has been written.
     pub(super) fn is_done(&self) -> bool {
         self.content.is_none() && self.written == self.text.len()
+    }
+
+    /// Sends the rest while the response is read, in the time that content has.
+    pub(super) async fn send_rest(mut self, stream: &mut (impl AsyncWrite + Unpin)) -> Result<(), SendError> {
+        let (limits, progress) = (self.limits, self.progress.clone());
+        let mut sending = pin!(poll_fn(|cx| self.poll_send(stream, cx)));
+        match limits.zip(progress.as_deref()) {
+            None => sending.await,
+            Some((limits, progress)) => match sent_in_time(limits, progress, sending.as_mut()).await {
+                Ok(sent) => sent,
+                Err(stalled) => Err(SendError::Content(ContentFailed(stalled.into()))),
+            },
+        }
     }
 
     /// Writes what there is; ready when all of it has been written.

@@ -2,6 +2,7 @@
 //! watched so that the deadline of the response counts from the last of it, and so that a client that stops sending, or hardly sends, is
 //! told from an origin that stops answering.
 
+use std::any::Any;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,7 +24,9 @@ pub(crate) struct Progress {
     moved: AtomicBool,
     bytes: AtomicU64,
     starved: AtomicBool,
+    answered: AtomicBool,
     failure: OnceLock<BodyFailure>,
+    held: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// Why the content ended before its end. An HTTP/2 connection does not hand this error back.
@@ -59,6 +62,21 @@ impl Progress {
     /// Whether the client is being waited for.
     pub(crate) fn is_starved(&self) -> bool {
         self.starved.load(Ordering::Relaxed)
+    }
+
+    /// The response is over.
+    pub(crate) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the response is over.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// What the exchange holds is held until nobody sends or reads any more.
+    pub(crate) fn hold(&self, held: impl Any + Send + Sync) {
+        self.held.get_or_init(|| Box::new(held));
     }
 }
 

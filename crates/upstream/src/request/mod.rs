@@ -3,3 +3,4 @@
 pub(crate) mod content;
 pub(crate) mod expect;
 pub(crate) mod interim;
+pub(crate) mod pace;

@@ -12,9 +12,9 @@ use crate::balance::server::Server;
 use crate::connect::with_connect_times;
 use crate::error::UpstreamError;
 use crate::exchange::body::Held;
-use crate::exchange::deadline::HeadTimeout;
 use crate::observe::{ExchangeObserver, ExchangeReport};
 use crate::request::interim::InterimSink;
+use crate::request::pace::HeadTimeout;
 use crate::upstream::{Answer, Upstream};
 
 /// What has been tried for one request.

@@ -1,6 +1,7 @@
 //! Requests as they reach an origin.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -196,4 +197,46 @@ async fn a_client_has_to_send_its_content_at_the_rate_of_its_listener() {
         let is_stalled = matches!(outcome, Ok(UpstreamError::RequestStalled));
         assert_eq!((is_stalled, outcome.is_err()), (!is_patient, is_patient), "{outcome:?}");
     }
+}
+
+/// A service with one place, and a request whose content begins and does not go on.
+fn with_stalled_content(address: SocketAddr) -> (UpstreamService, Request<RequestBody>) {
+    let mut options = options(&format!("http://{address}"));
+    (options.config.first_byte_timeout, options.config.connect_timeout) = (HOUR, HOUR);
+    (options.config.limit.max_requests, options.config.limit.wait) = (1, 4 * HOUR);
+    let request = Request::post("/").header("host", "a").header("content-length", "1000000").body(RequestBody::new(Stalled(false)));
+    (UpstreamService::new(options).expect("service"), request.expect("request"))
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_sending_after_an_early_head_ends_the_exchange() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await;
+        connection.closed().await;
+    })
+    .await;
+    let (service, request) = with_stalled_content(address);
+    let response = send(&service, request).await.expect("response");
+    let outcome = tokio::time::timeout(2 * HOUR, response.into_body().collect()).await.expect("it ends");
+    assert!(matches!(outcome, Err(UpstreamError::BodyBroken(_))), "{outcome:?}");
+    tokio::time::timeout(HOUR, service.upstream().concurrency.acquire()).await.expect("the place is free again").expect("place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_that_is_still_sent_after_an_early_answer_keeps_its_place_and_has_to_end() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send("HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno").await;
+        connection.closed().await;
+    })
+    .await;
+    let (service, request) = with_stalled_content(address);
+    let response = send(&service, request).await.expect("response");
+    assert_eq!(response.into_body().collect().await.expect("body").to_bytes(), "no");
+    let places = &service.upstream().concurrency;
+    assert!(places.try_acquire().is_none(), "the content has it");
+    tokio::time::timeout(2 * HOUR, places.acquire()).await.expect("the content is given up").expect("place");
 }
