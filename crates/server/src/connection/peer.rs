@@ -197,22 +197,27 @@ impl Peer {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use tokio::sync::Semaphore;
 
     use super::*;
 
+    /// A client that no connection leads to.
+    pub(crate) fn peer(secure: bool) -> Peer {
+        let address = "192.0.2.1:1".parse().expect("address");
+        let info = ConnectionInfo { remote: address, local: address, secure };
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
+        Peer::new(info, None, None, Slot::new(permit, &Default::default()), &ServerOptions::default())
+    }
+
     #[test]
     fn the_origin_is_told_whether_the_connection_is_secure() {
         for secure in [false, true] {
-            let address = "192.0.2.1:1".parse().expect("address");
-            let info = ConnectionInfo { remote: address, local: address, secure };
-            let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
-            let peer = Peer::new(info, None, None, Slot::new(permit, &Default::default()), &ServerOptions::default());
+            let peer = peer(secure);
             let connection = peer.client_connection(Version::HTTP_11);
-            assert_eq!((connection.peer, connection.secure), (address.ip(), secure));
+            assert_eq!((connection.peer, connection.secure), (peer.address().ip(), secure));
         }
     }
 }

@@ -59,8 +59,12 @@ impl Driver<'_> {
     {
         let mut connection = pin!(connection);
         // The server may have begun to shut down before this connection watched it.
-        if state.borrow_and_update().phase == Phase::GoingAway {
-            self.go_away(|| shut_down(connection.as_mut()));
+        let phase = state.borrow_and_update().phase;
+        match phase {
+            Phase::Serving => {}
+            Phase::GoingAway => self.go_away(|| shut_down(connection.as_mut())),
+            Phase::Draining => shut_down(connection.as_mut()),
+            Phase::Aborting => return,
         }
         let result = loop {
             tokio::select! {
@@ -102,5 +106,28 @@ impl Driver<'_> {
     /// HTTP/2 can announce the end of a connection without losing a request (RFC 9113 §6.8); HTTP/1.1 can only do so in a response.
     fn go_away(&self, shut_down: impl FnOnce()) {
         if self.streams.is_some() { shut_down() } else { self.peer.close_after_response() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::connection::peer::tests::peer;
+
+    #[tokio::test]
+    async fn a_connection_that_begins_while_the_server_drains_or_aborts_ends() {
+        for (phase, finishes) in [(Phase::Draining, true), (Phase::Aborting, false)] {
+            let (_server, watched) = watch::channel(ServerState { phase, ticks: 0 });
+            let (peer, is_shut_down) = (peer(false), Cell::new(false));
+            let driver = Driver { peer: &peer, deadlines: Deadlines { head: 1, idle: 1 }, streams: None, idle_ticks: 0 };
+            let connection = poll_fn(|_| if is_shut_down.get() { Poll::Ready(Ok(())) } else { Poll::Pending });
+            let mut driven = pin!(driver.drive(connection, |_| is_shut_down.set(true), watched));
+            let ended = poll_fn(|cx| Poll::Ready(driven.as_mut().poll(cx).is_ready())).await;
+            assert_eq!((ended, is_shut_down.get()), (true, finishes), "{phase:?}");
+        }
     }
 }
