@@ -12,7 +12,7 @@ use larder_tower::{CacheService, Invalidation, InvalidationTarget, RouteRules};
 use tokio::sync::Semaphore;
 
 use crate::common::{self, Origin, Read, header, response, send, with_rules};
-use crate::shared_tier::replicas_with;
+use crate::shared_tier::{now, replicas_with};
 
 fn rules(kind: ContentKind, change: impl FnOnce(&mut ContentRules)) -> RouteRules {
     let mut content = ContentRules::new(kind);
@@ -259,7 +259,7 @@ async fn an_answer_to_several_things_waits_for_no_other_request_for_one_of_them(
     let origin = slow_embeddings(&gate);
     let cache = with_rules(origin.clone(), rules(ContentKind::Embeddings, |_| ())).0;
     let (other, list) = (cache.clone(), input(r#"["text 1","text 2"]"#));
-    let (tasks, started) = (tokio::task::LocalSet::new(), tokio::time::Instant::now());
+    let (tasks, started) = (tokio::task::LocalSet::new(), now());
     let several = tasks.spawn_local(async move { post(&other, EMBEDDINGS, list).await });
     let until = async |count: usize| {
         while origin.count() < count {
