@@ -11,7 +11,7 @@ use crate::channel::{self, Message};
 use crate::entry::{Queue, SweepingLog, Tier, WriteTask, load, work};
 use crate::journal::Journal;
 use crate::link::{Clocks, Lane, Link, Operation, RedisObserver};
-use crate::log::{self, Log, ReplicaInfo, ServerInfo};
+use crate::log::{self, Log, ReplicaInfo, Replicas, ServerInfo};
 use crate::stats::RedisStats;
 use crate::value::NameOfKey;
 
@@ -153,6 +153,10 @@ impl RedisStore {
 impl RedisStore {
     pub(crate) fn link(&self) -> &Arc<Link> {
         &self.0.link
+    }
+
+    pub(crate) fn registered(&self) -> &Replicas {
+        &self.0.log.replicas
     }
 
     async fn write(&self, job: WriteTask) {

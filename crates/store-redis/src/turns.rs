@@ -25,6 +25,45 @@ impl RedisStore {
         Ok((word, taken.is_some()))
     }
 
+    /// Whether this replica takes the turn of `name`, as with [`Self::turn`]. One that a replica has taken which does not live any more is taken over, as
+    /// is this replica's own, and that of an earlier process under its name: what that has done died with it.
+    ///
+    /// # Errors
+    /// As for any operation: each replica then has to do it by itself.
+    pub async fn take_turn(&self, name: &str, term: Duration) -> Result<bool, RemoteError> {
+        let (link, replicas) = (self.link(), self.registered());
+        let key = TurnKey::new(&link.options().prefix, name);
+        let mut look = redis::pipe();
+        look.cmd("SET").arg(key.turn()).arg(replicas.own()).arg("NX").arg("PX").arg(millis(term));
+        look.cmd("GET").arg(key.turn());
+        let look = &look;
+        let work = |mut connection| async move { look.query_async::<(Option<String>, Option<String>)>(&mut connection).await };
+        let (taken, holder) = link.run(Operation::Turn, Lane::Small, work).await?;
+        let Some(holder) = holder.filter(|_| taken.is_none()) else { return Ok(true) };
+        if !replicas.is_gone(link, &holder).await? {
+            return Ok(false);
+        }
+        let mut take_over = redis::pipe();
+        take_over.atomic().cmd("GETSET").arg(key.turn()).arg(replicas.own());
+        take_over.cmd("PEXPIRE").arg(key.turn()).arg(millis(term)).ignore();
+        let take_over = &take_over;
+        let work = |mut connection| async move { take_over.query_async::<(Option<String>,)>(&mut connection).await };
+        let (before,) = link.run(Operation::Turn, Lane::Small, work).await?;
+        // Another one may have taken it over meanwhile.
+        Ok(before.is_none_or(|before| before == holder))
+    }
+
+    /// Lets the turn of `name`, which this replica has, last for another `term`.
+    pub async fn keep_turn(&self, name: &str, term: Duration) {
+        let link = self.link();
+        let key = TurnKey::new(&link.options().prefix, name);
+        let mut set = redis::cmd("SET");
+        set.arg(key.turn()).arg(self.registered().own()).arg("PX").arg(millis(term));
+        let set = &set;
+        let work = |mut connection| async move { set.query_async::<()>(&mut connection).await };
+        let _ = link.run(Operation::Turn, Lane::Small, work).await;
+    }
+
     /// Tells the other replicas a word of `name`, which they hear for as long as `kept`. If Redis does not take it, they hear the last one.
     pub async fn tell(&self, name: &str, word: &str, kept: Duration) {
         let link = self.link();

@@ -25,6 +25,21 @@ async fn of_replicas_one_warms_and_the_others_find_it_in_redis() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_restart_warms_again_whatever_the_process_before_has_warmed() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    origin.always("GET", "/a", Answer::ok().body("x"));
+    let text =
+        config(&origin.url(), &format!("{}[store.redis]\nurl = \"{}\"\ntimeout = \"2s\"", job("listings", &["/a"], ""), redis.url()));
+    for _ in 0..2 {
+        let larder = Larder::start(&text).await?;
+        larder.process().line("the end of the job", |line| line.contains("the job listings has ended").then_some(())).await?;
+        larder.terminate()?;
+        assert!(larder.exited().await?.success());
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_due_on_all_replicas_is_fetched_ahead_by_one() -> Result<()> {
     let (origin, redis) = (Origin::start().await?, Redis::start().await?);
     origin.once("GET", "/a", Answer::ok().body("one"));

@@ -65,17 +65,27 @@ async fn follow_purges(gateway: &Weak<Gateway>, job: &Arc<Job>) {
     }
 }
 
-/// Runs it, unless another replica does within this term.
+/// Runs it, unless another replica that lives has done so within this term, or still does.
 async fn take_turn(gateway: &Weak<Gateway>, job: &Arc<Job>, term: Duration) {
     let Some(through) = gateway.upgrade() else { return };
-    if let Some(redis) = &through.redis {
-        // Where Redis does not answer, each replica warms itself.
-        let turn = redis.store().turn(&format!("warm/{}", job.config.name), term).await;
-        if turn.is_ok_and(|(_, is_own)| !is_own) {
-            info!(job = job.config.name, "another replica warms for this job");
-            return job.end();
-        }
-    }
+    let store = through.redis.as_ref().map(|redis| redis.store().clone());
     drop(through);
-    run(gateway, job, Extent::Everything, false).await;
+    let running = run(gateway, job, Extent::Everything, false);
+    let Some(store) = store else { return running.await };
+    let name = format!("warm/{}", job.config.name);
+    // Where Redis does not answer, each replica warms itself.
+    if store.take_turn(&name, term).await.is_ok_and(|is_own| !is_own) {
+        info!(job = job.config.name, "another replica warms for this job");
+        return job.end();
+    }
+    let keeping = async {
+        loop {
+            sleep(term / 2).await;
+            store.keep_turn(&name, term).await;
+        }
+    };
+    tokio::select! {
+        () = running => {}
+        () = keeping => {}
+    }
 }

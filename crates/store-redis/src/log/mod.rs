@@ -25,7 +25,7 @@ pub(crate) use inspect::keep_looking;
 pub(crate) use record::Entry;
 pub(crate) use registry::Registry;
 pub use registry::ReplicaInfo;
-pub(crate) use replicas::registry_key;
+pub(crate) use replicas::{Replicas, registry_key};
 pub use server_info::ServerInfo;
 pub(crate) use state::Log;
 pub(crate) use tail::follow;

@@ -120,6 +120,12 @@ impl Registry {
         self.members.iter().filter(before).count() as u32
     }
 
+    /// Whether a replica of this name has reported lately.
+    pub(crate) fn lives(&self, name: &str) -> bool {
+        let now = self.now.unwrap_or_default();
+        self.members.iter().any(|member| member.name == name && now.saturating_sub(member.reported_at) <= SILENT_AFTER)
+    }
+
     /// Names and words of the other replicas, for a registry that was lost meanwhile.
     pub(crate) fn others<'a>(&'a self, own: &'a str) -> impl Iterator<Item = [&'a str; 2]> {
         self.members.iter().filter(move |member| member.name != own).map(|member| [member.name.as_str(), member.report.as_str()])
@@ -176,6 +182,12 @@ mod tests {
         let lost = |now| registry(now, &[("lost", "0"), ("a", "7 5 60000 1")]);
         assert_eq!(tally(&lost(10), &Registry::default()), (1, 2, 1));
         assert_eq!(tally(&lost(60_001), &Registry::default()), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_replica_lives_as_long_as_it_is_not_silent() {
+        let at = |now| registry(now, &[("a", "7 1000 60000 1")]);
+        assert_eq!([at(4_000).lives("a"), at(4_001).lives("a"), at(1_000).lives("b")], [true, false, false]);
     }
 
     #[test]

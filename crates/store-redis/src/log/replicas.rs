@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use larder_store::AppliedBy;
+use larder_store::{AppliedBy, RemoteError};
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, cmd};
 
@@ -87,6 +87,28 @@ impl Replicas {
         self.known.read().unwrap_or_else(PoisonError::into_inner).replicas(&self.own, applied, ago)
     }
 
+    /// This replica's own name.
+    pub(crate) fn own(&self) -> &str {
+        &self.own
+    }
+
+    /// Whether the replica of this name lives no more, or is an earlier process of this one, or this one itself.
+    pub(crate) async fn is_gone(&self, link: &Arc<Link>, name: &str) -> Result<bool, RemoteError> {
+        let known_as = |name: &str| name.split_once('@').map(|(_, known_as)| known_as.to_owned());
+        if name == self.own || known_as(name).is_some_and(|theirs| Some(theirs) == known_as(&self.own)) {
+            return Ok(true);
+        }
+        Ok(!self.read(link).await?.lives(name))
+    }
+
+    /// The registry as it is now.
+    async fn read(&self, link: &Arc<Link>) -> Result<Registry, RemoteError> {
+        let call = &scripts::APPLIED.call().key(&self.key);
+        let work = |mut connection| async move { call.invoke::<(i64, Vec<String>)>(&mut connection).await };
+        let (now, fields) = link.run(Operation::Publish, Lane::Small, work).await?;
+        Ok(Registry::read(now, &fields))
+    }
+
     /// How many replicas that hear the channel come before this one.
     pub(crate) fn rank(&self) -> u32 {
         self.known.read().unwrap_or_else(PoisonError::into_inner).rank(&self.own)
@@ -94,10 +116,8 @@ impl Replicas {
 
     /// Which replicas have applied entry `number`, given that this replica has applied all up to `applied`.
     pub(crate) async fn applied_by(&self, link: &Arc<Link>, number: u64, applied: u64) -> Option<AppliedBy> {
-        let call = &scripts::APPLIED.call().key(&self.key);
-        let work = |mut connection| async move { call.invoke::<(i64, Vec<String>)>(&mut connection).await };
-        let (now, fields) = link.run(Operation::Publish, Lane::Small, work).await.ok()?;
+        let registry = self.read(link).await.ok()?;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Registry::read(now, &fields).tally(number, &self.own, applied, &known, self.counts))
+        Some(registry.tally(number, &self.own, applied, &known, self.counts))
     }
 }

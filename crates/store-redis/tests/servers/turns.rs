@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_redis::{RedisOptions, RedisServers, RedisStore, RedisUrl};
 use larder_testkit::{Redis, Result};
 
-use crate::support::{CLOCKS, MINUTE};
+use crate::support::{CLOCKS, MINUTE, another};
 
 fn replica(redis: &Redis) -> RedisStore {
     let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&redis.url()).unwrap()));
@@ -27,12 +27,51 @@ async fn one_replica_of_all_has_the_turn_and_all_hear_its_word() -> Result<()> {
     Ok(())
 }
 
+/// One that people know by this name, once it is in the registry.
+async fn registered(redis: &Redis, name: &str) -> Result<RedisStore> {
+    another(redis, |options| options.replica = name.to_owned()).await
+}
+
+#[tokio::test]
+async fn a_turn_is_one_replicas_for_as_long_as_that_lives() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (one, other) = (registered(&redis, "one").await?, registered(&redis, "other").await?);
+    assert!(one.take_turn("a", MINUTE).await.unwrap());
+    assert!(!other.take_turn("a", MINUTE).await.unwrap());
+    assert!(one.take_turn("a", MINUTE).await.unwrap(), "it is its own");
+    one.leave().await;
+    assert!(other.take_turn("a", MINUTE).await.unwrap());
+    let late = registered(&redis, "late").await?;
+    assert!(!late.take_turn("a", MINUTE).await.unwrap(), "it is the other's now");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_turn_of_an_earlier_process_is_taken_over_by_the_next_under_its_name() -> Result<()> {
+    let redis = Redis::start().await?;
+    assert!(registered(&redis, "one").await?.take_turn("a", MINUTE).await.unwrap());
+    assert!(registered(&redis, "one").await?.take_turn("a", MINUTE).await.unwrap());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_turn_that_is_kept_lasts_longer() -> Result<()> {
+    let redis = Redis::start().await?;
+    let one = registered(&redis, "one").await?;
+    assert!(one.take_turn("a", MINUTE).await.unwrap());
+    one.keep_turn("a", 2 * MINUTE).await;
+    let left = "return redis.call('PTTL', redis.call('KEYS', 'larder:{turn:*}:t')[1])";
+    assert!(redis.count(&["EVAL", left, "0"]).await? > 60_000);
+    Ok(())
+}
+
 #[tokio::test]
 async fn where_redis_is_away_no_replica_waits_for_another() -> Result<()> {
     let redis = Redis::start().await?;
     let one = replica(&redis);
     drop(redis);
     assert!(one.turn("a", MINUTE).await.is_err());
+    assert!(one.take_turn("a", MINUTE).await.is_err());
     one.tell("a", "good 1", MINUTE).await;
     Ok(())
 }
