@@ -24,14 +24,16 @@ pub(super) struct Pace {
     lately: f64,
     /// Answers since the last change.
     since: usize,
-    /// Refusals in a row.
+    /// Refusals in a row. Those of requests that were under way together are one.
     refusals: u32,
+    /// How many of them there have been.
+    round: u32,
 }
 
 impl Pace {
     /// At most so many at a time.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, room: most, usual: 0.0, answers: 0, lately: 0.0, since: 0, refusals: 0 }
+        Self { most, room: most, usual: 0.0, answers: 0, lately: 0.0, since: 0, refusals: 0, round: 0 }
     }
 
     /// How many there may be now.
@@ -62,10 +64,18 @@ impl Pace {
         }
     }
 
-    /// The origin has refused a request. Returns how long none is to come.
-    pub(super) fn refused(&mut self, retry_after: Option<Duration>) -> Duration {
-        let doubled = PAUSE.saturating_mul(1 << self.refusals.min(8));
-        self.refusals += 1;
+    /// What a request that is made now is refused in.
+    pub(super) fn round(&self) -> u32 {
+        self.round
+    }
+
+    /// The origin has refused a request that was made in this round. Returns how long none is to come.
+    pub(super) fn refused(&mut self, round: u32, retry_after: Option<Duration>) -> Duration {
+        if round == self.round {
+            self.round = self.round.wrapping_add(1);
+            self.refusals += 1;
+        }
+        let doubled = PAUSE.saturating_mul(1 << self.refusals.saturating_sub(1).min(8));
         retry_after.unwrap_or(doubled).min(MAX_PAUSE)
     }
 }
@@ -104,9 +114,17 @@ mod tests {
     #[test]
     fn a_pause_is_as_long_as_the_origin_says_or_doubles_but_is_not_for_ever() {
         let mut pace = Pace::new(1);
-        let seconds = |pace: &mut Pace, said: Option<u64>| pace.refused(said.map(Duration::from_secs)).as_secs();
+        let seconds = |pace: &mut Pace, said: Option<u64>| pace.refused(pace.round(), said.map(Duration::from_secs)).as_secs();
         assert_eq!([seconds(&mut pace, Some(7)), seconds(&mut pace, Some(86_400))], [7, 60]);
         pace.answered(Duration::ZERO);
         assert_eq!([(); 5].map(|()| seconds(&mut pace, None)), [5, 10, 20, 40, 60]);
+    }
+    #[test]
+    fn refusals_of_requests_that_were_under_way_together_double_the_pause_once() {
+        let mut pace = Pace::new(8);
+        for expected in [5, 10, 20] {
+            let round = pace.round();
+            assert_eq!([(); 8].map(|()| pace.refused(round, None).as_secs()), [expected; 8]);
+        }
     }
 }

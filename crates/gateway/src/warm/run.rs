@@ -72,8 +72,11 @@ async fn fetch_all(gateway: &Arc<Gateway>, job: &Arc<Job>, extent: Extent) {
             biased;
             Some(asked) = asking.join_next() => {
                 // A request that panicked is one that failed.
-                let (item, asked) = asked.unwrap_or_else(|_| (None, Asked::failed("panic")));
-                if let Some(item) = settle(job, gateway, (item, asked), &mut pace, &mut feed) {
+                let (item, asked, round) = asked.unwrap_or_else(|_| (None, Asked::failed("panic"), pace.round()));
+                if let Some(time) = paced(&asked, round, &mut pace) {
+                    feed.pause(time);
+                }
+                if let Some(item) = settle(job, gateway, item, &asked) {
                     feed.again.push_back(item);
                     is_dry = false;
                 }
@@ -81,10 +84,10 @@ async fn fetch_all(gateway: &Arc<Gateway>, job: &Arc<Job>, extent: Extent) {
             item = feed.next(), if !is_dry && asking.len() < pace.room() => match item {
                 None => is_dry = true,
                 Some(item) => {
-                    let gateway = Arc::clone(gateway);
+                    let (gateway, round) = (Arc::clone(gateway), pace.round());
                     asking.spawn(async move {
                         let asked = if extent == Extent::Nothing { look(&gateway, &item) } else { ask(&gateway, &item).await };
-                        (Some(item), asked)
+                        (Some(item), asked, round)
                     });
                 }
             },
@@ -93,14 +96,18 @@ async fn fetch_all(gateway: &Arc<Gateway>, job: &Arc<Job>, extent: Extent) {
     }
 }
 
-/// Counts what became of a request, and takes it into account. Returns the request where it is to be made again.
-fn settle(job: &Job, gateway: &Gateway, (item, asked): (Option<Item>, Asked), pace: &mut Pace, feed: &mut Feed<'_>) -> Option<Item> {
-    if let Some(took) = asked.took {
-        match asked.refused {
-            Some(retry_after) => feed.pause(pace.refused(retry_after)),
-            None => pace.answered(took),
-        }
-    }
+/// Takes into account how its origin took a request of this round. Returns for how long none is to come, where it wants none.
+fn paced(asked: &Asked, round: u32, pace: &mut Pace) -> Option<Duration> {
+    let took = asked.took?;
+    let Some(retry_after) = asked.refused else {
+        pace.answered(took);
+        return None;
+    };
+    Some(pace.refused(round, retry_after))
+}
+
+/// Counts what became of a request. Returns the request where it is to be made again.
+fn settle(job: &Job, gateway: &Gateway, item: Option<Item>, asked: &Asked) -> Option<Item> {
     if let Some(mut item) = item {
         if asked.refused.is_some() && item.tries + 1 < MAX_TRIES {
             item.tries += 1;
