@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use larder_testkit::larder::config;
-use larder_testkit::{Answer, Authority, Client, Larder, Origin, Result, wait};
+use larder_testkit::{Answer, Authority, Client, Larder, Origin, Redis, Result, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinSet;
 
@@ -134,5 +134,21 @@ async fn a_new_process_has_the_disk_and_the_purges_while_the_old_one_still_answe
     wait::eventually("waiting for the write of the old process", purged).await?;
     assert_eq!(larder.exited().await?.code(), Some(0));
     kill_process(successor.0, Signal::TERM)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_with_a_journal_is_not_replaced_although_the_file_has_none_any_more() -> Result<()> {
+    let (origin, redis, folder) = (Origin::start().await?, Redis::start().await?, tempfile::TempDir::new()?);
+    let text = |journal: &str| config(&origin.url(), &format!("[store.redis]\nurl = \"{}\"\n{journal}", redis.url()));
+    let larder = Larder::start(&text(&format!("journal = \"{}\"", folder.path().join("journal").display()))).await?;
+    larder.write_config(&text(""))?;
+    larder.hang_up()?;
+    larder.process().line("the reload", |line| line.contains("takes effect at the next start").then_some(())).await?;
+    larder.metric_reaches("larder_config_reloads_total", &["result=\"applied\""], 1.0).await?;
+    larder.process().signal(Signal::USR2)?;
+    larder.process().line("the refusal", |line| line.contains("which one process has to itself").then_some(())).await?;
+    larder.terminate()?;
+    assert_eq!(larder.exited().await?.code(), Some(0));
     Ok(())
 }

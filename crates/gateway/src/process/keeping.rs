@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_tower::clock::monotonic;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::kept_files;
@@ -15,11 +16,44 @@ use crate::stats::INTERVAL;
 use crate::telemetry::access_log::timestamp;
 use crate::warm;
 
+/// The tasks that keep it.
+pub(super) struct Keeping {
+    watching: JoinHandle<()>,
+    files: JoinHandle<()>,
+}
+
+impl Keeping {
+    /// Keeps the history and the files, and tells what needs a person, from now on.
+    pub(super) fn start(gateway: &Arc<Gateway>, waiting: Waiting) -> Self {
+        Self::of(watch(Arc::clone(gateway), waiting), keep_files(Arc::clone(gateway)))
+    }
+
+    fn of(watching: impl Future<Output = ()> + Send + 'static, files: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self { watching: tokio::spawn(watching), files: tokio::spawn(files) }
+    }
+
+    /// The files are another process's from now on: what is written here would be older than what that has.
+    pub(super) fn leave_files(&self) {
+        self.files.abort();
+    }
+
+    /// Keeps nothing any more.
+    pub(super) fn end(&self) {
+        self.watching.abort();
+        self.files.abort();
+    }
+}
+
 /// Keeps the history, and tells what needs a person, for as long as it is polled.
-pub(super) async fn keep(gateway: Arc<Gateway>, waiting: Waiting) {
+async fn watch(gateway: Arc<Gateway>, waiting: Waiting) {
     let settings = || gateway.active.load().config.alerts.clone();
     let delivering = deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings);
-    tokio::join!(look(&gateway), settle(&gateway), warm::keep_hot(&gateway), kept_files::keep(&gateway), delivering);
+    tokio::join!(look(&gateway), settle(&gateway), delivering);
+}
+
+/// Keeps the files, for as long as it is polled.
+async fn keep_files(gateway: Arc<Gateway>) {
+    tokio::join!(warm::keep_hot(&gateway), kept_files::keep(&gateway));
 }
 
 /// Points of the history after which limits forget clients that stand as new ones do.
@@ -89,7 +123,26 @@ fn named(host: &str, port: Option<u16>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    #[tokio::test]
+    async fn files_that_are_left_to_another_process_are_kept_no_longer_and_all_else_is() {
+        let (files, mut files_end) = mpsc::channel::<()>(1);
+        let (watching, mut watching_ends) = mpsc::channel::<()>(1);
+        let holding = |held| async move {
+            let _held: mpsc::Sender<()> = held;
+            std::future::pending::<()>().await;
+        };
+        let keeping = Keeping::of(holding(watching), holding(files));
+        tokio::task::yield_now().await;
+        keeping.leave_files();
+        assert_eq!(files_end.recv().await, None);
+        assert_eq!(watching_ends.try_recv(), Err(mpsc::error::TryRecvError::Empty));
+        keeping.end();
+        assert_eq!(watching_ends.recv().await, None);
+    }
 
     #[test]
     fn a_replica_is_named_by_host_and_port_whatever_the_host_is_called() {

@@ -95,7 +95,7 @@ impl Signals {
                     gateway.access_logs.reopen();
                     false
                 }
-                _ = self.upgrade.recv() => match self.hand_over(gateway, &source, handover).await {
+                _ = self.upgrade.recv() => match self.hand_over(gateway, &started, &source, handover).await {
                     Some(stop) => return stop,
                     None => false,
                 },
@@ -111,13 +111,13 @@ impl Signals {
 }
 
 impl Signals {
-    /// Starts a process that takes over. `None` if it does not, and this one goes on.
-    async fn hand_over(&mut self, gateway: &Gateway, source: &Source, handover: &Handover) -> Option<Stop> {
+    /// Starts a process that takes over from this one, which `started` with this configuration. `None` if it does not, and this one goes on.
+    async fn hand_over(&mut self, gateway: &Gateway, started: &Config, source: &Source, handover: &Handover) -> Option<Stop> {
         if source.command().is_none() {
             error!("only `larder serve` can be replaced while it runs");
             return None;
         }
-        if gateway.active.load().config.redis.as_ref().is_some_and(|redis| redis.journal.is_some()) {
+        if started.redis.as_ref().is_some_and(|redis| redis.journal.is_some()) {
             error!("no new process can take over while there is a `journal`, which one process has to itself; this one goes on");
             return None;
         }

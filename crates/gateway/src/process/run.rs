@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::inherited::Inherited;
-use super::keeping::{keep, replica_name};
+use super::keeping::{Keeping, replica_name};
 use super::kept_files;
 use super::moments;
 use super::notify;
@@ -204,7 +204,7 @@ async fn run(
     if let Some(redis) = &gateway.redis {
         listen_on_channel(redis, &gateway);
     }
-    let keeping = tokio::spawn(keep(Arc::clone(&gateway), waiting));
+    let keeping = Keeping::start(&gateway, waiting);
     let readiness = Readiness::default();
     let shared = Shared::new(Arc::clone(&gateway), Access { loopback }).ok_or_else(|| failed("the system has no random numbers"))?;
     let admin = tokio::spawn(admin_of(shared, &readiness).serve(admin));
@@ -241,17 +241,18 @@ async fn run(
             notify::tell("STOPPING=1");
             delay(drain_delay, &mut signals).await;
         }
-        // Probes and scrapes are the new process's from now on.
+        // Probes, scrapes and the files are the new process's from now on.
         Stop::Succeeded => {
             admin.abort();
+            keeping.leave_files();
             moments::hand_over(&gateway);
         }
     }
     // With the last handles here the sockets are closed, or the new process's alone.
     drop(handover);
     info!("stopping: requests under way may take {} to finish", config::display_duration(options.drain_timeout));
-    stop.send_replace(true);
     let drain_until = monotonic() + options.drain_timeout;
+    stop.send_replace(true);
     if let Ok(drained) = serving.await
         && drained.aborted > 0
     {
@@ -265,7 +266,7 @@ async fn run(
         kept_files::save(&gateway);
     }
     admin.abort();
-    keeping.abort();
+    keeping.end();
     gateway.exporters.finish().await;
     gateway.access_logs.finish();
     info!("stopped");
