@@ -77,6 +77,37 @@ async fn a_route_that_leaks_stops_until_somebody_resumes_it() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_replica_that_cannot_be_asked_to_resume_is_told_and_makes_the_exit_code_1() -> Result<()> {
+    let origin = Origin::start().await?;
+    for who in ["ann", "bob", "bob", "nobody", "bob"] {
+        origin.once("GET", "/me", fresh(&format!("{{\"who\":\"{who}\"}}")));
+    }
+    origin.always("GET", "/me", fresh("{}"));
+    let text = "[[routes]]\nname = \"pages\"\npath = \"/{*rest}\"\nguard = \"off\"\nverify = { sample = 1, on_leak = \"stop\" }\n";
+    let (larder, other) = (Larder::before(&origin, text).await?, Larder::before(&origin, text).await?);
+    let gone = Larder::before(&origin, text).await?;
+    let nobody = gone.admin_address().to_string();
+    gone.terminate()?;
+    gone.exited().await?;
+    larder.request("GET", "/me", &[("Authorization", "Bearer a")], "").await?;
+    larder.request("GET", "/me", &[("Authorization", "Bearer b")], "").await?;
+    larder.metric_reaches("larder_verify_stopped", &["route=\"pages\""], 1.0).await?;
+    let resume = |replica: String| -> Result<std::process::Output> {
+        let mut command = command()?;
+        let admin = larder.admin_address().to_string();
+        Ok(command.args(["verify", "resume", "pages", "--json", "--admin", &admin, "--replica", &replica]).output()?)
+    };
+    let asked = resume(nobody.clone())?;
+    let (told, error) = (String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(told.contains("\"route\": \"pages\"") && error.contains(&nobody), "{told}\n{error}");
+    // It was stopped on none of them any more, which is no reason to say that one of them refused.
+    let again = resume(other.admin_address().to_string())?;
+    assert_eq!((again.status.code(), String::from_utf8_lossy(&again.stderr).trim()), (Some(1), "error: route pages was not stopped"));
+    Ok(())
+}
+
 const SHADOW: &str = "[cache]\nverify = { mode = \"shadow\" }\n";
 
 async fn compared(larder: &Larder, outcome: &str, count: f64) -> Result<()> {

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use http::{Method, StatusCode};
+use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::json;
 
-use super::admin_client::{AdminAddress, AdminFlags};
+use super::admin_client::{AdminAddress, AdminFlags, print};
 use super::explain::explained::seconds;
 use super::paper::Paper;
 use crate::replicas::ReplicasReport;
@@ -72,7 +73,7 @@ impl VerifyFlags {
         }
         let reports = merged(all);
         if self.gateway.json {
-            return serde_json::to_string_pretty(&reports).map_err(|error| error.to_string());
+            return json_of(reports);
         }
         Ok(text(Paper::for_stdout(), &reports, &self.scope().await))
     }
@@ -90,24 +91,49 @@ impl VerifyFlags {
         }
     }
 
-    /// A route may be stopped on some replicas only.
+    /// A route may be stopped on some replicas only; a replica that cannot be asked may be one of them.
     async fn resume(&self, route: &str) -> Result<String, String> {
         let target = format!("/verify/resume/{}", utf8_percent_encode(route, NON_ALPHANUMERIC));
-        let (mut resumed, mut refused) = (Vec::new(), None);
+        let (mut resumed, mut refused) = (Vec::new(), Vec::new());
         for gateway in self.gateways() {
-            match gateway.post(&target, &json!({})).await {
-                Ok(answer) => resumed.push(gateway.known(answer)?),
-                Err(error) => refused = refused.or(Some(error)),
+            match resume_on(&gateway, &target).await {
+                Ok(report) => resumed.extend(report),
+                Err(error) if self.replica.is_empty() => return Err(error),
+                Err(error) => refused.push(format!("{}: {error}", gateway.admin)),
             }
         }
-        match refused {
-            Some(error) if resumed.is_empty() => Err(error),
-            _ if self.gateway.json => serde_json::to_string_pretty(&merged(resumed)).map_err(|error| error.to_string()),
-            _ if self.replica.is_empty() => Ok(format!("route {route} is cached again")),
-            Some(error) => Ok(format!("route {route} is cached again on {} replicas; another said: {error}", resumed.len())),
-            None => Ok(format!("route {route} is cached again on {} replicas", resumed.len())),
+        let count = resumed.len();
+        let done = match count {
+            0 => format!("route {route} was not stopped"),
+            _ if self.replica.is_empty() => format!("route {route} is cached again"),
+            _ => format!("route {route} is cached again on {count} replicas"),
+        };
+        let told = if self.gateway.json { json_of(merged(resumed))? } else { done.clone() };
+        match (count, refused.is_empty()) {
+            (0, true) => Err(done),
+            (0, false) => Err(refused.join("\n")),
+            (_, true) => Ok(told),
+            (_, false) => {
+                // What has been done is told like any answer.
+                print(&told);
+                Err(format!("not on all: {}", refused.join("\n")))
+            }
         }
     }
+}
+
+/// Lets one gateway cache the route again; `None` where it was not stopped there.
+async fn resume_on(gateway: &AdminFlags, target: &str) -> Result<Option<VerifyReport>, String> {
+    let request = gateway.request(Method::POST, target)?.body(Full::default()).map_err(|error| error.to_string())?;
+    match gateway.admin.send(request).await? {
+        (StatusCode::CONFLICT, _) => Ok(None),
+        (status, body) if status.is_success() => gateway.known(serde_json::from_slice(&body).unwrap_or_default()).map(Some),
+        (status, body) => Err(gateway.refusal(status, &body)),
+    }
+}
+
+fn json_of(reports: Vec<VerifyReport>) -> Result<String, String> {
+    serde_json::to_string_pretty(&reports).map_err(|error| error.to_string())
 }
 
 fn text(mut paper: Paper, reports: &[VerifyReport], scope: &str) -> String {
