@@ -11,7 +11,7 @@ use larder_semantics::reuse::ahead::spread;
 use larder_semantics::storage::worth_remembering;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Policy, Reason, StoredHead, Timestamp, VarySpec, on_response, worth_storing};
-use larder_store::Lookup;
+use larder_store::{Lookup, StoredBody, StoredResponse, Variant};
 
 use super::state::Fetch;
 use crate::body::request::RequestBody;
@@ -156,12 +156,22 @@ impl Fetch {
         digest: Option<u64>,
     ) -> Option<Reason> {
         let reason = service.route.guarded_body(self.guarded(vary), head, frames, digest, &service.cache.answers)?;
-        if reason == Reason::DiffersByClient
-            && let Lookup::Found(stored) = service.stored_for(&self.request)
-        {
-            service.cache.remove(&stored);
+        if reason == Reason::DiffersByClient {
+            self.drop_stored(service, vary, head);
         }
         Some(reason)
+    }
+
+    /// Drops what is stored for the request, in the tiers behind the memory also where that has nothing.
+    fn drop_stored<S: Upstream>(&self, service: &CacheService<S>, vary: Option<&VarySpec>, head: &StoredHead) {
+        if let Lookup::Found(stored) = service.stored_for(&self.request) {
+            service.cache.remove(&stored);
+        }
+        if !service.cache.tiers.is_empty() {
+            let variant = vary.map(|vary| Variant::of(vary.clone(), &self.request.parts.headers));
+            let (key, body) = (&self.request.key, StoredBody::default());
+            service.cache.remove(&StoredResponse::new(key, variant, head, body, &[], self.position, self.number));
+        }
     }
 
     /// The request, for guards.

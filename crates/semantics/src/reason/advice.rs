@@ -141,7 +141,10 @@ impl Reason {
             Self::LifetimeZero => {
                 "Raise `max-age` at the origin, or set `ttl_mode = \"override\"` with a `ttl` on the route. An `ETag` makes it worth storing, too."
             }
-            Self::PartialContent => "The range was not asked for, or is not kept: `max_object` and the validators of the answer decide.",
+            Self::PartialContent => {
+                "The range was not asked for, or is not kept: `max_object` and the validators of the answer decide, and `guard = \"refuse\"`, under which texts are \
+                 stored as a whole only."
+            }
             Self::NotModified => "The client has it already. Larder stores it when somebody asks without `If-None-Match`.",
             Self::ValidatorMismatch => {
                 "The origin confirmed a validator that was not asked about: its 304 and its 200 should name the same `ETag`."
