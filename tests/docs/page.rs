@@ -1,7 +1,8 @@
 //! A page, as its fenced blocks.
 //!
 //! A block says of itself what it is: the word before the first comma is the language, and then `file=NAME` (its text is that file when the commands of the
-//! page are run), `not-run=REASON-IN-WORDS` (its commands are not run), or `not-checked=REASON` (its configuration is not one by itself).
+//! page are run), `not-run=REASON-IN-WORDS` (its commands are not run), `figures=examples` (what is measured is not compared), or `not-checked=REASON` (its
+//! configuration is not one by itself).
 
 use larder_testkit::{Error, Result};
 
@@ -87,7 +88,7 @@ impl Page {
         let mut attributes = Vec::new();
         for part in parts.filter(|part| language != "rust" || part.contains('=')) {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            if !["file", "not-run", "not-checked"].contains(&key) || value.is_empty() {
+            if !["file", "not-run", "not-checked", "figures"].contains(&key) || value.is_empty() {
                 return Err(Error::new(format!("{name}:{line}: `{part}` says nothing that a test knows")));
             }
             attributes.push((key.to_owned(), value.to_owned()));
