@@ -20,10 +20,11 @@ const PACE: Duration = Duration::from_millis(250);
 /// connections and bodies under way take.
 const SPARE: usize = 2 * CAPACITY + (16 << 20) + (64 << 20);
 
-/// The part of the capacity for bodies on their way: an eighth. Past it a body is passed on, and holds what was read of it last; so does each client of a body that is read
-/// from disk: a segment at most.
+/// The part of the capacity for bodies on their way: an eighth. Past it a body is passed on, and holds what was read of it last: a segment at most, or a short read
+/// for each client of one that is read from disk.
 const IN_FLIGHT_SHARE: usize = 8;
 const SEGMENT: usize = 256 << 10;
+const SHORT_READ: usize = 64 << 10;
 
 /// Files of segments that the disk opens as it fills up, and of its index.
 const DISK_FILES: usize = 8;
@@ -139,7 +140,7 @@ pub(super) async fn watch(run: Arc<Run>, node: Arc<Node>, mut usages: Usages) ->
                 usages.max = usages.max.max(usage);
                 let may_hold = usages.start.resident + SPARE;
                 let may_store = budget - budget / IN_FLIGHT_SHARE;
-                let may_fill = budget / IN_FLIGHT_SHARE + SEGMENT * (usage.fills + usage.clients + 1);
+                let may_fill = budget / IN_FLIGHT_SHARE + SEGMENT * (usage.fills + 1) + SHORT_READ * usage.clients;
                 if usage.stored > may_store || usage.filling > may_fill || usage.resident > may_hold {
                     let seen =
                         format!("{usage:?}, where {may_store} bytes may be stored, {may_fill} be on their way and {may_hold} be held");

@@ -15,8 +15,9 @@ use larder_store::{Arriving, BodyBuilder, Chunks, Recording, RemoteBody, RemoteE
 use tokio::sync::oneshot;
 use tracing::debug;
 
+use super::aside::Aside;
 use super::pump::{Kept, Pump};
-use super::rest::{Ahead, Backed, Rest};
+use super::rest::{Backed, Rest};
 use super::state::Fetch;
 use crate::body::log::{LogHandle, body_log};
 use crate::body::pending::{PendingBody, PendingResponse};
@@ -142,7 +143,7 @@ struct Walk<S: Upstream> {
     head: Arc<StoredHead>,
     source: Source<S::Body>,
     proof: BodyProof,
-    ahead: Ahead,
+    aside: Aside,
 }
 
 /// Where the next bytes come from.
@@ -155,9 +156,10 @@ enum Source<B> {
 
 impl<S: Upstream> ArrivingBody<S> {
     fn new(service: CacheService<S>, request: Arc<ClientRequest>, record: &ResponseRecord, chunks: Box<dyn Chunks>) -> Self {
-        let ahead = Ahead::new(&service.cache.in_flight);
+        let mut aside = Aside::new(&service.cache.in_flight);
+        aside.set(chunks.ahead());
         let (head, proof) = (Arc::clone(record.head()), BodyProof::new(record.body()));
-        let walk = Walk { service, request, head, source: Source::Store(chunks), proof, ahead };
+        let walk = Walk { service, request, head, source: Source::Store(chunks), proof, aside };
         Self { next: Some(Box::pin(walk.step())), left: record.body().length, trailers: record.trailers().cloned() }
     }
 }
@@ -168,12 +170,13 @@ impl<S: Upstream> Walk<S> {
         let bytes = loop {
             let bytes = match &mut self.source {
                 Source::Store(chunks) => {
+                    chunks.limit_ahead(self.aside.max_segments());
                     let next = chunks.next().await.unwrap_or(Err(RemoteError::Incomplete));
-                    self.ahead.set(chunks.ahead());
+                    self.aside.set(chunks.ahead());
                     match next {
                         Ok(chunk) => chunk,
                         Err(error) => {
-                            self.ahead.set(0);
+                            self.aside.set(0);
                             self.turn_to_origin(error).await?;
                             continue;
                         }

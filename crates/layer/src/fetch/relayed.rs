@@ -12,8 +12,9 @@ use larder_store::{Piece, Pieces, Relayed, RemoteError};
 use tokio::sync::oneshot;
 use tracing::debug;
 
+use super::aside::Aside;
 use super::pump::{Kept, Pump};
-use super::rest::{Ahead, Rest};
+use super::rest::Rest;
 use super::state::Fetch;
 use crate::body::log::body_log;
 use crate::body::pending::{PendingBody, PendingResponse};
@@ -48,7 +49,7 @@ impl Fetch {
             source: Source::Relay(pieces),
             got: 0,
             length,
-            ahead: Ahead::new(&service.cache.in_flight),
+            aside: Aside::new(&service.cache.in_flight),
         };
         let body = RelayedBody { next: Some(Box::pin(walk.step())) };
         let pump = Pump {
@@ -82,7 +83,7 @@ struct Walk<S: Upstream> {
     got: u64,
     /// As the origin announced it to the other replica.
     length: Option<u64>,
-    ahead: Ahead,
+    aside: Aside,
 }
 
 /// Where the next bytes come from.
@@ -97,8 +98,9 @@ impl<S: Upstream> Walk<S> {
         loop {
             let data = match &mut self.source {
                 Source::Relay(pieces) => {
+                    pieces.limit_ahead(self.aside.max_segments());
                     let next = pieces.next().await;
-                    self.ahead.set(pieces.ahead());
+                    self.aside.set(pieces.ahead());
                     match next {
                         None => return Ok(None),
                         Some(Ok(Piece::Data(data))) => data,
@@ -128,7 +130,7 @@ impl<S: Upstream> Walk<S> {
     /// Asks the origin for the bytes that the relay did not bring. They can be told from others only where it is known how many there are.
     async fn turn_to_origin(&mut self, error: RemoteError) -> Result<(), BodyError> {
         debug!("the answer of another replica broke off after {} bytes: {error}", self.got);
-        self.ahead.set(0);
+        self.aside.set(0);
         let length = self.length.ok_or(BodyError::Stored(error))?;
         self.source = Source::Origin(Rest::ask(&self.service, &self.request, &self.head, (self.got, length), error).await?);
         Ok(())

@@ -8,6 +8,7 @@ use larder_semantics::content::Asked;
 use larder_store::codec::{BodySummer, ResponseRecord};
 use larder_store::{Lease, Lookup, NewRemoteBody, RemoteBodyWriter, RemoteError, SEGMENT};
 
+use super::aside::Aside;
 use super::pump::{Keeping, Kept, Pump};
 use crate::body::log::LogWriter;
 use crate::body::pending::PendingResponse;
@@ -22,6 +23,8 @@ pub(super) struct Spool {
     sum: BodySummer,
     /// Present where a guard looks.
     glimpse: Option<Glimpse>,
+    /// The memory of `rest`.
+    _aside: Aside,
 }
 
 impl Spool {
@@ -100,10 +103,11 @@ impl<S: Upstream> Pump<S> {
         Keeping::Not
     }
 
-    /// `None`: no tier takes the body.
+    /// `None`: no tier takes the body, or there is no memory for its way there.
     fn begin_spool(&self) -> Option<Box<Spool>> {
         let Kept::Whole(pending) = &self.kept else { return None };
-        if !self.is_spooled_whole(pending) {
+        let in_flight = &self.service.cache.in_flight;
+        if !self.is_spooled_whole(pending) || in_flight.stays_full() {
             return None;
         }
         let (fetch, route) = (&self.fetch, &self.service.route);
@@ -117,7 +121,9 @@ impl<S: Upstream> Pump<S> {
         let writer = self.service.cache.begin_body(new, &route.tiers)?;
         self.writer.spool(writer.body());
         let glimpse = route.is_guarded().then(|| Glimpse::of(pending.head.status));
-        Some(Box::new(Spool { writer, rest: BytesMut::with_capacity(SEGMENT), sum: BodySummer::default(), glimpse }))
+        let mut aside = Aside::new(in_flight);
+        aside.set(SEGMENT as u64);
+        Some(Box::new(Spool { writer, rest: BytesMut::with_capacity(SEGMENT), sum: BodySummer::default(), glimpse, _aside: aside }))
     }
 
     /// Whether nothing of the body has to be known before it can be stored, and it has an end.

@@ -163,15 +163,15 @@ impl Shelf {
 
 /// A cache that keeps bodies up to 100,000 bytes in memory, before the shelf and an origin.
 fn cache(origin: &Origin) -> (CacheService<Origin>, Arc<Shelf>) {
-    with_guard(origin, GuardMode::Off)
+    cache_of(64 << 20, origin, GuardMode::Off)
 }
 
-fn with_guard(origin: &Origin, guard: GuardMode) -> (CacheService<Origin>, Arc<Shelf>) {
+fn cache_of(capacity: u64, origin: &Origin, guard: GuardMode) -> (CacheService<Origin>, Arc<Shelf>) {
     let (clock, _) = Clock::manual(common::START);
     let (ledger, shelf) = (Arc::new(Ledger::default()), Arc::new(Shelf::default()));
     ledger.enter(Epoch::of("one"));
     let cache =
-        Cache::builder(64 << 20).max_in_memory(100_000).clock(clock).ledger(ledger).tiers(Tiers::new().then(Arc::clone(&shelf) as _));
+        Cache::builder(capacity).max_in_memory(100_000).clock(clock).ledger(ledger).tiers(Tiers::new().then(Arc::clone(&shelf) as _));
     (CacheService::new(origin.clone(), cache.build(), Arc::new(common::builder().max_object(64 << 20).guard(guard).build())), shelf)
 }
 
@@ -243,6 +243,51 @@ async fn little_of_it_is_in_memory_however_slow_its_reader_is() {
     settled(&cache).await;
     assert_eq!((shelf.entries().len(), cache.cache().stats().bytes_in_flight), (1, 0), "its reader has held up nobody");
     assert!(is_whole(&read(slow.response, slow.outcome).await));
+}
+
+#[tokio::test]
+async fn readers_in_a_tier_stay_within_an_eighth_and_what_comes_beyond_it_is_passed_on() {
+    let (origin, eighth, short_read) = (origin(), 2 * SEGMENT as u64, 64 << 10);
+    let (cache, shelf) = cache_of(8 * eighth, &origin, GuardMode::Off);
+    assert!(is_whole(&send(&cache, get("/a")).await) && shelf.entries().len() == 1);
+    let mut slow = Vec::new();
+    for count in 1..=30 {
+        let mut body = serve(&cache).await.response.into_body();
+        assert!(frame(&mut body).await.unwrap().is_ok());
+        slow.push(body);
+        let held = cache.cache().stats().bytes_in_flight;
+        assert!(held <= eighth + count * short_read, "{held} bytes for {count} readers");
+    }
+    for _ in 0..2 {
+        let passed = send(&cache, get("/b")).await;
+        assert!(passed.x_cache() == "MISS" && is_whole(&passed));
+        settled(&cache).await;
+        assert_eq!(shelf.entries().len(), 1, "there is no memory for its way into the tier");
+    }
+    for body in slow {
+        assert!(!body.collect().await.unwrap().to_bytes().is_empty());
+    }
+    assert_eq!(cache.cache().stats().bytes_in_flight, 0);
+    assert!(is_whole(&send(&cache, get("/b")).await));
+    settled(&cache).await;
+    assert_eq!(shelf.entries().len(), 2);
+}
+
+#[tokio::test]
+async fn the_origin_stands_in_once_for_a_segment_that_is_read_little_by_little() {
+    let origin = origin();
+    let (cache, shelf) = cache_of(8 * SEGMENT as u64, &origin, GuardMode::Off);
+    send(&cache, get("/a")).await;
+    settled(&cache).await;
+    // It holds all the memory that there is.
+    let mut other = serve(&cache).await.response.into_body();
+    assert!(frame(&mut other).await.unwrap().is_ok());
+    shelf.faults.reads.store(true, Ordering::SeqCst);
+    let read = send(&cache, get("/a")).await;
+    assert!(read.x_cache() == "HIT" && is_whole(&read));
+    assert_eq!(origin.count(), 2);
+    drop(other);
+    assert_eq!(cache.cache().stats().bytes_in_flight, 0);
 }
 
 #[tokio::test]
@@ -340,7 +385,7 @@ async fn a_guard_judges_a_body_that_goes_to_a_tier_by_its_beginning_and_its_dige
     // The content has all letters in their order.
     for (name, value, is_stored) in [("x-cdn-host", "abcdefgh", false), ("x-cdn-host", "hgfedcba", true)] {
         let origin = origin();
-        let (cache, shelf) = with_guard(&origin, GuardMode::Refuse);
+        let (cache, shelf) = cache_of(64 << 20, &origin, GuardMode::Refuse);
         assert!(is_whole(&send(&cache, request("GET", "/a", &[(name, value)])).await));
         settled(&cache).await;
         assert_eq!((shelf.entries().len(), cache.cache().stats().bytes_in_flight), (usize::from(is_stored), 0), "{value}");
@@ -350,7 +395,7 @@ async fn a_guard_judges_a_body_that_goes_to_a_tier_by_its_beginning_and_its_dige
         let body = Full::new(Bytes::from(vec![client; LENGTH])).map_err(Into::into).boxed_unsync();
         streaming(200, body).header("cache-control", "public, max-age=0").header("etag", &format!("\"{client}\""))
     });
-    let (cache, shelf) = with_guard(&origin, GuardMode::Refuse);
+    let (cache, shelf) = cache_of(64 << 20, &origin, GuardMode::Refuse);
     for (client, is_stored) in [("ann", true), ("bob", true), ("ann", false)] {
         send(&cache, request("GET", "/a", &[("authorization", client)])).await.body.expect("whole");
         settled(&cache).await;

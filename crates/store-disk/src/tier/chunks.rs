@@ -117,11 +117,12 @@ pub(super) struct DiskChunks {
     /// The number of the next chunk, and how many have not been handed out.
     next: u32,
     left: u64,
+    may_read_ahead: bool,
 }
 
 impl DiskChunks {
     pub(super) fn new(body: DiskBody, sum: BodySum) -> Self {
-        Self { body: Arc::new(body), reading: None, next: 0, left: sum.chunks() }
+        Self { body: Arc::new(body), reading: None, next: 0, left: sum.chunks(), may_read_ahead: true }
     }
 
     fn begin(&mut self) -> &mut JoinHandle<Result<Bytes, RemoteError>> {
@@ -153,7 +154,7 @@ impl DiskChunks {
     /// Begins to read the next one, where this one had to be waited for.
     fn handed_out(&mut self, read: Result<Bytes, RemoteError>, was_waited_for: bool) -> Result<Bytes, RemoteError> {
         self.left = if read.is_ok() { self.left - 1 } else { 0 };
-        if self.left > 0 && was_waited_for {
+        if self.left > 0 && was_waited_for && self.may_read_ahead {
             self.begin();
         }
         read
@@ -167,6 +168,10 @@ impl Chunks for DiskChunks {
 
     fn ahead(&self) -> u64 {
         if self.reading.is_some() { SEGMENT as u64 } else { 0 }
+    }
+
+    fn limit_ahead(&mut self, segments: usize) {
+        self.may_read_ahead = segments > 0;
     }
 
     fn remote(&self) -> Option<Arc<dyn RemoteBody>> {

@@ -130,10 +130,13 @@ struct Reading {
     /// Until it is taken.
     first: Option<Bytes>,
     arrived: mpsc::UnboundedReceiver<Result<Bytes, Flaw>>,
-    /// Chunks that may still be asked for before one is taken.
+    /// Chunks that may be asked for.
     permits: Arc<Semaphore>,
-    /// Chunks after the first that have not been taken.
+    /// Chunks after the first that have not been taken, and how many of them may be asked for.
     left: usize,
+    asked: usize,
+    /// How many may be asked for before one is taken.
+    max_ahead: usize,
     task: JoinHandle<()>,
 }
 
@@ -211,26 +214,35 @@ impl Source {
 }
 
 impl Reading {
-    /// Asks for the chunks after the first, in their order.
+    /// Will ask for the chunks after the first, in their order.
     fn start(source: Arc<Source>, first: Bytes, count: usize) -> Self {
-        let (permits, (hand_over, arrived)) = (Arc::new(Semaphore::new(MAX_CHUNKS_AHEAD)), mpsc::unbounded_channel());
+        let (permits, (hand_over, arrived)) = (Arc::new(Semaphore::new(0)), mpsc::unbounded_channel());
         let (from, may_ask) = (Arc::clone(&source), Arc::clone(&permits));
         let task = tokio::spawn(async move { from.chunks(1..count as u32, &may_ask, hand_over).await });
-        Self { source, first: Some(first), arrived, permits, left: count - 1, task }
+        Self { source, first: Some(first), arrived, permits, left: count - 1, asked: 0, max_ahead: MAX_CHUNKS_AHEAD, task }
     }
 
     async fn take(&mut self) -> Option<Result<Bytes, Flaw>> {
         if let Some(first) = self.first.take() {
+            self.ask(self.max_ahead);
             return Some(Ok(first));
         }
         if self.left == 0 {
             return None;
         }
+        self.ask(self.max_ahead.max(1));
         // A task that is gone has brought nothing.
         let next = self.arrived.recv().await.unwrap_or(Err(Flaw::Failed(RemoteError::Incomplete)));
-        self.left -= 1;
-        self.permits.add_permits(1);
+        (self.left, self.asked) = (self.left - 1, self.asked - 1);
+        self.ask(self.max_ahead);
         Some(next)
+    }
+
+    /// Lets so many of the chunks that are left be asked for.
+    fn ask(&mut self, count: usize) {
+        let more = count.min(self.left).saturating_sub(self.asked);
+        self.permits.add_permits(more);
+        self.asked += more;
     }
 }
 
@@ -246,7 +258,11 @@ impl Chunks for Reading {
     }
 
     fn ahead(&self) -> u64 {
-        ((self.left.min(MAX_CHUNKS_AHEAD) + usize::from(self.first.is_some())) * SEGMENT) as u64
+        ((self.asked + usize::from(self.first.is_some())) * SEGMENT) as u64
+    }
+
+    fn limit_ahead(&mut self, segments: usize) {
+        self.max_ahead = segments.min(MAX_CHUNKS_AHEAD);
     }
 }
 

@@ -79,6 +79,22 @@ async fn the_first_chunk_is_there_while_the_second_is_held_back() -> Result<()> 
     Ok(())
 }
 
+#[tokio::test]
+async fn no_more_chunks_come_ahead_than_may() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (_proxy, store) = behind_proxy(&redis, |_| ()).await?;
+    let mut arriving = arriving(&store, "/x").await;
+    let mut all = Vec::new();
+    for (max, ahead) in [(0, 0), (0, 0), (1, 1), (0, 0), (usize::MAX, 2), (0, 1), (0, 0)] {
+        arriving.chunks.limit_ahead(max);
+        all.push(arriving.chunks.next().await.expect("a chunk").expect("good"));
+        assert_eq!(arriving.chunks.ahead(), ahead * SEGMENT as u64, "after {}", all.len());
+    }
+    assert!(arriving.chunks.next().await.is_none());
+    assert_eq!(all.concat(), pattern(LENGTH));
+    Ok(())
+}
+
 /// A replica that has met trouble in the middle of a body.
 struct Broken {
     error: RemoteError,

@@ -26,6 +26,11 @@ pub trait Chunks: Send {
     /// Bytes of memory, at most, that what was fetched ahead takes now.
     fn ahead(&self) -> u64;
 
+    /// From now on so many segments may be fetched ahead at most; with none, each is fetched when it is asked for. Until then the tier decides.
+    fn limit_ahead(&mut self, segments: usize) {
+        let _ = segments;
+    }
+
     /// The same body, to be read at any place; `None` where the tier can only read it from the start to the end.
     fn remote(&self) -> Option<Arc<dyn RemoteBody>> {
         None

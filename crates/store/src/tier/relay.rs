@@ -28,6 +28,11 @@ pub trait Pieces: Send {
     fn ahead(&self) -> u64 {
         0
     }
+
+    /// From now on so many pieces may be fetched ahead at most; with none, each is fetched when it is asked for. Until then the tier decides.
+    fn limit_ahead(&mut self, pieces: usize) {
+        let _ = pieces;
+    }
 }
 
 /// An answer whose body is on its way here. Other replicas may read it meanwhile.

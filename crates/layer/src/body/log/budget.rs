@@ -54,6 +54,11 @@ impl InFlight {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes that may still be taken.
+    pub(crate) fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.held())
+    }
+
     /// Whether the budget is used up.
     pub(crate) fn is_full(&self) -> bool {
         self.held() >= self.limit

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tracing::debug;
 
 use super::origin::Rest;
+use crate::fetch::aside::Aside;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
@@ -28,9 +29,12 @@ pub(in crate::fetch) struct Backed<S: Upstream> {
 /// The body from a certain place on, as it comes from the origin.
 struct FromOrigin<B> {
     rest: Rest<B>,
-    /// The number of the next segment, and bytes that came beyond the one before it.
-    next: u32,
+    /// The number of the last segment, and the segment: who reads only a part of it at a time asks again.
+    number: u32,
+    segment: Bytes,
+    /// Bytes that came beyond it.
     ahead: BytesMut,
+    aside: Aside,
 }
 
 impl<S: Upstream> Backed<S> {
@@ -56,19 +60,26 @@ impl<S: Upstream> Backed<S> {
         let start = u64::from(number) * SEGMENT as u64;
         let length = self.length.checked_sub(start)?.min(SEGMENT as u64) as usize;
         let mut rest = self.rest.lock().await;
-        let mut from = match rest.take().filter(|from| from.next == number) {
-            Some(from) => from,
-            None => {
+        let mut from = match rest.take() {
+            Some(from) if from.number == number => {
+                let segment = from.segment.clone();
+                *rest = Some(from);
+                return Some(segment);
+            }
+            Some(from) if from.number + 1 == number => from,
+            _ => {
                 debug!("a stored body broke off {start} bytes after its beginning: {error}");
                 let rest = Rest::ask(&self.service, &self.request, &self.head, (start, self.length), error).await.ok()?;
-                FromOrigin { rest, next: number, ahead: BytesMut::new() }
+                let aside = Aside::new(&self.service.cache.in_flight);
+                FromOrigin { rest, number, segment: Bytes::new(), ahead: BytesMut::new(), aside }
             }
         };
         while from.ahead.len() < length {
             from.ahead.extend_from_slice(&from.rest.next().await.ok()?);
         }
         let segment = from.ahead.split_to(length).freeze();
-        from.next += 1;
+        (from.number, from.segment) = (number, segment.clone());
+        from.aside.set((from.segment.len() + from.ahead.len()) as u64);
         *rest = Some(from);
         Some(segment)
     }

@@ -15,7 +15,7 @@ use crate::scripts;
 use crate::value::{Holder, RelayKey, open as unseal};
 
 /// Pieces that one look takes along: a megabyte at most.
-const MAX_AT_ONCE: u32 = 4;
+const MAX_AT_ONCE: usize = 4;
 
 /// Shortest and longest pause between two looks for the next piece.
 const MIN_LOOK_PAUSE: Duration = Duration::from_millis(2);
@@ -86,13 +86,14 @@ struct Reading {
     /// Pieces from `next` on that have been fetched.
     fetched: VecDeque<Vec<u8>>,
     pause: Duration,
+    max_ahead: usize,
     has_ended: bool,
 }
 
 impl Reading {
     fn new(tier: &Arc<Tier>, key: RelayKey, holder: Holder) -> Self {
         let (tier, fetched, pause) = (Arc::clone(tier), VecDeque::new(), MIN_LOOK_PAUSE);
-        Self { tier, key, holder, next: 0, got: 0, fetched, pause, has_ended: false }
+        Self { tier, key, holder, next: 0, got: 0, fetched, pause, max_ahead: MAX_AT_ONCE - 1, has_ended: false }
     }
 
     async fn take(&mut self) -> Result<Option<Piece>, RemoteError> {
@@ -122,7 +123,7 @@ impl Reading {
     async fn look(&mut self) -> Result<(), RemoteError> {
         let mut get = redis::cmd("HMGET");
         get.arg(self.key.name()).arg("n");
-        (self.next..).take(MAX_AT_ONCE as usize).for_each(|number| _ = get.arg(number));
+        (self.next..).take(1 + self.max_ahead).for_each(|number| _ = get.arg(number));
         let get = &get;
         let work = |mut connection| async move { get.query_async::<Vec<Option<Vec<u8>>>>(&mut connection).await };
         let mut values = self.tier.link.run_streaming(Operation::Relay, work).await?.into_iter();
@@ -171,5 +172,9 @@ impl Pieces for Reading {
 
     fn ahead(&self) -> u64 {
         (self.fetched.len() * SEGMENT) as u64
+    }
+
+    fn limit_ahead(&mut self, pieces: usize) {
+        self.max_ahead = pieces.min(MAX_AT_ONCE - 1);
     }
 }

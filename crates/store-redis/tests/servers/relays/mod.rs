@@ -185,6 +185,14 @@ async fn a_long_body_comes_in_pieces_of_a_segment_of_which_a_reader_holds_few() 
         all.extend_from_slice(&data);
     }
     assert!(all == content);
+    let (mut one_by_one, mut all) = (relayed(&other).await?, Vec::new());
+    one_by_one.pieces.limit_ahead(0);
+    while let Some(piece) = one_by_one.pieces.next().await {
+        let Ok(Piece::Data(data)) = piece else { panic!("{piece:?}") };
+        assert_eq!(one_by_one.pieces.ahead(), 0);
+        all.extend_from_slice(&data);
+    }
+    assert!(all == content);
     Ok(())
 }
 
