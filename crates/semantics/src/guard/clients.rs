@@ -17,7 +17,8 @@ const MAX_ANSWERS: usize = 4;
 
 /// Whether a request shows who asks.
 pub fn has_credentials(headers: &HeaderMap) -> bool {
-    CREDENTIALS.iter().any(|name| headers.contains_key(name))
+    // One walk over the few names of a request costs less than hashing all that might be there.
+    headers.keys().any(|name| CREDENTIALS.contains(name))
 }
 
 /// Takes out of a request what shows who asks.

@@ -2,12 +2,13 @@
 //! the client, that another client got otherwise, or that their URL lies about (web cache deception).
 //!
 //! 1. [`Suspects::of`]: the values of a request that are part of neither the key nor the variant.
-//! 2. [`Suspects::in_fields`] and [`Suspects::in_body`] look for them in the answer.
+//! 2. [`Suspects::in_fields`] and [`Suspects::in_body`] look for them in the answer, for all in one pass (`search`).
 //! 3. [`AnswersByClient`] knows who got which answer for a key.
 //! 4. [`is_misleading`] compares the path with the type of the answer.
 
 mod clients;
 mod misleading;
+mod search;
 mod suspects;
 
 pub use clients::{AnswersByClient, has_credentials, without_credentials};
