@@ -311,7 +311,8 @@ async fn bodies_that_left_the_store_are_let_go_when_too_much_is_kept_for_readers
     hand.advance(1);
     send(&cache, get("/short/3")).await.body.unwrap();
     // The shapes of heads, which are taken from the room too, are those of the process, and so of the tests beside this one.
-    assert!(cache.cache().stats().memory.capacity.abs_diff(base) < 50_000);
+    // What the reader held is far more than any of them.
+    assert!(cache.cache().stats().memory.capacity.abs_diff(base) < 450_000);
 }
 
 #[tokio::test(start_paused = true)]
