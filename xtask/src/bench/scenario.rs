@@ -52,13 +52,14 @@ pub(super) enum Scenario {
     Disk1k,
     Disk100k,
     Disk10m,
+    DiskBusy,
     Warming,
     Expiry,
     ExpiryAhead,
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 39] = [
+    pub(super) const ALL: [Self; 40] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
@@ -95,6 +96,7 @@ impl Scenario {
         Self::Disk1k,
         Self::Disk100k,
         Self::Disk10m,
+        Self::DiskBusy,
         Self::Warming,
         Self::Expiry,
         Self::ExpiryAhead,
@@ -143,6 +145,7 @@ impl Scenario {
             Self::Disk1k => "disk-1k",
             Self::Disk100k => "disk-100k",
             Self::Disk10m => "disk-10m",
+            Self::DiskBusy => "disk-busy",
             Self::Warming => "warming",
             Self::Expiry => "expiry",
             Self::ExpiryAhead => "expiry-ahead",
@@ -192,6 +195,7 @@ impl Scenario {
             Self::Disk1k => "Hits from disk, spread over 100,000 keys, 1 KiB, from the page cache",
             Self::Disk100k => "Hits from disk, 100 KiB, from the page cache",
             Self::Disk10m => "Hits from disk, 10 MiB, from the page cache",
+            Self::DiskBusy => "Latency of hits from memory, alone and while the disk is kept busy",
             Self::Warming => "Latency of hits, alone and while `larder warm` fetches 10,000 URLs after 10,000",
             Self::Expiry => {
                 "Latency over 10,000 keys, each asked for once a second, where none expires and where all do in the same second, once"
@@ -257,6 +261,11 @@ impl Scenario {
         matches!(self, Self::Disk1k | Self::Disk100k | Self::Disk10m)
     }
 
+    /// Whether there is a directory behind the memory.
+    pub(super) fn has_disk(self) -> bool {
+        self.is_on_disk() || self == Self::DiskBusy
+    }
+
     /// Whether each request has a connection of its own.
     pub(super) fn is_handshake(self) -> bool {
         matches!(self, Self::Handshake | Self::Resumption)
@@ -285,7 +294,7 @@ impl Scenario {
 
     /// Whether what clients wait for is compared, without something that happens beside it and with it.
     pub(super) fn is_disturbed(self) -> bool {
-        matches!(self, Self::Mixed | Self::Warming) || self.is_expiry()
+        matches!(self, Self::Mixed | Self::Warming | Self::DiskBusy) || self.is_expiry()
     }
 
     /// Whether keys expire that are asked for.

@@ -87,7 +87,7 @@ impl Kind {
     /// Whether it takes part: a constant server has nothing to miss, share or store.
     pub(super) fn takes_part(self, scenario: Scenario) -> bool {
         match scenario {
-            Scenario::Warming | Scenario::Expiry | Scenario::ExpiryAhead => self == Self::Larder,
+            Scenario::Warming | Scenario::DiskBusy | Scenario::Expiry | Scenario::ExpiryAhead => self == Self::Larder,
             Scenario::Stampede | Scenario::Mixed => self != Self::BareHyper,
             // The others lay their memory out beforehand, or keep bodies on disk.
             Scenario::Memory => matches!(self, Self::Larder | Self::Varnish),
@@ -178,7 +178,7 @@ impl Setup<'_> {
         let capacity = match self.scenario {
             Scenario::MillionKeys => "4GiB",
             // Next to nothing of what is asked for is in memory.
-            disk if disk.is_on_disk() => "1MiB",
+            disk if disk.has_disk() => "1MiB",
             _ => "1GiB",
         };
         let log = match self.scenario {
@@ -193,7 +193,7 @@ impl Setup<'_> {
                 let others: String = (1..1000).map(|number| format!("[[routes]]\npath = \"/api/v{number}/things/{{id}}\"\n")).collect();
                 others + "[[routes]]\npath = \"/{*rest}\"\n"
             }
-            disk if disk.is_on_disk() => format!(
+            disk if disk.has_disk() => format!(
                 "[store.disk]\npath = \"{}\"\ncapacity = \"4GiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\ntimeout = \"1s\"\n[cache]\nmax_object = \"64MiB\"\n",
                 self.directory.join("cache").display()
             ),

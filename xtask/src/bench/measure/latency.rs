@@ -1,6 +1,7 @@
 //! What clients wait for, alone and beside something that must not make them wait.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -27,6 +28,15 @@ const EXPIRY_RATE: u32 = 10_000;
 /// So long is a round of it at least: to the end of the second in which keys expire, and as long as that again without it.
 const EXPIRY_ROUND: Duration = Duration::from_secs(EXPIRY_SECONDS + 2);
 
+/// Bytes that are written at a time to keep a disk busy.
+const FLOOD: usize = 8 << 20;
+
+/// Bytes of a body that is longer than the memory takes, where there is a disk.
+const LONG: u32 = 100 << 10;
+
+/// What is done beside the load.
+type Work<'w> = dyn Fn(u32) -> Result<()> + Sync + 'w;
+
 /// What is asked for, and whether it counts.
 type Target<'t> = &'t (dyn Fn(u32, u32) -> (String, bool) + Sync);
 
@@ -37,7 +47,12 @@ impl Bench<'_> {
         let (alone, disturbed) = match self.scenario {
             Scenario::Warming => {
                 let hit = |_: u32, _: u32| (self.scenario.target(), true);
-                (self.slowest(server, &hit)?, self.beside_warming(server, round, &hit)?)
+                (self.slowest(server, &hit)?, self.beside(server, &hit, &[&|turn| self.warm_up(server, round, turn)])?)
+            }
+            Scenario::DiskBusy => {
+                let hit = |_: u32, _: u32| (self.scenario.target(), true);
+                let ask = |turn| self.use_disk(server, round, turn);
+                (self.slowest(server, &hit)?, self.beside(server, &hit, &[&|_| self.write_to_disk(), &ask])?)
             }
             expiry if expiry.is_expiry() => {
                 let of = |kind: &'static str| move |number: u32| format!("/{SMALL}/{kind}/{round}/{}", number % MANY);
@@ -103,24 +118,45 @@ impl Bench<'_> {
         }
     }
 
-    /// As [`Self::slowest`], while one warming follows the other, each of URLs that nobody asked for before.
-    fn beside_warming(&self, server: &Server, round: u32, hit: Target<'_>) -> Result<f64> {
+    /// As [`Self::slowest`], while each of `works` is done again and again, with the number of its turn.
+    fn beside(&self, server: &Server, hit: Target<'_>, works: &[&Work<'_>]) -> Result<f64> {
         let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let warming = scope.spawn(|| -> std::result::Result<(), String> {
-                for turn in 0.. {
-                    if is_over.load(Ordering::Relaxed) && turn > 0 {
-                        break;
-                    }
-                    self.warm_up(server, round, turn).map_err(|error| error.to_string())?;
+        let repeat = |work: &Work<'_>| -> std::result::Result<(), String> {
+            for turn in 0.. {
+                if is_over.load(Ordering::Relaxed) && turn > 0 {
+                    break;
                 }
-                Ok(())
-            });
+                work(turn).map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let works: Vec<_> = works.iter().map(|work| scope.spawn(|| repeat(*work))).collect();
             let slowest = self.slowest(server, hit);
             is_over.store(true, Ordering::Relaxed);
-            warming.join().map_err(|_| "the warming panicked")??;
+            for work in works {
+                work.join().map_err(|_| "what was done beside it panicked")??;
+            }
             slowest
         })
+    }
+
+    /// Keeps the disk busy that the cache's directory is on, at no cost to the server.
+    fn write_to_disk(&self) -> Result<()> {
+        let mut file = File::create(self.folders.work.join("flood"))?;
+        file.write_all(&vec![7; FLOOD])?;
+        Ok(file.sync_data()?)
+    }
+
+    /// Asks for a body that only the disk takes, and for one that it took a while ago; a hundred times a second at most, since the server's core is to be
+    /// left to the hits.
+    fn use_disk(&self, server: &Server, round: u32, turn: u32) -> Result<()> {
+        let mut client = Client::connect(server.port)?;
+        for number in [turn, turn / 2] {
+            client.get(&format!("/{LONG}/busy/{round}/{number}"))?;
+        }
+        thread::sleep(Duration::from_millis(20));
+        Ok(())
     }
 
     fn warm_up(&self, server: &Server, round: u32, turn: u32) -> Result<()> {
