@@ -15,6 +15,7 @@ mod dashboard;
 mod disk;
 mod disk_faults;
 mod disk_history;
+mod disk_sizes;
 mod doctor;
 mod encodings;
 mod explain;
