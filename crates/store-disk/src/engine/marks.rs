@@ -98,6 +98,16 @@ mod tests {
     }
 
     #[test]
+    fn golden_bytes_of_the_marks() {
+        let mut marks = Marks::default();
+        marks.forget_all(5);
+        marks.forget(at("one", 7));
+        let hex: String = marks.encode().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "4c44524d010001000500000000000000a0e11f32a7ab1f910700000000000000857a2a4e");
+        assert_eq!(Marks::decode(&marks.encode()), Some(marks));
+    }
+
+    #[test]
     fn a_damaged_file_of_marks_is_noticed() {
         let mut marks = Marks::default();
         marks.forget_all(5);

@@ -223,6 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn golden_text_of_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = "7 {\"targets\":[{\"url\":\"http://a/x\"}],\"soft\":false}\n8 {\"targets\":[{\"tag\":\"a\"}],\"soft\":false}\n";
+        std::fs::write(folder.path().join(LINES), lines).unwrap();
+        std::fs::write(folder.path().join(STATE), "an epoch\na boot\nclosed\n").unwrap();
+        let (log, entries) = LogFile::open_in(folder.path(), "another boot").unwrap();
+        let url = Invalidation::hard([InvalidationTarget::Url("http://a/x".to_owned())]);
+        assert_eq!((entries, log.epoch(), log.next), (vec![(7, url.clone()), (8, tagged("a"))], Epoch::of("an epoch"), 9));
+        assert_eq!([line(7, &url).unwrap(), line(8, &tagged("a")).unwrap()].concat(), lines.as_bytes());
+        log.close().unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join(STATE)).unwrap(), "an epoch\nanother boot\nclosed\n");
+    }
+
+    #[test]
     fn a_log_that_grows_long_loses_its_older_half_and_no_number() {
         let folder = tempfile::tempdir().unwrap();
         let (mut log, _) = LogFile::open_in(folder.path(), "boot").unwrap();

@@ -15,6 +15,35 @@ async fn what_one_process_has_stored_the_next_one_finds() {
     assert_eq!((process.get("/short").await, process.get("/long").await), (Some(1), Some(2)));
 }
 
+/// `LARDER_ENTRIES=1000000 cargo nextest run -p larder-disk --profile long --no-capture restart_over_many` says how long it takes; of an optimised build,
+/// `cargo bench -p larder-benches --bench disk_restart`.
+#[tokio::test]
+async fn a_restart_over_many_entries_finds_all_of_them() {
+    let count = std::env::var("LARDER_ENTRIES").ok().and_then(|count| count.parse().ok()).unwrap_or(5_000_u64);
+    let folder = tempfile::tempdir().unwrap();
+    let options = || DiskOptions { capacity: 2 << 30, ..options(&folder) };
+    let process = Process::with(options()).await;
+    for number in 0..count {
+        while process.store.stats().queued > 3_000 {
+            process.written().await;
+        }
+        process.store.commit(process.write(&format!("/{number}"), 16, number + 1, None)).await;
+    }
+    process.end().await;
+    let began = (CLOCKS.monotonic)();
+    let process = Process::begin(options());
+    let last = format!("/{}", count - 1);
+    while process.get(&last).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let first = began.elapsed();
+    assert!(process.store.usable(LONG).await);
+    println!("{count} entries: first hit after {first:?}, all known after {:?}", began.elapsed());
+    // Of two keys whose hashes agree in what the index has of them one is forgotten.
+    assert!(process.store.stats().entries + count / 100_000 >= count);
+    assert_eq!(process.get("/0").await, Some(1));
+}
+
 #[tokio::test]
 async fn a_purge_holds_over_restarts() {
     let folder = tempfile::tempdir().unwrap();
