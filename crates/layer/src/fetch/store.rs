@@ -96,11 +96,15 @@ impl Fetch {
             };
             let begun = match begun {
                 Begun::Whole(body) => {
-                    let guarded = self.guarded_body(&service, guarded_vary.as_ref(), &head, body.segments().iter(), None);
-                    let fitness = match guarded {
-                        None => self.judge_body(&service.route, &head, body.segments().iter()),
-                        Some(_) => Fitness::Unfit,
-                    };
+                    if let Some(reason) = self.guarded_body(&service, guarded_vary.as_ref(), &head, body.segments().iter(), None) {
+                        self.lease.take().into_iter().for_each(Lease::not_shared);
+                        stopwatch.stop(|| Step::Store { bytes: body.len(), stored: false });
+                        let response = Response::from_parts(parts, CacheBody::pending(PendingReader::Whole(body), None));
+                        // One of those who wait asks anew: the fault may be this request's alone.
+                        self.deliver(FetchOutcome::Refused, Own::Response { response, reason }, reply);
+                        return;
+                    }
+                    let fitness = self.judge_body(&service.route, &head, body.segments().iter());
                     let head = service.route.completed(&head, &body, &fitness).map_or(head, Arc::new);
                     let pending = pending(head, PendingBody::Whole(body.clone()));
                     let mut is_stored = false;

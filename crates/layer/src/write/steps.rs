@@ -29,7 +29,7 @@ use crate::error::FetchError;
 use crate::fetch::state::Fetch;
 use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Served};
-use crate::rules::{Operations, Refetch, RouteRules, TagsInBody};
+use crate::rules::{Guarded, Operations, Refetch, RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::steps::{ObservedSteps, Step, Stopwatch};
 use crate::task::background::run_in_background;
@@ -202,6 +202,10 @@ impl Write {
         let context = rules.context(&self.parts.method, headers, &key);
         let (head, vary) = self.storable(service, &rules, answer, &context, target)?;
         let request = Arc::new(ClientRequest::new(&rules, self.parts.clone(), context, key.to_key()));
+        let guarded = Guarded { parts: &request.parts, key: &request.key, vary: vary.as_ref(), is_trial: false };
+        if rules.guarded_head(guarded, answer.status(), answer.headers()).is_some() {
+            return None;
+        }
         let known = rules.known_tags(&request.parts, &request.key)?;
         let tags = Tag::joined(&known, &Tag::surrogates(named.iter().map(String::as_str))?)?;
         Some(Representation { rules, request, tags, head, vary })
@@ -304,6 +308,10 @@ impl Kept {
         match DetachedTask::new(self.fetch.store(service, response, self.head, self.vary, reply)).run_until(answer).await {
             Ok(Reply { outcome: FetchOutcome::Fetched(pending), own: Own::Head { head, reader } }) => {
                 Ok(leaders_answer(&self.request, head, &pending, reader, status, CacheResult::Bypass))
+            }
+            // A guard refused it.
+            Ok(Reply { own: Own::Response { response, reason }, .. }) => {
+                Ok(passed(response, CacheStatus { detail: Some(reason.as_str()), ..status }, reason))
             }
             _ => Err(FetchError::lost()),
         }

@@ -2,10 +2,13 @@
 
 use crate::common;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use common::{Origin, get, header, request, response, send, streaming, with_rules};
+use common::{Origin, finish, get, header, request, response, send, start, streaming, with_rules};
 use http_body_util::{BodyExt, Full};
 use larder_semantics::GuardMode;
+use tokio::sync::Semaphore;
 
 /// What a part of the page gives back.
 const PAGE: &str = "<script src=\"//evil.example/a.js\"></script>";
@@ -67,5 +70,51 @@ async fn fields_that_a_guard_refuses_do_not_come_into_a_stored_response_by_a_304
         assert_eq!((header(&other.response, "link").as_str(), other.text()), ("", "page"), "{method}: {:?}", other.response);
         assert_eq!(other.outcome.reason, larder_semantics::Reason::Validated, "what was stored before is still there");
         assert_eq!(send(&cache, get("/a")).await.x_cache(), "HIT");
+    }
+}
+
+/// Gives back what a client says of its host, where it says something, once the gate has let it: to a PUT in a field.
+fn reflecting(gate: &Arc<Semaphore>) -> Origin {
+    let gate = Arc::clone(gate);
+    Origin::waiting(move |request| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.expect("open").forget();
+            let is_put = request.method() == "PUT";
+            let body = if request.headers().contains_key("x-cdn-host") && !is_put { "//evil.example/a.js" } else { "page" };
+            let reply = response(200, body).header("cache-control", "max-age=60").header("content-location", "/a");
+            let named = request.headers().get("x-cdn-host").filter(|_| is_put);
+            let link = named.map(|host| format!("<//{}/a.js>", host.to_str().unwrap()));
+            Ok(link.iter().fold(reply, |reply, link| reply.header("link", link)).build())
+        }
+    })
+}
+
+#[tokio::test]
+async fn requests_that_wait_do_not_get_what_a_guard_refuses_and_one_of_them_asks_for_all() {
+    let gate = Arc::new(Semaphore::new(0));
+    let origin = reflecting(&gate);
+    let (cache, _) = with_rules(origin.clone(), common::builder().guard(GuardMode::Refuse).build());
+    let asking = start(&cache, [request("GET", "/a", &[("x-cdn-host", "evil.example")]), get("/a"), get("/a"), get("/a")]);
+    gate.add_permits(4);
+    let answers: Vec<_> = finish(asking).await.into_iter().map(|answer| answer.expect("an answer")).collect();
+    assert_eq!(answers.iter().map(|answer| answer.text()).collect::<Vec<_>>(), ["//evil.example/a.js", "page", "page", "page"]);
+    assert!(header(&answers[0].response, "cache-status").ends_with("; detail=reflected"), "{:?}", answers[0].response);
+    assert!(!answers[0].outcome.stored && answers[1].outcome.stored);
+    assert_eq!((origin.count(), send(&cache, get("/a")).await.text()), (2, "page"));
+}
+
+#[tokio::test]
+async fn the_answer_to_a_write_is_guarded_as_that_to_a_read_is() {
+    let gate = Arc::new(Semaphore::new(10));
+    let origin = reflecting(&gate);
+    let (cache, _) = with_rules(origin.clone(), common::builder().guard(GuardMode::Refuse).build());
+    for (method, fields) in [("POST", &[("x-cdn-host", "evil.example")][..]), ("PUT", &[("x-cdn-host", "evil.example")]), ("POST", &[])] {
+        let is_clean = fields.is_empty();
+        let written = send(&cache, request(method, "/a", fields)).await;
+        assert_eq!((written.x_cache().as_str(), written.text() == "page"), ("BYPASS", is_clean || method == "PUT"), "{method}");
+        let asked = origin.count();
+        assert_eq!(send(&cache, get("/a")).await.text(), "page", "{method}");
+        assert_eq!(origin.count() == asked, is_clean, "{method}");
     }
 }
