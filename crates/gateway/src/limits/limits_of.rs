@@ -13,6 +13,7 @@ use super::fields::policies;
 use super::keys::KeyFacts;
 use super::owing::settle;
 use super::running::Surroundings;
+use super::shared::Telling;
 use super::ticket::Entered;
 use super::together::Together;
 use super::warnings::Warnings;
@@ -198,7 +199,7 @@ impl RouteLimits {
             return None;
         }
         let limits = Arc::clone(self);
-        Some(async move { limits.inquire(0, limits.door, &keys).await })
+        Some(async move { limits.inquire(0, limits.door, keys).await })
     }
 
     /// Whether nothing needs to be asked of Redis for the limits at these places.
@@ -206,19 +207,26 @@ impl RouteLimits {
         (from..to).all(|place| self.at(place).together().is_none_or(|together| together.is_ready(keys.get(place), self.at(place).now())))
     }
 
-    /// Asks Redis for the units of a request under the shared limits at these places, in one question for all.
-    pub(super) async fn inquire(&self, from: usize, to: usize, keys: &Keys) -> Answers {
+    /// Asks Redis for the units of a request under the shared limits at these places, in one question for all. A client that leaves meanwhile takes no
+    /// answer with it: Redis tells one question alone that a client has come near the end of its quota.
+    pub(super) async fn inquire(self: &Arc<Self>, from: usize, to: usize, keys: Keys) -> Answers {
+        let limits = Arc::clone(self);
+        tokio::spawn(async move { limits.inquire_to_the_end(from, to, &keys).await }).await.unwrap_or_default()
+    }
+
+    async fn inquire_to_the_end(&self, from: usize, to: usize, keys: &Keys) -> Answers {
         let shared = |place: usize| Some((place, self.at(place), self.at(place).together()?));
         let needy = |(place, limit, together): &(usize, &RunningLimit, &Together)| !together.is_ready(keys.get(*place), limit.now());
         let places: Vec<_> = (from..to).filter_map(shared).filter(needy).collect();
         let mut answers = Answers::default();
         let Some((_, _, first)) = places.first() else { return answers };
-        let asks: Vec<_> = places.iter().map(|(place, limit, together)| together.ask(limit, keys.get(*place))).collect();
+        let (asks, tellings): (Vec<_>, Vec<_>) =
+            places.iter().map(|(place, limit, together)| together.ask(limit, keys.get(*place))).unzip();
         let grants = first.redis().limit(&asks).await.ok();
-        for (index, (place, limit, together)) in places.iter().enumerate() {
+        for (index, ((place, limit, _), telling)) in places.iter().zip(tellings).enumerate() {
             let grant = grants.as_ref().map(|grants| grants[index]);
             if let Some(grant) = &grant {
-                together.settled(&asks[index]);
+                telling.into_iter().for_each(Telling::settled);
                 if grant.is_reached {
                     limit.warn(keys.get(*place), grant.used);
                 }

@@ -14,6 +14,7 @@ mod fields;
 mod kept;
 mod keys;
 mod limits_of;
+mod owed;
 mod owing;
 mod report;
 mod running;

@@ -7,13 +7,15 @@
 //! So beyond `max` a client gets what its requests under way cost, and what it asks of other replicas within that second. While Redis does not answer, a
 //! replica counts each unit as often as there are replicas, which leaves it its share, and owes the units until Redis is back.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use larder_limits::{Algorithm, Client, Keyed, Shared, Standing, Table};
+use larder_limits::{Algorithm, CLIENT_BYTES, Client, Keyed, Shared, Standing, Table};
 use larder_redis::{LimitAsk, LimitGrant, RedisStore};
 
 use super::RunningLimit;
+use super::owed::Owed;
 use super::shared::{Answer, within};
 use super::together::Together;
 
@@ -31,8 +33,9 @@ pub(super) type Debtor = Shared<Debt>;
 pub(super) struct Owing {
     redis: RedisStore,
     clients: Keyed<Debt>,
-    /// Those that owe something.
-    unsettled: Mutex<Vec<Debtor>>,
+    /// Those that owe something, the ones that have waited longest first. As many as there are clients at most: what others owe is forgotten, as that
+    /// of a client is which had to go.
+    unsettled: Mutex<VecDeque<Debtor>>,
     alone: AtomicU64,
 }
 
@@ -40,7 +43,7 @@ pub(super) struct Owing {
 pub(super) struct Debt {
     key: Option<Box<str>>,
     /// Units that Redis does not know of yet.
-    owed: u64,
+    owed: Owed,
     /// When the window of the calendar began that they are of: with its end they are forgotten.
     window: u64,
     /// Until when the table has what Redis knows.
@@ -99,23 +102,18 @@ impl Owing {
         debt.turn(window_of(table));
         let weight = if debt.is_alone { self.replicas() } else { 1 };
         table.charge_client(client, now, units.saturating_mul(weight));
-        let is_first = debt.owed == 0;
-        debt.owed = debt.owed.saturating_add(units);
-        drop(debt);
-        if is_first && units > 0 {
-            self.unsettled().push(debtor.clone());
-        }
+        self.owe(debtor, &mut debt, Owed::new(units, weight));
     }
 
     /// Forgets clients that are not known well, and owe nothing.
     pub(super) fn forget_idle(&self, now: u64) {
-        self.clients.retain(|debt| debt.owed > 0 || debt.is_fresh(now));
+        self.clients.retain(|debt| !debt.owed.is_none() || debt.is_fresh(now));
     }
 
     /// Forgets a client, and what it owes.
     pub(super) fn forget(&self, key: &str) {
         if let Some(debt) = self.clients.peek(key) {
-            debt.lock().owed = 0;
+            debt.lock().owed = Owed::default();
         }
         self.clients.remove(key);
     }
@@ -124,35 +122,56 @@ impl Owing {
     fn learn(&self, table: &Table, key: &str, now: u64, grant: &LimitGrant) {
         let debtor = self.clients.get(key);
         let mut debt = debtor.lock();
+        debt.turn(window_of(table));
         (debt.fresh_until, debt.is_alone) = (now.saturating_add(FRESH), false);
-        table.learn(key, now, grant.used.saturating_add(debt.owed), grant.reset);
+        table.learn(key, now, grant.used, grant.reset);
+        table.charge(key, now, debt.owed.units);
+        debt.owed = Owed::new(debt.owed.units, 1);
     }
 
     /// From now on a client has this replica's share: what it owes already counts by that as well, since no other replica knows of it.
     fn goes_alone(&self, table: &Table, key: &str, debt: &mut Debt, now: u64) {
+        debt.turn(window_of(table));
         if !std::mem::replace(&mut debt.is_alone, true) {
-            table.charge(key, now, debt.owed.saturating_mul(self.replicas() - 1));
+            let (units, weight) = (debt.owed.units, self.replicas());
+            table.charge(key, now, units.saturating_mul(weight - 1));
+            debt.owed = Owed::new(units, weight);
         }
     }
 
     /// Redis did not take what a client owes.
-    fn owe_again(&self, table: &Table, key: &str, (debtor, units): (&Debtor, u64), now: u64) {
+    fn owe_again(&self, table: &Table, key: &str, (debtor, owed): (&Debtor, Owed), now: u64) {
         let mut debt = debtor.lock();
-        // One that owes again already waits to be settled.
-        let waits = debt.owed > 0;
-        debt.owed = debt.owed.saturating_add(units);
+        self.owe(debtor, &mut debt, owed);
         self.goes_alone(table, key, &mut debt, now);
-        drop(debt);
-        if !waits {
-            self.unsettled().push(debtor.clone());
+    }
+
+    /// A client owes more.
+    fn owe(&self, debtor: &Debtor, debt: &mut Debt, more: Owed) {
+        // One that owes something already waits to be settled.
+        let waits = !debt.owed.is_none();
+        debt.owed.add(more);
+        if waits || debt.owed.is_none() {
+            return;
         }
+        let mut unsettled = self.unsettled();
+        if unsettled.len() < self.clients.max() {
+            unsettled.push_back(debtor.clone());
+        } else {
+            debt.owed = Owed::default();
+        }
+    }
+
+    /// Bytes of the clients that owe something.
+    pub(super) fn unsettled_bytes(&self) -> u64 {
+        self.unsettled().len() as u64 * CLIENT_BYTES
     }
 
     fn replicas(&self) -> u64 {
         u64::try_from(self.redis.replicas().len()).unwrap_or(1).max(1)
     }
 
-    fn unsettled(&self) -> MutexGuard<'_, Vec<Debtor>> {
+    fn unsettled(&self) -> MutexGuard<'_, VecDeque<Debtor>> {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,14 +183,18 @@ impl Debt {
 
     fn turn(&mut self, window: u64) {
         if std::mem::replace(&mut self.window, window) != window {
-            self.owed = 0;
+            self.owed = Owed::default();
         }
     }
 
-    fn take(&mut self, window: u64) -> Option<(Box<str>, u64)> {
-        self.turn(window);
-        let owed = std::mem::take(&mut self.owed);
-        self.key.clone().filter(|_| owed > 0).map(|key| (key, owed))
+    /// Takes what is owed and still counts, to tell Redis of it.
+    fn take(&mut self, table: &Table, now: u64) -> Option<(Box<str>, Owed)> {
+        self.turn(window_of(table));
+        let key = self.key.clone()?;
+        // Of a client that the table had to forget, nobody knows what counts no more.
+        let used = table.used(&key, now).unwrap_or(u64::MAX);
+        let owed = std::mem::take(&mut self.owed).still(used);
+        (!owed.is_none()).then_some((key, owed))
     }
 }
 
@@ -196,18 +219,21 @@ pub(super) async fn settle(limit: &RunningLimit) {
             return;
         }
         let now = limit.now();
-        let owed: Vec<(Debtor, Box<str>, u64)> = debtors
+        let owed: Vec<(Debtor, Box<str>, Owed)> = debtors
             .into_iter()
             .filter_map(|debtor| {
-                let (key, owed) = debtor.lock().take(window_of(limit.table()))?;
+                let (key, owed) = debtor.lock().take(limit.table(), now)?;
                 Some((debtor, key, owed))
             })
             .collect();
-        let asks: Vec<_> = owed.iter().map(|(_, key, owed)| Owing::ask(limit, key, *owed)).collect();
+        if owed.is_empty() {
+            continue;
+        }
+        let asks: Vec<_> = owed.iter().map(|(_, key, owed)| Owing::ask(limit, key, owed.units)).collect();
         let answers = owing.redis.limit(&asks).await;
         let is_away = answers.is_err();
         let grants = answers.unwrap_or_default();
-        for (place, (debtor, key, units)) in owed.iter().enumerate() {
+        for (place, (debtor, key, owed)) in owed.iter().enumerate() {
             match grants.get(place) {
                 Some(grant) => {
                     owing.learn(limit.table(), key, now, grant);
@@ -215,7 +241,7 @@ pub(super) async fn settle(limit: &RunningLimit) {
                         limit.warn(key, grant.used);
                     }
                 }
-                None => owing.owe_again(limit.table(), key, (debtor, *units), now),
+                None => owing.owe_again(limit.table(), key, (debtor, *owed), now),
             }
         }
         if is_away {
@@ -226,14 +252,66 @@ pub(super) async fn settle(limit: &RunningLimit) {
 
 #[cfg(test)]
 mod tests {
+    use larder_limits::Rate;
+
+    use super::super::tests::absent_redis;
     use super::*;
 
-    #[test]
-    fn what_is_owed_of_a_window_that_has_ended_is_no_more() {
-        let mut debt = Debt { key: Some("a".into()), owed: 5, window: 1, ..Debt::default() };
-        assert_eq!(debt.take(1), Some(("a".into(), 5)));
-        debt.owed = 7;
-        assert_eq!((debt.take(2), debt.owed), (None, 0));
+    const SECOND: u64 = 1_000_000;
+
+    fn table(algorithm: Algorithm) -> Table {
+        Table::new(Rate { algorithm, max: 10, per: SECOND, burst: 10 }, 100)
+    }
+
+    fn charge(owing: &Owing, table: &Table, key: &str, now: u64, units: u64) -> Debtor {
+        let debtor = owing.debtor(key);
+        owing.charge(table, (&table.client(key), &debtor), now, units);
+        debtor
+    }
+
+    fn taken(debtor: &Debtor, table: &Table, now: u64) -> u64 {
+        debtor.lock().take(table, now).map_or(0, |(_, owed)| owed.units)
+    }
+
+    #[tokio::test]
+    async fn what_is_owed_of_a_window_that_has_ended_is_no_more() {
+        let (owing, table) = (Owing::new(absent_redis(), 100), table(Algorithm::Calendar { begins: 0 }));
+        table.turn(SECOND, SECOND);
+        let debtor = charge(&owing, &table, "a", SECOND, 5);
+        assert_eq!(taken(&debtor, &table, SECOND), 5);
+        charge(&owing, &table, "a", SECOND, 7);
+        table.turn(2 * SECOND, SECOND);
+        assert_eq!((taken(&debtor, &table, 2 * SECOND), debtor.lock().owed.is_none()), (0, true));
+    }
+
+    #[tokio::test]
+    async fn what_time_has_given_back_while_redis_was_away_is_owed_no_more() {
+        let (owing, table) = (Owing::new(absent_redis(), 100), table(Algorithm::TokenBucket));
+        owing.look(&table, "a", 0, Some(&None));
+        let debtors: Vec<_> = (0..600).map(|second| charge(&owing, &table, "a", second * SECOND, 10)).collect();
+        assert_eq!(taken(&debtors[0], &table, 599 * SECOND), 10);
+    }
+
+    #[tokio::test]
+    async fn what_redis_says_does_not_hide_what_it_is_not_told_of_yet() {
+        for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow] {
+            let (owing, table) = (Owing::new(absent_redis(), 100), table(algorithm));
+            charge(&owing, &table, "a", SECOND, 4);
+            let nothing = LimitGrant { granted: 0, remaining: 10, reset: 0, retry_after: 0, used: 0, is_reached: false };
+            assert_eq!(owing.look(&table, "a", SECOND, Some(&Some(nothing))).remaining, 6, "{algorithm:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_that_owe_are_as_many_as_there_are_keys_at_most_and_counted() {
+        let (owing, table) = (Owing::new(absent_redis(), 3), table(Algorithm::TokenBucket));
+        let debtors: Vec<_> = (0..10).map(|n| charge(&owing, &table, &n.to_string(), 0, 5)).collect();
+        assert_eq!(debtors.iter().filter(|debtor| !debtor.lock().owed.is_none()).count(), 3);
+        assert_eq!(owing.unsettled_bytes(), 3 * CLIENT_BYTES);
+        // Once there is room again, a client owes again.
+        owing.unsettled().clear();
+        charge(&owing, &table, "9", 0, 1);
+        assert_eq!(owing.unsettled().len(), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use larder_semantics::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RunningLimit;
+use super::shared::Telling;
 use crate::config::{Amount, display_duration};
 use crate::telemetry::access_log::timestamp;
 
@@ -122,10 +123,11 @@ impl RunningLimit {
     /// One client: as all replicas together know it where Redis answers, and as this one does otherwise. `None`: it has used nothing.
     pub(crate) async fn client(&self, key: &str) -> Option<ClientReport> {
         if let Some(together) = self.together() {
+            let (ask, telling) = together.ask(self, key);
             // Nobody is warned by a look, so that a request is.
-            let ask = LimitAsk { least: 0, most: 0, told_at: 0, ..together.ask(self, key) };
+            let ask = LimitAsk { least: 0, most: 0, told_at: 0, ..ask };
             if let Ok(grants) = together.redis().limit(&[ask]).await {
-                together.settled(&ask);
+                telling.into_iter().for_each(Telling::settled);
                 let grant = grants.first()?;
                 return (grant.reset > 0).then(|| self.client_report(key, grant.used, grant.remaining, grant.reset));
             }

@@ -15,6 +15,9 @@ use super::warnings::{Warning, Warnings};
 use crate::config::{LimitOver, QuotaPart, RateLimit};
 use crate::telemetry::snapshot::{LabelledCount, LimitSnapshot};
 
+/// A limit that only observes takes its units however long they would have to be waited for.
+const HOWEVER_LONG: u64 = 1 << 52;
+
 /// What became of a request that a limit holds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LimitOutcome {
@@ -135,20 +138,26 @@ impl RunningLimit {
     pub(super) fn take(&self, key: &str, answer: Option<&Answer>, may_wait: bool) -> Standing {
         let (settings, now, table) = (&self.settings, self.now(), self.table());
         if let Some(Together::Granted(shared)) = self.together() {
-            return shared.take(table, key, now, answer);
+            return shared.take(table, key, now, answer, self.max_wait(may_wait));
         }
         let standing = match settings.over {
             LimitOver::Observe => table.charge(key, now, 1),
-            LimitOver::Delay if may_wait => {
-                table.take_within(key, now, 1, u64::try_from(settings.max_delay.as_micros()).unwrap_or(u64::MAX))
-            }
-            _ => table.take(key, now, 1),
+            _ => table.take_within(key, now, 1, self.max_wait(may_wait)),
         };
         let used = settings.max.saturating_sub(standing.remaining);
         if self.warn_at().is_some_and(|units| used >= units && table.reaches(key, now, units)) {
             self.warn(key, used);
         }
         standing
+    }
+
+    /// Microseconds that a unit may be waited for, where a request `may_wait`.
+    pub(super) fn max_wait(&self, may_wait: bool) -> u64 {
+        match self.settings.over {
+            LimitOver::Delay if may_wait => u64::try_from(self.settings.max_delay.as_micros()).unwrap_or(HOWEVER_LONG),
+            LimitOver::Observe => HOWEVER_LONG,
+            LimitOver::Delay | LimitOver::Reject | LimitOver::Stale => 0,
+        }
     }
 
     /// How a client stands under a limit whose units are known afterwards, by what Redis has answered where it was asked.
@@ -221,7 +230,7 @@ impl RunningLimit {
     /// Bytes that its clients take. Where replicas count together, what they know of each other takes as much again.
     pub(super) fn bytes(&self) -> u64 {
         let tables = if self.together().is_some() { 2 } else { 1 };
-        self.table().len() as u64 * CLIENT_BYTES * tables
+        self.table().len() as u64 * CLIENT_BYTES * tables + self.together().map_or(0, Together::bytes)
     }
 
     /// Forgets clients that stand as new ones do.

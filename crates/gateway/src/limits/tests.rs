@@ -1,10 +1,14 @@
 //! Limits as the gateway's doors ask them, by a clock that tests move.
 
+use std::sync::Arc;
+
 use http::Request;
+use larder_redis::{Clocks, RedisOptions, RedisServers, RedisStore, RedisUrl};
 use larder_semantics::Timestamp;
 use larder_testkit::alloc::{CountingAllocator, allocations};
-use larder_tower::clock::{Clock, ClockHand};
+use larder_tower::clock::{Clock, ClockHand, monotonic};
 
+use super::shared::Telling;
 use super::{Answers, Limits, Over, UnderLimits};
 use crate::config::{self, Config};
 
@@ -22,6 +26,13 @@ fn config(text: &str) -> Config {
 fn limits(text: &str, now: u64) -> (Limits, Clock, ClockHand) {
     let (clock, hand) = Clock::manual(Timestamp::from_millis(now * 1000));
     (Limits::new(&config(text), None, &clock, None).expect("limits"), clock, hand)
+}
+
+/// A Redis that is not there.
+pub(super) fn absent_redis() -> RedisStore {
+    let options = RedisOptions::new(RedisServers::Single(RedisUrl::parse("redis://127.0.0.1:1").expect("a URL")));
+    let clocks = Clocks { monotonic, wall: None };
+    RedisStore::start(options, clocks, Arc::default(), None).expect("nothing is connected yet")
 }
 
 /// Asks for one request; seconds until it may come again where it may not.
@@ -64,6 +75,29 @@ fn a_budget_that_is_raised_by_a_reload_goes_on_with_what_was_used() {
     assert!(enter(&same).is_err());
     let more = reloaded(&DAY.replace("PER", "month").replace("max = 1", "max = 3"), &same);
     assert_eq!((enter(&more).is_ok(), enter(&more).is_ok(), enter(&more).is_ok()), (true, true, false), "one of three was used");
+}
+
+#[tokio::test]
+async fn units_that_redis_is_owed_are_told_by_one_question_and_owed_again_where_that_has_no_answer() {
+    let text = "[store.redis]\nurl = \"redis://127.0.0.1:1\"\n\
+         [[limits]]\nname = \"requests\"\nmax = 10\nper = \"1h\"\ncount = \"requests\"\nshared = true";
+    let (clock, _hand) = Clock::manual(Timestamp::from_secs(1_774_738_800));
+    let limits = Limits::new(&config(text), Some(&absent_redis()), &clock, None).expect("limits");
+    let of_route = limits.of_route(0).expect("limits of the route");
+    let keys = of_route.keys(&Request::new(()), CLIENT);
+    let mut unanswered = Answers::default();
+    unanswered.add(0, None);
+    (0..4).for_each(|_| assert!(of_route.enter(&keys, &unanswered).is_ok()));
+    let (limit, key) = (of_route.at(0), keys.get(0));
+    let ask = || limit.together().expect("it is shared").ask(limit, key);
+    let (first, telling) = ask();
+    assert_eq!((first.owed, ask().0.owed), (4, 0), "another one meanwhile");
+    // The client left, or Redis did.
+    drop(telling);
+    let (again, telling) = ask();
+    assert_eq!(again.owed, 4);
+    telling.into_iter().for_each(Telling::settled);
+    assert_eq!(ask().0.owed, 0);
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl MissTicket {
             Some(decided) => decided,
             None => {
                 let Inner { limits, keys, .. } = &*self.0;
-                self.decide(&limits.inquire(limits.door(), limits.len(), keys).await)
+                self.decide(&limits.inquire(limits.door(), limits.len(), keys.clone()).await)
             }
         }
     }

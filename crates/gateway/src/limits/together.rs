@@ -4,7 +4,7 @@ use larder_redis::{LimitAsk, RedisStore};
 
 use super::RunningLimit;
 use super::owing::Owing;
-use super::shared::Shared;
+use super::shared::{Shared, Telling};
 
 /// Replicas count together.
 #[derive(Debug)]
@@ -39,18 +39,22 @@ impl Together {
         }
     }
 
-    /// The question for Redis about one request.
-    pub(super) fn ask<'a>(&self, limit: &'a RunningLimit, key: &'a str) -> LimitAsk<'a> {
+    /// The question for Redis about one request, with what it tells of.
+    pub(super) fn ask<'a>(&self, limit: &'a RunningLimit, key: &'a str) -> (LimitAsk<'a>, Option<Telling>) {
         match self {
-            Self::Granted(shared) => shared.ask(limit, key),
-            Self::Owing(_) => Owing::ask(limit, key, 0),
+            Self::Granted(shared) => {
+                let (ask, telling) = shared.ask(limit, key);
+                (ask, Some(telling))
+            }
+            Self::Owing(_) => (Owing::ask(limit, key, 0), None),
         }
     }
 
-    /// Redis has taken what was owed into account.
-    pub(super) fn settled(&self, ask: &LimitAsk<'_>) {
-        if let Self::Granted(shared) = self {
-            shared.settled(ask);
+    /// Bytes of clients that wait until Redis is told of what they owe.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Granted(_) => 0,
+            Self::Owing(owing) => owing.unsettled_bytes(),
         }
     }
 
