@@ -21,7 +21,7 @@ const MAX_PAGES: usize = 32;
 
 static PAGES: Semaphore = Semaphore::const_new(MAX_PAGES);
 
-/// A point of the history is one event.
+/// A point of the history is one event, for as long as its viewer may see pages.
 pub(super) async fn live(State(shared): State<Shared>, uri: Uri, headers: HeaderMap) -> Result<Response<Body>, Refused> {
     viewer(&shared, &uri, &headers)?;
     let permit = PAGES.try_acquire();
@@ -36,6 +36,9 @@ pub(super) async fn live(State(shared): State<Shared>, uri: Uri, headers: Header
                 changed = points.changed() => if changed.is_err() { return },
             }
             let point = *points.borrow_and_update();
+            if viewer(&shared, &uri, &headers).is_err() {
+                return;
+            }
             if events.send(Bytes::from(format!("event: tick\ndata: {point}\n\n"))).await.is_err() {
                 return;
             }
