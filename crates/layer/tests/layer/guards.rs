@@ -73,17 +73,16 @@ async fn fields_that_a_guard_refuses_do_not_come_into_a_stored_response_by_a_304
     }
 }
 
-/// Gives back what a client says of its host, where it says something, once the gate has let it: to a PUT in a field.
+/// Gives back what a client says of its host, where it says something, once the gate has let it: in the body, or in a field.
 fn reflecting(gate: &Arc<Semaphore>) -> Origin {
     let gate = Arc::clone(gate);
     Origin::waiting(move |request| {
         let gate = Arc::clone(&gate);
         async move {
             gate.acquire().await.expect("open").forget();
-            let is_put = request.method() == "PUT";
-            let body = if request.headers().contains_key("x-cdn-host") && !is_put { "//evil.example/a.js" } else { "page" };
+            let body = if request.headers().contains_key("x-cdn-host") { "//evil.example/a.js" } else { "page" };
             let reply = response(200, body).header("cache-control", "max-age=60").header("content-location", "/a");
-            let named = request.headers().get("x-cdn-host").filter(|_| is_put);
+            let named = request.headers().get("x-link-host");
             let link = named.map(|host| format!("<//{}/a.js>", host.to_str().unwrap()));
             Ok(link.iter().fold(reply, |reply, link| reply.header("link", link)).build())
         }
@@ -109,12 +108,13 @@ async fn the_answer_to_a_write_is_guarded_as_that_to_a_read_is() {
     let gate = Arc::new(Semaphore::new(10));
     let origin = reflecting(&gate);
     let (cache, _) = with_rules(origin.clone(), common::builder().guard(GuardMode::Refuse).build());
-    for (method, fields) in [("POST", &[("x-cdn-host", "evil.example")][..]), ("PUT", &[("x-cdn-host", "evil.example")]), ("POST", &[])] {
-        let is_clean = fields.is_empty();
-        let written = send(&cache, request(method, "/a", fields)).await;
-        assert_eq!((written.x_cache().as_str(), written.text() == "page"), ("BYPASS", is_clean || method == "PUT"), "{method}");
+    for (field, text, is_stored) in
+        [("x-cdn-host", "//evil.example/a.js", false), ("x-link-host", "page", false), ("x-other", "page", true)]
+    {
+        let written = send(&cache, request("POST", "/a", &[(field, "evil.example")])).await;
+        assert_eq!((written.x_cache().as_str(), written.text()), ("BYPASS", text), "{field}");
         let asked = origin.count();
-        assert_eq!(send(&cache, get("/a")).await.text(), "page", "{method}");
-        assert_eq!(origin.count() == asked, is_clean, "{method}");
+        assert_eq!(send(&cache, get("/a")).await.text(), "page", "{field}");
+        assert_eq!(origin.count() == asked, is_stored, "{field}");
     }
 }
