@@ -1,5 +1,6 @@
 //! Bodies: what a client reads, and what arrives while several read it.
 
+pub(crate) mod aside;
 mod cache_body;
 pub(crate) mod collected;
 pub(crate) mod content;

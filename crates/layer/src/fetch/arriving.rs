@@ -15,10 +15,10 @@ use larder_store::{Arriving, BodyBuilder, Chunks, Recording, RemoteBody, RemoteE
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::aside::Aside;
 use super::pump::{Kept, Pump};
 use super::rest::{Backed, Rest};
 use super::state::Fetch;
+use crate::body::aside::Aside;
 use crate::body::log::{LogHandle, body_log};
 use crate::body::pending::{PendingBody, PendingResponse};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};

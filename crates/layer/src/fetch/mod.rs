@@ -7,7 +7,6 @@
 //!    and is read there ([`arriving`]).
 
 mod arriving;
-mod aside;
 mod ask;
 mod failing;
 mod fitness;

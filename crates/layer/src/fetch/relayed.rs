@@ -12,10 +12,10 @@ use larder_store::{Piece, Pieces, Relayed, RemoteError};
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::aside::Aside;
 use super::pump::{Kept, Pump};
 use super::rest::Rest;
 use super::state::Fetch;
+use crate::body::aside::Aside;
 use crate::body::log::body_log;
 use crate::body::pending::{PendingBody, PendingResponse};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};

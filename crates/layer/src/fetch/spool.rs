@@ -8,8 +8,8 @@ use larder_semantics::content::Asked;
 use larder_store::codec::{BodySummer, ResponseRecord};
 use larder_store::{Lease, Lookup, NewRemoteBody, RemoteBodyWriter, RemoteError, SEGMENT};
 
-use super::aside::Aside;
 use super::pump::{Keeping, Kept, Pump};
+use crate::body::aside::Aside;
 use crate::body::log::LogWriter;
 use crate::body::pending::PendingResponse;
 use crate::rules::Glimpse;
@@ -23,7 +23,7 @@ pub(super) struct Spool {
     sum: BodySummer,
     /// Present where a guard looks.
     glimpse: Option<Glimpse>,
-    /// The memory of `rest`.
+    /// The memory of `rest` and `glimpse`.
     _aside: Aside,
 }
 
@@ -120,9 +120,9 @@ impl<S: Upstream> Pump<S> {
         };
         let writer = self.service.cache.begin_body(new, &route.tiers)?;
         self.writer.spool(writer.body());
-        let glimpse = route.is_guarded().then(|| Glimpse::of(pending.head.status));
+        let glimpse = route.is_guarded().then(|| Glimpse::of(&pending.head));
         let mut aside = Aside::new(in_flight);
-        aside.set(SEGMENT as u64);
+        aside.set(SEGMENT as u64 + glimpse.as_ref().map_or(0, Glimpse::weight));
         Some(Box::new(Spool { writer, rest: BytesMut::with_capacity(SEGMENT), sum: BodySummer::default(), glimpse, _aside: aside }))
     }
 

@@ -187,18 +187,25 @@ impl Guard {
 /// What guards look at of a body that does not stay in memory: its beginning, and a digest of all of it.
 pub(crate) struct Glimpse {
     beginning: BytesMut,
+    max: usize,
     hasher: Xxh3Default,
 }
 
 impl Glimpse {
-    pub(crate) fn of(status: StatusCode) -> Self {
-        Self { beginning: BytesMut::new(), hasher: answer_hasher(status) }
+    pub(crate) fn of(head: &StoredHead) -> Self {
+        let max = if head.headers.get(&CONTENT_ENCODING).is_some() { CODED } else { SEARCHED };
+        Self { beginning: BytesMut::with_capacity(max), max, hasher: answer_hasher(head.status) }
+    }
+
+    /// Bytes of memory that the beginning takes.
+    pub(crate) fn weight(&self) -> u64 {
+        self.max as u64
     }
 
     /// Adds the next bytes of the body.
     pub(crate) fn add(&mut self, data: &[u8]) {
         self.hasher.update(data);
-        self.beginning.extend_from_slice(&data[..data.len().min(CODED - self.beginning.len())]);
+        self.beginning.extend_from_slice(&data[..data.len().min(self.max - self.beginning.len())]);
     }
 
     /// The beginning, and the digest.

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tracing::debug;
 
 use super::origin::Rest;
-use crate::fetch::aside::Aside;
+use crate::body::aside::Aside;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::upstream::Upstream;

@@ -7,23 +7,23 @@ use larder_store::SEGMENT;
 use crate::body::log::InFlight;
 
 /// Bytes counted with the bodies in flight.
-pub(super) struct Aside {
+pub(crate) struct Aside {
     in_flight: Arc<InFlight>,
     bytes: u64,
 }
 
 impl Aside {
-    pub(super) fn new(in_flight: &Arc<InFlight>) -> Self {
+    pub(crate) fn new(in_flight: &Arc<InFlight>) -> Self {
         Self { in_flight: Arc::clone(in_flight), bytes: 0 }
     }
 
-    pub(super) fn set(&mut self, bytes: u64) {
+    pub(crate) fn set(&mut self, bytes: u64) {
         self.in_flight.add(bytes);
         self.in_flight.take_off(std::mem::replace(&mut self.bytes, bytes));
     }
 
     /// The most segments that may be taken here while the budget is kept.
-    pub(super) fn max_segments(&self) -> usize {
+    pub(crate) fn max_segments(&self) -> usize {
         ((self.in_flight.left() + self.bytes) / SEGMENT as u64) as usize
     }
 }
