@@ -131,7 +131,7 @@ impl Bench<'_> {
             Ok(())
         };
         thread::scope(|scope| {
-            let works: Vec<_> = works.iter().map(|work| scope.spawn(|| repeat(*work))).collect();
+            let works: Vec<_> = works.iter().map(|work| scope.spawn(|| repeat(work))).collect();
             let slowest = self.slowest(server, hit);
             is_over.store(true, Ordering::Relaxed);
             for work in works {
