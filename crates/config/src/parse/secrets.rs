@@ -10,12 +10,13 @@ pub(super) fn shown(key: &str, value: String) -> String {
     let lower = key.to_ascii_lowercase();
     let mut parts = lower.rsplit('.');
     let (last, parent) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let is_variant = lower.starts_with("variants.") || lower.contains(".variants.");
     // A reference says where the secret is, and is none.
     let is_reference = ["\"env:", "\"file:"].iter().any(|start| value.starts_with(start));
     match last {
         _ if is_reference => value,
         // Fields may be credentials for a backend or a collector, whatever their names are.
-        _ if matches!(parent, "set" | "add") || lower.starts_with("headers.") => MASK.to_owned(),
+        _ if is_variant || matches!(parent, "set" | "add") || lower.starts_with("headers.") => MASK.to_owned(),
         "set" | "add" if value != "{}" => MASK.to_owned(),
         // The path of a webhook is often all that protects it.
         "webhook" => without_path(&value),
@@ -50,6 +51,8 @@ mod tests {
             ("headers.x-api-key", "\"env:NAME\"", "\"env:NAME\""),
             ("match.headers.x-api", "\"2\"", "\"2\""),
             ("request.remove", "[\"cookie\"]", "[\"cookie\"]"),
+            ("variants.authorization", "\"Bearer hush\"", MASK),
+            ("variants.x.y", "\"hush\"", MASK),
             ("webhook", "\"https://hooks.example/services/hush\"", "\"https://hooks.example/***\""),
             ("webhook", "\"https://hooks.example?hush\"", "\"https://hooks.example/***\""),
             ("webhook", "\"https://hooks.example\"", "\"https://hooks.example\""),

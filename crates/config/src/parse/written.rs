@@ -79,7 +79,7 @@ impl Reader<'_> {
             }
             other => {
                 let line = self.line(at);
-                let values = vec![(path.to_owned(), shown(path, as_toml(other)), line)];
+                let values = vec![(path.to_owned(), shown(path, as_toml(path, other)), line)];
                 self.sections.push(WrittenSection { line, values, ..WrittenSection::default() });
             }
         }
@@ -109,7 +109,7 @@ impl Reader<'_> {
                 }
             }
             plain => {
-                let text = shown(&key, as_toml(plain));
+                let text = shown(&key, as_toml(&key, plain));
                 values.push((key, text, self.line(at)));
             }
         }
@@ -126,7 +126,8 @@ fn is_tables(items: &DeArray<'_>) -> bool {
     !items.is_empty() && items.iter().all(|item| item.get_ref().is_table())
 }
 
-fn as_toml(value: &DeValue<'_>) -> String {
+/// `key` is the one that it stands under: what may be shown of a table's values depends on it.
+fn as_toml(key: &str, value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => quoted(&mask_sentence(text)),
         DeValue::Integer(number) => match number.radix() {
@@ -137,13 +138,14 @@ fn as_toml(value: &DeValue<'_>) -> String {
         DeValue::Boolean(boolean) => boolean.to_string(),
         DeValue::Datetime(time) => time.to_string(),
         DeValue::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| as_toml(item.get_ref())).collect();
+            let items: Vec<String> = items.iter().map(|item| as_toml(key, item.get_ref())).collect();
             format!("[{}]", items.join(", "))
         }
         DeValue::Table(table) => {
             let entry = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
                 let name: &std::borrow::Cow<'_, str> = name.get_ref();
-                format!("{name} = {}", shown(name, as_toml(value.get_ref())))
+                let whole = format!("{key}.{name}");
+                format!("{name} = {}", shown(&whole, as_toml(&whole, value.get_ref())))
             };
             let entries: Vec<String> = table.iter().map(entry).collect();
             if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }

@@ -89,6 +89,11 @@ fn no_secret_of_the_file_is_shown() {
     assert!(!format!("{said:?}").contains("hush"), "{said:#?}");
     assert_eq!(find(&said, "[[routes]]", "request.remove").value, "[\"x\"]");
     assert_eq!(find(&said, "[store.redis]", "url").line, Some(2));
+    let warm = "[[warm]]\nname = \"a\"\nurls = [\"http://a.example/\"]\nvariants = [{ authorization = \"Bearer hush\" }, { accept-encoding = \"gzip\" }]";
+    assert_eq!(
+        find(&config(warm).effective(), "[[warm]]", "variants").value,
+        "[{ authorization = \"***\" }, { accept-encoding = \"***\" }]"
+    );
     let several = config("[store.redis]\nurl = [\"redis://127.0.0.1:7\", \"redis://127.0.0.1:8\"]").effective();
     assert_eq!(find(&several, "[store.redis]", "url").value, "[\"redis://127.0.0.1:7\", \"redis://127.0.0.1:8\"]");
     let with_user = config("[store.redis]\nurl = [\"redis://a:hush@127.0.0.1:7\", \"redis://a:hush@127.0.0.1:8\"]").effective();
