@@ -34,6 +34,7 @@ mod relays;
 mod replicas;
 mod restarts;
 mod shared_tier;
+mod shelf;
 mod streaming;
 mod tier_fake;
 mod tiers;

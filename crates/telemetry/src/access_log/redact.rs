@@ -105,7 +105,8 @@ fn is_secret_plain(plain: &[u8]) -> bool {
 fn has_secret_part(plain: &[u8]) -> bool {
     let letters = letters(plain);
     // All of them are looked at before it is decided whether to go on, so that one instruction looks at several.
-    PART_LETTERS.iter().fold(false, |any, needed| any | (needed & !letters == 0)) && PARTS.iter().any(|part| contains(plain, part.as_bytes()))
+    PART_LETTERS.iter().fold(false, |any, needed| any | (needed & !letters == 0))
+        && PARTS.iter().any(|part| contains(plain, part.as_bytes()))
 }
 
 /// Bytes of the shortest of [`PARTS`]. Most names are shorter.
