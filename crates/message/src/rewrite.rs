@@ -79,13 +79,21 @@ impl PathRewrite {
         }
         let left = after(path, &self.add_prefix)?;
         let left = if self.strip_prefix.is_empty() && !left.starts_with('/') { format!("/{left}") } else { left.to_owned() };
-        Some(format!("{host}{}{left}", self.strip_prefix))
+        let turned = format!("{}{left}", self.strip_prefix);
+        let path = if host.is_empty() { as_path(&turned) } else { turned.into() };
+        Some(format!("{host}{path}"))
     }
 }
 
 /// What follows these whole segments in a path; everything where there are none.
 fn after<'p>(path: &'p str, segments: &str) -> Option<&'p str> {
     path.strip_prefix(segments).filter(|left| segments.is_empty() || left.is_empty() || left.starts_with(['/', '?', '#']))
+}
+
+/// The reference so that it names no host: two slashes at its beginning would. Browsers take `\` for a slash, and leave tabs out (WHATWG URL §4.4).
+fn as_path(reference: &str) -> Cow<'_, str> {
+    let rest = reference.trim_start_matches(['/', '\\', '\t']);
+    if reference.len() - rest.len() > 1 { format!("/{rest}").into() } else { reference.into() }
 }
 
 /// Whether a reference with `//` behind this text names a host: `http:`, or nothing.
@@ -163,5 +171,27 @@ mod tests {
         assert_eq!(turned(&strip, "http://shop.example"), "http://shop.example");
         let add = rewrite("", "/v2");
         assert_eq!((turned(&add, "/v2/x"), turned(&add, "/v2")), ("/x".to_owned(), "/".to_owned()));
+    }
+
+    #[test]
+    fn a_path_that_is_turned_back_never_names_a_host() {
+        let turned = |rewrite: &PathRewrite, location: &'static str| {
+            let mut headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
+            rewrite.incoming(&mut headers, &["shop.example"]);
+            headers[LOCATION].to_str().expect("text").to_owned()
+        };
+        let add = rewrite("", "/v2");
+        for (location, expected) in [
+            ("/v2//evil.example/", "/evil.example/"),
+            ("/v2/\\evil.example/", "/evil.example/"),
+            ("/v2///evil.example/", "/evil.example/"),
+            ("/v2/\t/evil.example/", "/evil.example/"),
+            ("/v2//", "/"),
+            ("/v2/x//y", "/x//y"),
+            ("http://shop.example/v2//x", "http://shop.example//x"),
+        ] {
+            assert_eq!(turned(&add, location), expected, "{location}");
+        }
+        assert_eq!(turned(&rewrite("/api", "/v2"), "/v2//x"), "/api//x", "what is put before it keeps it a path");
     }
 }
