@@ -51,6 +51,10 @@ pub(crate) async fn again(
         };
         // A server's own words are better than none.
         if next.is_err() && answer.is_ok() {
+            // The exchange goes on with the one before.
+            if let Some(kept) = tries.servers.last() {
+                held.is_with(&kept.standing.stats);
+            }
             break;
         }
         answer = next;

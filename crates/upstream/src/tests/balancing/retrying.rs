@@ -7,7 +7,8 @@ use larder_config::PerMille;
 use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
 
-use super::{addressed, answering, answers, content, dead, named, origin, post, resetting, service};
+use super::super::origin::{get, send};
+use super::{addressed, answering, answers, content, dead, named, origin, post, resetting, service, state};
 use crate::UpstreamOptions;
 
 /// Servers that are asked in turn and never left out.
@@ -63,6 +64,20 @@ async fn where_the_other_server_does_no_better_the_first_ones_own_words_are_pass
     let (refusing, _bound) = dead();
     let unavailable = answering("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy".to_owned()).await;
     assert_eq!(answers(&service(retrying([unavailable, refusing])), 4).await, ["busy"; 4]);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_kept_counts_as_an_exchange_with_the_server_that_gave_it() {
+    let (refusing, _bound) = dead();
+    let unavailable = answering("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy".to_owned()).await;
+    let service = service(retrying([unavailable, refusing]));
+    for _ in 0..2 {
+        let response = send(&service, get("/")).await.expect("the first server's answer");
+        let under_way = |address| state(&service, address).requests_in_flight;
+        assert_eq!((response.status().as_u16(), under_way(unavailable), under_way(refusing)), (503, 1, 0));
+        drop(response);
+    }
+    assert_eq!(service.stats().requests_in_flight(), 0);
 }
 
 #[tokio::test]
