@@ -36,16 +36,7 @@ impl NameServer {
     /// The addresses of a name, of both families.
     pub(crate) async fn addresses(self, name: &str) -> io::Result<Vec<IpAddr>> {
         let (four, six) = tokio::join!(self.ask(name, Kind::A), self.ask(name, Kind::Aaaa));
-        // A server that fails for one family has told the other.
-        let (four, six) = match (four, six) {
-            (Err(error), Err(_)) => return Err(error),
-            (four, six) => (four.unwrap_or_default(), six.unwrap_or_default()),
-        };
-        let addresses = four.into_iter().chain(six).filter_map(|record| match record {
-            Record::Address(address) => Some(address),
-            Record::Service { .. } => None,
-        });
-        Ok(addresses.collect::<BTreeSet<_>>().into_iter().collect())
+        of_both(four, six)
     }
 
     /// The servers of a service. RFC 2782: "A Target of "." means that the service is decidedly not available at this domain".
@@ -106,5 +97,40 @@ impl NameServer {
         let mut message = vec![0; usize::from(stream.read_u16().await?)];
         stream.read_exact(&mut message).await?;
         answer(asked, &message, kind).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{} sends no answer", self.0)))
+    }
+}
+
+/// Name servers that fail for IPv6 alone are common, and have told the other addresses. A failure for IPv4 says nothing of the addresses there
+/// are, and IPv6 alone must not take the place of them all.
+fn of_both(four: io::Result<Vec<Record>>, six: io::Result<Vec<Record>>) -> io::Result<Vec<IpAddr>> {
+    let (four, six) = match (four, six) {
+        (Err(error), Ok(_)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        (Err(error), Err(_)) => return Err(error),
+        (four, six) => (four.unwrap_or_default(), six.unwrap_or_default()),
+    };
+    let addresses = four.into_iter().chain(six).filter_map(|record| match record {
+        Record::Address(address) => Some(address),
+        Record::Service { .. } => None,
+    });
+    Ok(addresses.collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_for_ipv4_does_not_make_ipv6_all_the_addresses() {
+        let (one, two): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        let told = |address: IpAddr| Ok(vec![Record::Address(address)]);
+        let failed = |kind: io::ErrorKind| Err(io::Error::from(kind));
+        let both = |four, six| of_both(four, six).map_err(|error| error.kind());
+        assert_eq!(both(told(one), told(two)), Ok(vec![one, two]));
+        assert_eq!(both(failed(io::ErrorKind::TimedOut), told(two)), Err(io::ErrorKind::TimedOut));
+        assert_eq!(both(failed(io::ErrorKind::Other), told(two)), Err(io::ErrorKind::Other));
+        assert_eq!(both(failed(io::ErrorKind::NotFound), told(two)), Ok(vec![two]), "no such name is an answer");
+        assert_eq!(both(Ok(Vec::new()), told(two)), Ok(vec![two]));
+        assert_eq!(both(told(one), failed(io::ErrorKind::TimedOut)), Ok(vec![one]));
+        assert_eq!(both(failed(io::ErrorKind::TimedOut), failed(io::ErrorKind::Other)), Err(io::ErrorKind::TimedOut));
     }
 }
