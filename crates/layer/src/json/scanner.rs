@@ -17,27 +17,34 @@ pub(crate) struct Scanner {
     left: usize,
     /// The name or value that is being read, as it is written.
     token: Vec<u8>,
-    name: String,
+    /// `None` where it is no text, so that it is none of the wanted names.
+    name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Before the object.
     Before,
+    /// In a byte order mark, behind this many of its bytes. RFC 8259 §8.1: "implementations that parse JSON texts MAY ignore" it.
+    Mark(usize),
     /// Before a name, or the object's end.
     BeforeName,
     Name(Quoted),
     BeforeColon,
     BeforeValue,
     Text(Quoted),
-    /// A number, or one of three words.
+    /// A number, or one of three words; or another, such as `NaN`, which some write though it is no JSON.
     Word,
     /// An object or a list that is passed over, this deep; in a string of it or not.
     Nested(usize, Option<Quoted>),
     AfterValue,
-    /// The object's end, or no object.
+    /// The object's end, or JSON that is no object.
     Done,
+    /// No JSON: a more lenient reader may find members behind it.
+    Broken,
 }
+
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A place in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +66,7 @@ impl Quoted {
 
 impl Scanner {
     pub(crate) fn new(wanted: &[String]) -> Self {
-        Self { fields: JsonFields::wanted(wanted), state: State::Before, left: LIMIT, token: Vec::new(), name: String::new() }
+        Self { fields: JsonFields::wanted(wanted), state: State::Before, left: LIMIT, token: Vec::new(), name: None }
     }
 
     /// The next bytes of the body.
@@ -67,7 +74,7 @@ impl Scanner {
         let bytes = &bytes[..bytes.len().min(self.left)];
         self.left -= bytes.len();
         for &byte in bytes {
-            if self.state == State::Done {
+            if self.has_ended() {
                 return;
             }
             self.state = self.step(byte);
@@ -76,7 +83,16 @@ impl Scanner {
 
     /// Whether further bytes can add nothing: the object ended, or there is none, or its beginning was all that is looked at.
     pub(crate) fn is_done(&self) -> bool {
-        self.state == State::Done || self.left == 0
+        self.has_ended() || self.left == 0
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.state, State::Done | State::Broken)
+    }
+
+    /// Whether it is no JSON, and may have members that were not found.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.state == State::Broken && !self.has_all()
     }
 
     /// Whether every member that is wanted has been found.
@@ -84,7 +100,7 @@ impl Scanner {
         self.fields.has_all()
     }
 
-    /// Whether the object ended beyond what was looked at, and might say more.
+    /// Whether the object ended beyond what was looked at or could be read, and might say more.
     pub(crate) fn is_cut(&self) -> bool {
         self.state != State::Done && !self.has_all()
     }
@@ -100,43 +116,48 @@ impl Scanner {
             {
                 self.state
             }
-            State::Before if byte == b'{' => State::BeforeName,
+            State::Before => match byte {
+                b'{' => State::BeforeName,
+                b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => State::Done,
+                _ if byte == MARK[0] => State::Mark(1),
+                _ => State::Broken,
+            },
+            State::Mark(read) if byte != MARK[read] => State::Broken,
+            State::Mark(read) if read + 1 == MARK.len() => State::Before,
+            State::Mark(read) => State::Mark(read + 1),
             State::BeforeName if byte == b'"' => self.begin(State::Name(Quoted::Plain)),
             State::Name(state) => match state.next(byte) {
                 Some(state) => self.keep(byte, State::Name(state)),
-                None => match self.text() {
-                    Some(name) => {
-                        self.name = name;
-                        State::BeforeColon
-                    }
-                    None => State::Done,
-                },
+                None => {
+                    self.name = self.text();
+                    State::BeforeColon
+                }
             },
             State::BeforeColon if byte == b':' => State::BeforeValue,
             State::BeforeValue => match byte {
                 b'"' => self.begin(State::Text(Quoted::Plain)),
                 b'{' | b'[' => {
-                    self.fields.set(&self.name, None);
+                    self.set(None);
                     State::Nested(1, None)
                 }
-                b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
                     self.begin(State::Word);
                     self.keep(byte, State::Word)
                 }
-                _ => State::Done,
+                _ => State::Broken,
             },
             State::Text(state) => match state.next(byte) {
                 Some(state) => self.keep(byte, State::Text(state)),
                 None => {
                     let text = self.text();
-                    self.fields.set(&self.name, text);
+                    self.set(text);
                     State::AfterValue
                 }
             },
             State::Word if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.') => self.keep(byte, State::Word),
             State::Word => {
                 let word = self.word();
-                self.fields.set(&self.name, word);
+                self.set(word);
                 self.state = State::AfterValue;
                 self.step(byte)
             }
@@ -149,8 +170,15 @@ impl Scanner {
                 _ => State::Nested(depth, None),
             },
             State::AfterValue if byte == b',' => State::BeforeName,
-            // The end, or what is no JSON.
-            State::Before | State::BeforeName | State::BeforeColon | State::AfterValue | State::Done => State::Done,
+            State::BeforeName | State::AfterValue if byte == b'}' => State::Done,
+            State::BeforeName | State::BeforeColon | State::AfterValue => State::Broken,
+            State::Done | State::Broken => self.state,
+        }
+    }
+
+    fn set(&mut self, value: Option<String>) {
+        if let Some(name) = &self.name {
+            self.fields.set(name, value);
         }
     }
 
@@ -215,9 +243,40 @@ mod tests {
 
     #[test]
     fn json_that_is_no_object_has_no_members() {
-        for body in ["", "[", r#"[{"id":1}]"#, "7", r#""id""#, r#"{id:1}"#, r#"{"id"=1}"#, r#"{"id":tru}"#, "\u{feff}{\"id\":1}"] {
+        for body in ["", "[", r#"[{"id":1}]"#, "7", r#""id""#, r#"{id:1}"#, r#"{"id"=1}"#, r#"{"id":tru}"#] {
             assert_eq!(found(body), (None, None), "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_no_json_may_have_members_that_nobody_has_read() {
+        for body in ["{id:1}", r#"{"a":'x',"id":1}"#, r#"{"a":1;"id":1}"#, r#"{"a"=1,"id":1}"#, "while(1);{\"id\":1}", ")]}',\n{\"id\":1}"]
+        {
+            let scanner = scan(body.as_bytes(), 1);
+            assert_eq!((scanner.is_done(), scanner.is_cut()), (true, true), "{body}");
+        }
+        for body in ["{}", r#"{"a":1}"#, "[1]", "7", "null", r#""id""#] {
+            assert!(!scan(body.as_bytes(), 1).is_cut(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_other_languages_write_as_json_hides_no_member_behind_it() {
+        for body in [
+            r#"{"avg":NaN,"id":7}"#,
+            r#"{"avg":Infinity,"id":7}"#,
+            r#"{"avg":-Infinity,"id":7}"#,
+            r#"{"\ud800":1,"id":7}"#,
+            r#"{"a":"\ud800","id":7}"#,
+            "\u{feff}{\"id\":7}",
+        ] {
+            for frame in [1, usize::MAX] {
+                let scanner = scan(body.as_bytes(), frame);
+                assert_eq!((scanner.fields().get("id"), scanner.is_cut()), (Some("7"), false), "{body}");
+            }
+        }
+        assert_eq!(found(r#"{"id":7,"\ud800":8}"#).0.as_deref(), Some("7"), "an unreadable name is no other member's");
+        assert_eq!(found(r#"{"id":NaN}"#).0, None);
     }
 
     #[test]

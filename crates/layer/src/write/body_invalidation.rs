@@ -123,6 +123,11 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What such a body names stays as it is, so operators have to know.
+fn warn_broken(what: &str) {
+    tracing::warn!("{what} of a write says that it is JSON, and is not: targets of invalidations behind the mistake are not read");
+}
+
 fn readable(what: &str, fields: &HeaderMap) -> bool {
     match Content::of(fields) {
         Content::Json => true,
@@ -153,7 +158,11 @@ impl<B: Body<Data = Bytes>> Body for Tee<B> {
         let mut seen = lock(this.seen);
         match &polled {
             Some(Ok(frame)) => {
+                let was_broken = seen.scanner.is_broken();
                 frame.data_ref().into_iter().for_each(|data| seen.scanner.push(data));
+                if seen.scanner.is_broken() && !was_broken {
+                    warn_broken("the request");
+                }
                 seen.ended = this.body.is_end_stream();
             }
             Some(Err(_)) | None => seen.ended = true,
@@ -202,6 +211,9 @@ impl Watch {
     /// A task of its own, so that a client that leaves does not stop it.
     fn settle(&mut self) -> Option<JoinHandle<()>> {
         let mut watcher = self.watcher.take()?;
+        if self.scanner.is_broken() {
+            warn_broken("the answer");
+        }
         let old = watcher.targets(self.scanner.fields());
         let mut refetches = std::mem::take(&mut watcher.refetches);
         if old.is_empty() {
