@@ -8,18 +8,20 @@ use bytes::Bytes;
 use larder_store::SEGMENT;
 
 /// From here on it is worth it, in bytes.
-const MIN_LENGTH: usize = 16 << 10;
+const MIN_LENGTH: usize = 64 << 10;
 
-/// The longest record that has a buffer: one segment of a body behind its head.
+/// Bytes of buffers: for a segment of a body, and for one behind its head. A reader holds no more than a segment, as it is counted.
+const LENGTHS: [usize; 2] = [SEGMENT, MAX_LENGTH];
+
 const MAX_LENGTH: usize = SEGMENT + (64 << 10);
 
-/// Buffers that are kept while nothing is read: 2.5 MiB.
+/// Buffers of each length that are kept while nothing is read: 4.5 MiB in all.
 const MAX_IDLE: usize = 8;
 
 /// See the module's page.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    idle: Mutex<Vec<Box<[u8]>>>,
+    idle: [Mutex<Vec<Box<[u8]>>>; 2],
 }
 
 /// So many bytes to read into. They may hold anything.
@@ -42,10 +44,15 @@ impl Buffers {
         if !(MIN_LENGTH..=MAX_LENGTH).contains(&length) {
             return Buffer::Own(vec![0; length]);
         }
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let bytes = idle.unwrap_or_else(|| vec![0; MAX_LENGTH].into());
+        let class = class_of(length);
+        let idle = self.idle[class].lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let bytes = idle.unwrap_or_else(|| vec![0; LENGTHS[class]].into());
         Buffer::Shared(Shared { bytes, length, home: Arc::clone(self) })
     }
+}
+
+fn class_of(length: usize) -> usize {
+    usize::from(length > SEGMENT)
 }
 
 impl Buffer {
@@ -85,7 +92,7 @@ impl AsRef<[u8]> for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let mut idle = self.home.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.home.idle[class_of(self.length)].lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MAX_IDLE {
             idle.push(std::mem::take(&mut self.bytes));
         }
@@ -99,7 +106,7 @@ mod tests {
     #[test]
     fn a_buffer_is_used_again_once_nobody_reads_it_and_few_are_kept() {
         let buffers = Arc::<Buffers>::default();
-        let idle = || buffers.idle.lock().unwrap().len();
+        let idle = || buffers.idle[0].lock().unwrap().len();
         let mut buffer = buffers.take(MIN_LENGTH);
         buffer.fill(7);
         let bytes = buffer.freeze();
@@ -108,7 +115,7 @@ mod tests {
         assert_eq!((idle(), &part[..]), (0, &[7, 7][..]));
         drop(part);
         assert_eq!(idle(), 1);
-        drop(buffers.take(MAX_LENGTH));
+        drop(buffers.take(SEGMENT));
         assert_eq!(idle(), 1, "the same one");
         let many: Vec<_> = (0..2 * MAX_IDLE).map(|_| buffers.take(MIN_LENGTH)).collect();
         drop(many);
@@ -121,6 +128,6 @@ mod tests {
         for length in [0, 1, MIN_LENGTH - 1, MAX_LENGTH + 1] {
             assert_eq!(buffers.take(length).freeze().len(), length);
         }
-        assert_eq!(buffers.idle.lock().unwrap().len(), 0);
+        assert!(buffers.idle.iter().all(|idle| idle.lock().unwrap().is_empty()));
     }
 }

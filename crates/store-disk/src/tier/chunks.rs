@@ -157,7 +157,8 @@ impl DiskChunks {
         if self.left > 0 && was_waited_for && self.may_read_ahead {
             self.begin();
         }
-        read
+        // A copy: it may be taken into memory, and a buffer is longer than what memory counts.
+        read.map(|chunk| Bytes::copy_from_slice(&chunk))
     }
 }
 

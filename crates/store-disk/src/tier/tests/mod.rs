@@ -174,6 +174,25 @@ async fn a_long_body_is_not_read_as_a_whole() {
 }
 
 #[tokio::test]
+async fn what_may_be_taken_into_memory_takes_no_more_there_than_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder).await;
+    process.put("/long", SEGMENT + 100_000, 1).await;
+    process.put("/short", 100_000, 1).await;
+    let Ok(Loaded::Arriving(mut arriving)) = process.load("/long", &HeaderMap::new()).await else { panic!("it arrives") };
+    let mut segments = Vec::new();
+    while let Some(segment) = arriving.chunks.next().await {
+        segments.push(segment.expect("it is there"));
+    }
+    let Ok(Loaded::Response(short)) = process.load("/short", &HeaderMap::new()).await else { panic!("it is there") };
+    segments.extend(short.body().segments().to_vec());
+    drop(short);
+    let taken: Vec<Option<usize>> =
+        segments.into_iter().map(|segment| segment.try_into_mut().ok().map(|segment| segment.capacity())).collect();
+    assert_eq!(taken, [SEGMENT, 100_000, 100_000].map(Some));
+}
+
+#[tokio::test]
 async fn variants_are_kept_apart() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&folder).await;
