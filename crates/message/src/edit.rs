@@ -71,6 +71,11 @@ impl FieldEdits {
         self.set.iter().map(|(name, _)| name)
     }
 
+    /// The names of fields that are removed.
+    pub fn removed(&self) -> impl Iterator<Item = &HeaderName> {
+        self.remove.iter()
+    }
+
     /// All places in values.
     pub fn places(&self) -> impl Iterator<Item = &FieldPart> {
         self.set.iter().chain(&self.add).flat_map(|(_, text)| &text.0)

@@ -150,7 +150,7 @@ impl UpstreamService {
         let limited = upstream.learnt.as_ref().map(|_| LimitedKey::of(&parts.headers));
         let server = upstream.pick(&parts, client.as_ref(), &[]);
         let gate = upstream.expects_continue(&parts, client.as_ref(), &body).then(Gate::default);
-        let mut body = WatchedBody::new(body, &parts.headers, gate.clone());
+        let mut body = WatchedBody::of(body, &parts, gate.clone());
         let progress = body.progress();
         let may_retry = upstream.options.config.retry.is_some();
         let spare = may_retry.then(|| Box::new(Spare::of(&parts, client, &mut body, gate.clone())));

@@ -95,7 +95,7 @@ impl UpstreamService {
         let (mut parts, body) = request.into_parts();
         let Connected { attempt, stream, connected } = upstream.connect(server, &mut parts, (&tunnel, deadline), &mut held).await?;
         let server = &attempt.server;
-        let body = WatchedBody::new(RequestBody::new(body), &parts.headers, None);
+        let body = WatchedBody::of(RequestBody::new(body), &parts, None);
         forward::to_upstream(&mut parts, Some(&tunnel.connection), &server.rules);
         parts.extensions = Extensions::new();
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -49,7 +49,7 @@ struct Way {
     metrics: Arc<Metrics>,
     /// Where its answers are those of models.
     usage: Option<RouteUsage>,
-    /// Fields that only the operator can have written.
+    /// Fields that only the operator can have written, or removes.
     own: Option<OwnFields>,
     /// Names under which the origin may know itself, besides the client's.
     origins: Box<[Box<str>]>,
@@ -178,7 +178,8 @@ impl Way {
         let base_path = servers.first().map_or("", |server| server.url.base_path());
         let settings = &route.settings;
         let prefix = settings.rewrite.as_ref().is_some_and(|rewrite| !rewrite.strip_prefix.is_empty());
-        let own: Vec<HeaderName> = settings.request.replaced().cloned().chain(prefix.then_some(X_FORWARDED_PREFIX)).collect();
+        let own = settings.request.replaced().chain(settings.request.removed()).cloned();
+        let own: Vec<HeaderName> = own.chain(prefix.then_some(X_FORWARDED_PREFIX)).collect();
         let unknown = FieldValues { client: std::net::Ipv4Addr::UNSPECIFIED.into(), route: &route.name, request: &HeaderMap::new() };
         Self {
             back: settings

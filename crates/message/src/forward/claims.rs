@@ -66,14 +66,15 @@ pub(super) fn of(name: &HeaderName) -> Option<Claimed> {
     Some(if name.contains('_') { Claimed::Way } else { claimed })
 }
 
-fn same(name: &str, other: &str) -> bool {
+/// Whether both are the same name to an origin that cannot tell `-` from `_`.
+pub(super) fn same(name: &str, other: &str) -> bool {
     name.len() == other.len() && begins(name, other)
 }
 
 /// Field names are in lower case here.
 fn begins(name: &str, beginning: &str) -> bool {
     let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    name.len() >= beginning.len() && name.bytes().zip(beginning.bytes()).all(|(one, other)| dashed(one) == other)
+    name.len() >= beginning.len() && name.bytes().zip(beginning.bytes()).all(|(one, other)| dashed(one) == dashed(other))
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ pub struct ForwardRules {
     pub upstream_host: HeaderValue,
 }
 
-/// Fields of a request whose values the operator has written, in its extensions. They go on though a client that sent them would only claim
-/// something about itself.
+/// Fields of a request whose values the operator has written or removed, in its extensions. They go on though a client that sent them would only
+/// claim something about itself, and what the client sends of them in trailers does not.
 #[derive(Clone, Debug)]
 pub struct OwnFields(pub Arc<[HeaderName]>);
 

@@ -46,11 +46,16 @@ const NEVER_TRAILERS: [HeaderName; 28] = [
     WARNING,
 ];
 
+/// What a client says of its certificate (RFC 9440 §4).
+const CERTIFICATE: [&str; 2] = ["client-cert", "client-cert-chain"];
+
 /// Removes what does not go on: fields that end at this hop, every client's claims about itself, and fields that have no place in
-/// trailers. `nominated` are the options of the request's `Connection`.
-pub fn filter_trailers(trailers: &mut HeaderMap, nominated: &[HeaderName]) {
-    let ends_here = |name: &HeaderName| is_hop_by_hop(name) || claims::of(name).is_some() || *name == CDN_LOOP;
-    let goes = |name: &HeaderName| !ends_here(name) && !NEVER_TRAILERS.contains(name) && !nominated.contains(name);
+/// trailers. `withheld` are the options of the request's `Connection`, and fields whose values the operator decides about.
+pub fn filter_trailers(trailers: &mut HeaderMap, withheld: &[HeaderName]) {
+    let is_claim = |name: &HeaderName| claims::of(name).is_some() || CERTIFICATE.iter().any(|known| claims::same(name.as_str(), known));
+    let ends_here = |name: &HeaderName| is_hop_by_hop(name) || is_claim(name) || *name == CDN_LOOP;
+    let is_withheld = |name: &HeaderName| withheld.iter().any(|known| claims::same(name.as_str(), known.as_str()));
+    let goes = |name: &HeaderName| !ends_here(name) && !NEVER_TRAILERS.contains(name) && !is_withheld(name);
     let gone: Vec<HeaderName> = trailers.keys().filter(|name| !goes(name)).cloned().collect();
     for name in gone {
         trailers.remove(name);
@@ -87,12 +92,17 @@ mod tests {
             "x-forwarded-prefix",
             "x-real-ip",
             "x-named",
+            "x_role",
+            "client-cert",
+            "client_cert",
+            "client-cert-chain",
+            "client-cert_chain",
             "x-sum",
             "digest",
         ] {
             trailers.insert(name, HeaderValue::from_static("1"));
         }
-        filter_trailers(&mut trailers, &[HeaderName::from_static("x-named")]);
+        filter_trailers(&mut trailers, &["x-named", "x-role"].map(HeaderName::from_static));
         let mut left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["digest", "x-sum"]);

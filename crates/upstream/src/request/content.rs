@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::LengthLimitError;
@@ -16,7 +17,7 @@ use larder_semantics::fields::connection_options;
 use larder_tower::{BoxError, RequestBody};
 
 use crate::request::expect::{Gate, Verdict};
-use larder_message::forward::filter_trailers;
+use larder_message::forward::{OwnFields, filter_trailers};
 
 /// The state of sending one request body.
 #[derive(Debug, Default)]
@@ -85,8 +86,8 @@ pub(crate) struct WatchedBody {
     body: RequestBody,
     progress: Option<Arc<Progress>>,
     gate: Option<Gate>,
-    /// Fields that the request's `Connection` names.
-    nominated: Vec<HeaderName>,
+    /// Fields that the request's `Connection` names, and those that the operator writes or removes: none of them goes on in trailers.
+    withheld: Vec<HeaderName>,
     /// Where the content goes back to if nothing of it is sent.
     lender: Option<LentBody>,
 }
@@ -120,14 +121,25 @@ impl WatchedBody {
     /// The content of a request with these header fields. Until the gate says so, it is not asked of the client.
     pub(crate) fn new(body: RequestBody, headers: &HeaderMap, gate: Option<Gate>) -> Self {
         if body.is_end_stream() {
-            return Self { body, progress: None, gate, nominated: Vec::new(), lender: None };
+            return Self { body, progress: None, gate, withheld: Vec::new(), lender: None };
         }
-        Self { body, progress: Some(Arc::default()), gate, nominated: connection_options(headers).into_vec(), lender: None }
+        Self { body, progress: Some(Arc::default()), gate, withheld: connection_options(headers).into_vec(), lender: None }
+    }
+
+    /// The same, of a request in whose head the operator may have written fields.
+    pub(crate) fn of(body: RequestBody, parts: &Parts, gate: Option<Gate>) -> Self {
+        let mut content = Self::new(body, &parts.headers, gate);
+        if content.progress.is_some()
+            && let Some(OwnFields(own)) = parts.extensions.get()
+        {
+            content.withheld.extend(own.iter().cloned());
+        }
+        content
     }
 
     /// No content.
     pub(crate) fn empty() -> Self {
-        Self { body: RequestBody::empty(), progress: None, gate: None, nominated: Vec::new(), lender: None }
+        Self { body: RequestBody::empty(), progress: None, gate: None, withheld: Vec::new(), lender: None }
     }
 
     /// The content, if there is any, in case that nothing of it is asked for.
@@ -189,7 +201,7 @@ impl Body for WatchedBody {
                 Ok(trailers) => trailers,
                 Err(data) => return Poll::Ready(Some(Ok(data))),
             };
-            filter_trailers(&mut trailers, &self.nominated);
+            filter_trailers(&mut trailers, &self.withheld);
             if !trailers.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
             }

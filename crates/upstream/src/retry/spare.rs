@@ -73,7 +73,7 @@ impl Spare {
             None => RequestBody::empty(),
             Some(content) => content.take()?,
         };
-        let mut body = WatchedBody::new(body, &self.parts.headers, self.gate.clone());
+        let mut body = WatchedBody::of(body, &self.parts, self.gate.clone());
         if self.content.is_some() {
             self.content = body.lend();
         }

@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use larder_message::client::ClientConnection;
+use larder_message::forward::OwnFields;
 use larder_tower::RequestBody;
 use tokio::sync::mpsc;
 
@@ -77,7 +78,7 @@ impl Body for WithTrailers {
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = self.0.take().map(Frame::data).unwrap_or_else(|| {
             let mut trailers = HeaderMap::new();
-            for name in ["x-sum", "cookie", "authorization", "x-forwarded-for", "connection", "x-named", "host"] {
+            for name in ["x-sum", "cookie", "authorization", "x-forwarded-for", "connection", "x-named", "host", "x-role", "client-cert"] {
                 trailers.insert(name, HeaderValue::from_static("1"));
             }
             Frame::trailers(trailers)
@@ -97,6 +98,7 @@ async fn rfc9110_6_5_1_trailers_of_a_request_are_filtered_as_its_fields_are_over
         let body = RequestBody::new(WithTrailers(Some(Bytes::from_static(b"x"))));
         let named = "x-sum, cookie, authorization, x-forwarded-for, connection, x-named, host";
         let request = Request::post("/").header("host", "a").header("trailer", named).header("connection", "x-named");
+        let request = request.extension(OwnFields([HeaderName::from_static("x-role")].into()));
         let response = send(&service, request.body(body).expect("request")).await.expect("response");
         assert_eq!(response.into_body().collect().await.expect("body").to_bytes(), "x-sum");
     }
