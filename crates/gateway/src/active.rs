@@ -150,6 +150,10 @@ impl ActiveConfig {
         let traced_before = before.and_then(|active| Some((active.config.traces.as_ref()?, active.tracer.as_ref()?)));
         let tracer = process.exporters.tracer(config.traces.as_ref(), traced_before, process.clock).map_err(SetupError::Traces)?;
         // From here on nothing is refused any more: what is shared with the running configuration may change.
+        upstreams.iter().for_each(UpstreamService::take_place);
+        if let Some(active) = before {
+            retire_removed(active, &config);
+        }
         cache.limit_refreshes(config.purge.max_refreshes);
         cache.wait_for_replicas(config.purge.write_wait);
         cache.set_cascade(ConfiguredCascade::of(&config).map(|cascade| Arc::new(cascade) as _));
@@ -372,6 +376,13 @@ fn connect(
         connected.map_err(|error| SetupError::Upstream { name: Arc::clone(&upstream.name), error })
     };
     config.upstreams.iter().enumerate().map(connect).collect()
+}
+
+/// Nothing takes the place of upstreams that the configuration does not have any more.
+fn retire_removed(before: &ActiveConfig, config: &Config) {
+    let is_removed = |name: &str| config.upstreams.iter().all(|upstream| &*upstream.name != name);
+    let known = before.config.upstreams.iter().zip(&before.upstreams);
+    known.filter(|(section, _)| is_removed(&section.name)).for_each(|(_, service)| service.retire());
 }
 
 #[cfg(test)]

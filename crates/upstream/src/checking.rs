@@ -24,7 +24,7 @@ const MAX_ANSWER: usize = 64 << 10;
 /// Asks all servers now and after each `every`, for as long as the upstream is configured.
 pub(crate) async fn keep_checking(upstream: Weak<Upstream>) {
     loop {
-        let Some(configured) = upstream.upgrade() else { return };
+        let Some(configured) = upstream.upgrade().filter(|upstream| !upstream.is_retired()) else { return };
         let Some(check) = configured.options.config.health.clone() else { return };
         for server in configured.servers.load().all() {
             tokio::spawn(check_once(Arc::clone(&configured), Arc::clone(server), check.clone()));
@@ -59,7 +59,7 @@ async fn check_once(upstream: Arc<Upstream>, server: Arc<Server>, check: HealthC
     if let (Some(shared), Some(CheckLease { is_own: true, .. })) = (shared, turn) {
         shared.tell(&name, streak, check.every * 3).await;
     }
-    standing.checked(streak, streak.verdict(&check), reason.as_deref().unwrap_or_default());
+    standing.checked(streak, streak.verdict(&check), reason.as_deref().unwrap_or_default(), || upstream.is_retired());
 }
 
 /// What replicas with the same check of the same server call it.

@@ -21,7 +21,7 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 pub(crate) async fn keep_resolving(upstream: Weak<Upstream>, resolve: Resolve) {
     let mut log = RateLimited::default();
     loop {
-        let Some(configured) = upstream.upgrade() else { return };
+        let Some(configured) = upstream.upgrade().filter(|upstream| !upstream.is_retired()) else { return };
         let mut found = Vec::new();
         for server in &configured.options.config.servers {
             found.push(match servers(&configured.options, resolve, &server.url).await {

@@ -56,30 +56,41 @@ impl UpstreamService {
     /// # Errors
     /// [`UpstreamSetupError`] when certificate authorities cannot be loaded.
     pub fn new(options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
-        Self::started(Upstream::new(options, None)?)
+        let service = Self(Arc::new(Upstream::new(options, None)?));
+        service.take_place();
+        Ok(service)
     }
 
-    /// The upstream with other options. Servers that stay keep their connections, their figures and what is known of them.
+    /// The upstream with other options. Servers that stay keep their connections, their figures and what is known of them. Until
+    /// [`Self::take_place`] it does nothing in the background, and this one goes on.
     ///
     /// # Errors
     /// As for [`Self::new`].
     pub fn reconfigured(&self, options: UpstreamOptions) -> Result<Self, UpstreamSetupError> {
-        Self::started(Upstream::new(options, Some(&self.0))?)
+        Ok(Self(Arc::new(Upstream::new(options, Some(&self.0))?)))
     }
 
-    /// With its background tasks, which end with it. They need a runtime where there are any.
-    fn started(upstream: Upstream) -> Result<Self, UpstreamSetupError> {
-        let upstream = Arc::new(upstream);
-        if upstream.options.stand_in.is_some() {
-            return Ok(Self(upstream));
-        }
-        if upstream.options.config.health.is_some() {
-            tokio::spawn(keep_checking(Arc::downgrade(&upstream)));
-        }
-        if let Some(resolve) = upstream.options.config.resolve {
-            tokio::spawn(keep_resolving(Arc::downgrade(&upstream), resolve));
-        }
-        Ok(Self(upstream))
+    /// Begins its background tasks, in place of those that it was made from; once, however often it is called. They need a runtime where there
+    /// are any.
+    pub fn take_place(&self) {
+        let upstream = &self.0;
+        upstream.begun.call_once(|| {
+            upstream.take_place();
+            if upstream.options.stand_in.is_some() {
+                return;
+            }
+            if upstream.options.config.health.is_some() {
+                tokio::spawn(keep_checking(Arc::downgrade(upstream)));
+            }
+            if let Some(resolve) = upstream.options.config.resolve {
+                tokio::spawn(keep_resolving(Arc::downgrade(upstream), resolve));
+            }
+        });
+    }
+
+    /// Ends its background tasks, where no other takes its place. Exchanges under way go on.
+    pub fn retire(&self) {
+        self.0.retire();
     }
 
     /// This upstream's counts.
@@ -117,7 +128,7 @@ impl UpstreamService {
         self.0.options.config.servers.iter().any(|server| url::leaves_base(&server.url, path))
     }
 
-    pub(crate) fn upstream(&self) -> &Upstream {
+    pub(crate) fn upstream(&self) -> &Arc<Upstream> {
         &self.0
     }
 

@@ -2,7 +2,8 @@
 //! told.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -50,6 +51,11 @@ pub(crate) struct Upstream {
     pub(crate) learnt: Option<Arc<LearntLimits>>,
     /// For connections to servers that are found later.
     tls: rustls::ClientConfig,
+    /// Whether its background tasks were begun.
+    pub(crate) begun: Once,
+    /// That of the configuration before, whose place it takes.
+    before: Weak<Self>,
+    is_retired: AtomicBool,
 }
 
 /// The head of a response, or why there is none.
@@ -57,8 +63,9 @@ pub(crate) type Answer = Result<Response<Source>, UpstreamError>;
 
 impl Upstream {
     /// Connects to nothing yet. What `before` has that the section does not change stays: connections, figures and what is known of servers.
-    pub(crate) fn new(options: UpstreamOptions, before: Option<&Self>) -> Result<Self, UpstreamSetupError> {
+    pub(crate) fn new(options: UpstreamOptions, before: Option<&Arc<Self>>) -> Result<Self, UpstreamSetupError> {
         let config = &options.config;
+        let (place, before) = (before.map(Arc::downgrade).unwrap_or_default(), before.map(|before| &**before));
         let stats = before.map_or_else(Arc::default, |before| Arc::clone(&before.stats));
         let tls = tls_config(config)?;
         let known = before.map(|before| before.servers.load_full());
@@ -79,7 +86,28 @@ impl Upstream {
         let budget = config.retry.as_ref().map(|retry| Budget::new(retry.budget));
         let known = before.and_then(|before| before.learnt.clone());
         let learnt = config.learn_limits.then(|| known.unwrap_or_else(|| Arc::new(LearntLimits::new(Arc::clone(&config.name)))));
-        Ok(Self { stats, concurrency, health, servers, budget, learnt, tls, options })
+        let (begun, before, is_retired) = (Once::new(), place, AtomicBool::new(false));
+        Ok(Self { stats, concurrency, health, servers, budget, learnt, tls, options, begun, before, is_retired })
+    }
+
+    /// Ends what the configuration before does in the background: both have the same servers, and only one of them says what is known of these.
+    pub(crate) fn take_place(&self) {
+        if let Some(before) = self.before.upgrade() {
+            before.retire();
+        }
+        if self.options.config.health.is_none() {
+            self.servers.load().all().iter().for_each(|server| server.standing.unchecked());
+        }
+    }
+
+    /// No request begins here any more. Exchanges under way go on, for hours if they are long.
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    /// Whether its background tasks are to end.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
     }
 
     /// Names were looked up: for each server of the section what it stands for, or `None` where that failed and what was known goes on.

@@ -70,9 +70,6 @@ impl ServerSet<'_> {
             }
             Arc::new(standing)
         });
-        if config.health.is_none() {
-            standing.unchecked();
-        }
         let endpoint = match known.filter(|_| self.connects_alike) {
             Some(known) => Arc::clone(&known.endpoint),
             None => Arc::new(Endpoint::new((&server.url, address), self.tls, self.options, &standing.stats)),

@@ -86,15 +86,23 @@ impl Standing {
 
     /// It is not asked any more whether it works.
     pub(crate) fn unchecked(&self) {
-        *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
+        *streak = None;
         self.is_down.store(false, Ordering::Relaxed);
     }
 
-    /// Takes in an answer to its health check: what it makes of the row of answers, and the verdict if that is one.
-    pub(crate) fn checked(&self, streak: Streak, verdict: Option<bool>, reason: &str) {
-        *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Some(streak);
+    /// Takes in an answer to its health check: what it makes of the row of answers, and the verdict if that is one. The answer counts for nothing
+    /// where `is_over`, asked while nobody else says anything of this server: a check that has ended must not mark what no other check looks at.
+    pub(crate) fn checked(&self, streak: Streak, verdict: Option<bool>, reason: &str, is_over: impl FnOnce() -> bool) {
+        let mut known = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_over() {
+            return;
+        }
+        *known = Some(streak);
         let Some(is_up) = verdict else { return };
-        if self.is_down.swap(!is_up, Ordering::Relaxed) != is_up {
+        let was_down = self.is_down.swap(!is_up, Ordering::Relaxed);
+        drop(known);
+        if was_down != is_up {
             return;
         }
         let (upstream, server) = (&*self.upstream, &*self.label);

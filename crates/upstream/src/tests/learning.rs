@@ -102,5 +102,6 @@ async fn a_reload_forgets_nothing_of_it() {
     let mut options = options(&format!("http://{address}"));
     (options.config.learn_limits, options.config.max_idle) = (true, 1);
     let reloaded = service.reconfigured(options).expect("service");
+    reloaded.take_place();
     assert_eq!((status(&reloaded, by("ann")).await.0, asked.load(Ordering::SeqCst)), (429, 1));
 }

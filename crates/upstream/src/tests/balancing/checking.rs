@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use larder_config::HealthCheck;
+use tokio::sync::Semaphore;
 
 use super::super::until;
-use super::{addressed, answers, named, origin, service, state};
+use super::{addressed, answers, named, origin, reloaded, service, state};
 use crate::{CheckLease, SharedChecks, Sharing, Streak};
 
 /// A server that answers checks as it is told, and requests with its name.
@@ -78,11 +79,78 @@ async fn without_checks_after_a_reload_a_server_is_asked_again() {
     options.config.health = Some(HealthCheck { status: (200, 599), ..check() });
     let checking = service(options.clone());
     options.config.health = Some(check());
-    let checking = checking.reconfigured(options.clone()).expect("service");
+    let checking = reloaded(&checking, options.clone());
     until(|| !state(&checking, sick).healthy).await;
     options.config.health = None;
-    let after = checking.reconfigured(options).expect("service");
+    let after = reloaded(&checking, options);
     assert!(state(&after, sick).healthy);
+}
+
+/// A server that notes the path of each check, and answers it as soon as it may.
+async fn noting(answer: &'static str, may_answer: Arc<Semaphore>) -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    let address = origin(move |_, mut connection| {
+        let (noted, may_answer) = (Arc::clone(&noted), Arc::clone(&may_answer));
+        async move {
+            loop {
+                let head = connection.head().await;
+                let Some(path) = head.split(' ').nth(1) else { return };
+                noted.lock().expect("lock").push(path.to_owned());
+                let _permit = may_answer.acquire().await;
+                connection.send(&format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n")).await;
+            }
+        }
+    })
+    .await;
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_check_that_is_under_way_when_a_reload_ends_it_marks_no_server_down() {
+    let may_answer = Arc::new(Semaphore::new(0));
+    let (sick, asked) = noting("503 Service Unavailable", Arc::clone(&may_answer)).await;
+    let mut options = addressed([sick]);
+    options.config.health = Some(HealthCheck { every: Duration::from_secs(3600), ..check() });
+    let before = service(options.clone());
+    until(|| asked.lock().expect("lock").len() == 1).await;
+    options.config.health = None;
+    let after = reloaded(&before, options);
+    let checked = Arc::downgrade(before.upstream());
+    drop(before);
+    may_answer.add_permits(9);
+    until(|| checked.upgrade().is_none()).await;
+    assert!(state(&after, sick).healthy);
+}
+
+#[tokio::test]
+async fn after_a_reload_only_the_new_check_asks_though_exchanges_with_the_old_configuration_go_on() {
+    let (address, asked) = noting("200 OK", Arc::new(Semaphore::new(9))).await;
+    let mut options = addressed([address]);
+    let count = |path: &str| asked.lock().expect("lock").iter().filter(|asked| *asked == path).count();
+    options.config.health = Some(HealthCheck { every: Duration::from_millis(20), ..HealthCheck::new("/old") });
+    let before = service(options.clone());
+    until(|| count("/old") > 1).await;
+    options.config.health = Some(HealthCheck { every: Duration::from_millis(20), ..HealthCheck::new("/new") });
+    let _after = reloaded(&before, options);
+    until(|| count("/new") > 3).await;
+    let old = count("/old");
+    until(|| count("/new") > 9).await;
+    assert_eq!(count("/old"), old);
+    drop(before);
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_refused_in_the_end_ends_no_check() {
+    let status = Arc::new(Mutex::new("200 OK"));
+    let server = checked("a", Arc::clone(&status)).await;
+    let mut options = addressed([server]);
+    options.config.health = Some(check());
+    let service = service(options.clone());
+    options.config.health = None;
+    drop(service.reconfigured(options).expect("service"));
+    *status.lock().expect("lock") = "503 Service Unavailable";
+    until(|| !state(&service, server).healthy).await;
 }
 
 /// Replicas that have told something, and whether it is ever this one's turn.

@@ -69,6 +69,13 @@ fn service(options: UpstreamOptions) -> UpstreamService {
     UpstreamService::new(options).expect("service")
 }
 
+/// What a reload makes of a service.
+fn reloaded(before: &UpstreamService, options: UpstreamOptions) -> UpstreamService {
+    let after = before.reconfigured(options).expect("service");
+    after.take_place();
+    after
+}
+
 /// The content of the answer to a request for this path; the error's word where there is none.
 async fn asked(service: &UpstreamService, path: &str) -> String {
     content(service, get(path)).await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{addressed, answers, dead, named, server, service, state};
+use super::{addressed, answers, dead, named, reloaded, server, service, state};
 
 #[tokio::test]
 async fn servers_that_stay_keep_connections_figures_and_that_they_are_left_out() {
@@ -14,7 +14,7 @@ async fn servers_that_stay_keep_connections_figures_and_that_they_are_left_out()
     assert!(out.ejected && well.answers == 12);
     options.config.servers.push(server(named("c").await));
     options.config.first_byte_timeout = Duration::from_secs(7);
-    let after = before.reconfigured(options).expect("service");
+    let after = reloaded(&before, options);
     assert_eq!((state(&after, refusing), state(&after, works)), (out, well));
     let connections = after.stats().connections_total();
     answers(&after, 4).await;
@@ -28,7 +28,7 @@ async fn connections_that_other_settings_ask_for_are_made_anew_and_figures_stay(
     let before = service(options.clone());
     answers(&before, 4).await;
     options.config.connect_timeout = Duration::from_secs(7);
-    let after = before.reconfigured(options).expect("service");
+    let after = reloaded(&before, options);
     assert_eq!(state(&after, works).answers, 2);
     answers(&after, 2).await;
     assert_eq!(after.stats().connections_total(), 4);
@@ -40,7 +40,7 @@ async fn a_server_that_is_added_gets_its_share_slowly() {
     options.config.warm_up = Duration::from_secs(3600);
     let before = service(options.clone());
     options.config.servers.push(server(named("b").await));
-    let after = before.reconfigured(options).expect("service");
+    let after = reloaded(&before, options);
     let answered = answers(&after, 22).await;
     assert_eq!(answered.iter().filter(|name| *name == "b").count(), 2, "a tenth at first: {answered:?}");
 }

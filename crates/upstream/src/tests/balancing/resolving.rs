@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::super::origin::origin_on;
 use super::super::until;
-use super::{answers, over, service};
+use super::{answers, over, reloaded, service};
 use crate::names::dns::message::tests::{asked, response, service as service_record};
 use crate::{LookUp, UpstreamOptions, UpstreamService};
 
@@ -104,7 +104,7 @@ async fn a_reload_keeps_the_addresses_and_what_is_known_of_them() {
     until(|| known(&before) == ["(127.77.3.1)", "(127.77.3.2)"]).await;
     answers(&before, 4).await;
     options.config.first_byte_timeout = Duration::from_secs(7);
-    let after = before.reconfigured(options).expect("service");
+    let after = reloaded(&before, options);
     assert_eq!(after.servers(), before.servers());
     assert_eq!(after.servers()[0].answers, 2);
 }
