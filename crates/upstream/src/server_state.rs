@@ -10,7 +10,7 @@ pub struct ServerState {
     /// Its URL, and the address where its name has several.
     pub server: String,
     /// Its share of the requests, compared with the others'.
-    pub weight: u16,
+    pub weight: u32,
     /// Whether it is asked only while no other can be.
     pub backup: bool,
     /// Whether it is left out because it failed.

@@ -22,7 +22,7 @@ pub(crate) struct Server {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) standing: Arc<Standing>,
     pub(crate) rules: ForwardRules,
-    pub(crate) weight: u16,
+    pub(crate) weight: u32,
     pub(crate) is_backup: bool,
     /// What was looked up, where its name was.
     pub(super) found: Option<Found>,
@@ -40,7 +40,7 @@ impl Server {
     ) -> Self {
         let rules = ForwardRules { trusted: options.trusted.clone(), host: options.config.host, upstream_host: url::host(&server.url) };
         let hash = xxh3_64(standing.label.as_bytes());
-        let weight = server.weight.saturating_mul(found.map_or(1, |found| found.weight));
+        let weight = u32::from(server.weight) * u32::from(found.map_or(1, |found| found.weight));
         let is_backup = server.backup || found.is_some_and(|found| found.is_backup);
         Self { endpoint, standing, rules, weight, is_backup, found, hash }
     }

@@ -188,7 +188,8 @@ async fn rfc2782_a_service_is_its_servers_at_their_ports_and_those_of_a_higher_p
     let at = |last: u8| SocketAddr::new([127, 77, 5, last].into(), 0);
     let ports = [listening("1", at(1)).await.port(), listening("2", at(2)).await.port(), listening("3", at(2)).await.port()];
     *PORTS.lock().expect("lock") = ports.to_vec();
-    let mut options = over(vec![UpstreamServer::new("http://_http._tcp.api.internal".parse().expect("upstream URL"))]);
+    let url = "http://_http._tcp.api.internal".parse().expect("upstream URL");
+    let mut options = over(vec![UpstreamServer { weight: 40_000, ..UpstreamServer::new(url) }]);
     options.config.resolve = Some(Resolve { every: Duration::from_secs(60), server: Some(name_server(zone, false).await) });
     let service = service(options);
     assert_ne!(answers(&service, 1).await, ["3"], "the first request finds the servers by itself");
@@ -196,7 +197,7 @@ async fn rfc2782_a_service_is_its_servers_at_their_ports_and_those_of_a_higher_p
     // They stand in the order of their addresses, and the kernel chose the ports.
     let mut servers: Vec<_> = service.servers().into_iter().map(|server| (server.backup, server.weight)).collect();
     servers.sort_unstable();
-    assert_eq!(servers, [(false, 1), (false, 3), (true, 1)]);
+    assert_eq!(servers, [(false, 40_000), (false, 120_000), (true, 40_000)], "the section's weight times the record's");
     let mut all = answers(&service, 4).await;
     all.sort();
     assert_eq!(all, ["1", "1", "1", "2"]);
