@@ -48,6 +48,12 @@ fn what_cannot_work_is_an_error() {
         "key = { body = \"bytes\", drop = [\"/a\"] }",
         "3:32: error: a body of bytes has no parts (hint: write body = \"json\" or \"form\", or leave `drop` and `only` out)",
     );
+    let is_flat = "a form has fields alone, and `/user/id` is a member of a member (hint: name a field of the form, like \"/name\"; or write body = \"json\")";
+    for list in ["only", "drop"] {
+        in_route(&format!("read = true\nkey = {{ body = \"form\", {list} = [\"/q\", \"/user/id\"] }}"), &format!("4:38: error: {is_flat}"));
+    }
+    let inherits = "[cache]\nkey = { only = [\"/user/id\"] }\n[[routes]]\npath = \"/a\"\nread = true\nkey = { body = \"form\" }";
+    assert_eq!(complaints(inherits).iter().filter(|line| line.contains("6:16: error: a form has fields alone")).count(), 1);
     in_cache(
         "key = { body = \"xml\" }",
         "2:16: error: `xml` is not a value of `body` (hint: expected one of \"none\", \"bytes\", \"json\", \"form\", \"chat\", \

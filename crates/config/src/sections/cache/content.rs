@@ -1,7 +1,7 @@
 //! `read`, `max_key_body` and the body's part of `key`: requests with content that are answered from the cache.
 
 use http::Method;
-use larder_semantics::content::{ContentKind, ContentRules};
+use larder_semantics::content::{ContentKind, ContentRules, Pointer};
 use toml::Spanned;
 
 use super::advice::Chain;
@@ -110,6 +110,12 @@ pub(super) fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
         let mistake = Mistake::new("a body of bytes has no parts");
         mistakes.error(parts.span(), mistake.hint("write body = \"json\" or \"form\", or leave `drop` and `only` out"));
     }
+    if rules.kind == ContentKind::Form
+        && let Some((span, pointer)) = nested_field(own, rules)
+    {
+        let mistake = Mistake::new(format!("a form has fields alone, and `/{}` is a member of a member", pointer.tokens().join("/")));
+        mistakes.error(span, mistake.hint("name a field of the form, like \"/name\"; or write body = \"json\""));
+    }
     if let Some(body) = own.key.body.as_ref().filter(|_| rules.kind.is_model() && chain.settings.policy.longest_ttl() == 0) {
         let mistake = Mistake::new("without a `ttl` no answer of a model is kept: their providers name no lifetime");
         mistakes.warning(body.span(), mistake.hint("add ttl = \"24h\""));
@@ -132,4 +138,16 @@ pub(super) fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
         ));
         mistakes.warning(length.span(), mistake.hint("longer bodies are answered with 413 before they have a key"));
     }
+}
+
+/// A part that no field of a form has: in `only` alone, it would leave every form with the same key. It stands where this layer says it, or where this
+/// layer makes a form of what others say.
+fn nested_field<'r>(own: &'r Layer, rules: &'r ContentRules) -> Option<(std::ops::Range<usize>, &'r Pointer)> {
+    let is_nested = |pointer: &Pointer| pointer.tokens().len() > 1;
+    let mut said = own.key.drop.iter().chain(&own.key.only).flat_map(|parts| parts.get_ref());
+    if let Some(pointer) = said.find(|pointer| is_nested(pointer.get_ref())) {
+        return Some((pointer.span(), pointer.get_ref()));
+    }
+    let body = own.key.body.as_ref()?;
+    rules.drop.iter().chain(&rules.only).find(|pointer| is_nested(pointer)).map(|pointer| (body.span(), pointer))
 }
