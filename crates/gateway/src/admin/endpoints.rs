@@ -126,4 +126,14 @@ mod tests {
         let own = ENDPOINTS.iter().map(|endpoint| endpoint.path.replace("{*", "{"));
         assert_eq!(described, PROBES.into_iter().map(str::to_owned).chain(own).collect());
     }
+
+    /// Bodies that do not come, or are too large.
+    #[test]
+    fn the_document_describes_what_reading_a_body_is_refused_with() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).expect("JSON");
+        for path in ["/purge", "/events", "/explain", "/warm"] {
+            let responses = &document["paths"][path]["post"]["responses"];
+            assert!(["400", "408", "413"].iter().all(|status| responses[status].is_object()), "{path}: {responses}");
+        }
+    }
 }

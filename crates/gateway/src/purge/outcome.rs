@@ -86,6 +86,7 @@ mod tests {
 
     #[test]
     fn the_answer_names_the_replicas_that_have_applied_it() {
+        let document: serde_json::Value = serde_json::from_str(include_str!("../admin/openapi.json")).expect("JSON");
         let not_kept = r#"{"applied":1,"kept":"in memory only: the journal cannot be written","position":7,"replicas":null}"#;
         for (applied, kept, status, body) in [
             (Some(AppliedBy { applied: 3, replicas: 3, unknown: 0 }), true, 200, r#"{"applied":3,"position":7,"replicas":3}"#),
@@ -94,6 +95,10 @@ mod tests {
             (None, false, 202, not_kept),
         ] {
             let response = Purged { position: 7, applied, kept }.response(&[]);
+            for path in ["/purge", "/events"] {
+                let described = &document["paths"][path]["post"]["responses"];
+                assert!(described[response.status().as_str()].is_object(), "{path} {status}: {described}");
+            }
             assert_eq!((response.status().as_u16(), &response.body()[..]), (status, body.as_bytes()));
         }
     }
