@@ -1,6 +1,7 @@
 //! `GET /keys` and `GET /entries/{key}`: what is stored.
 
 use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use axum::Json;
 use axum::body::Body;
@@ -10,6 +11,7 @@ use axum::response::IntoResponse;
 use larder_store::{Invalidation, Selection};
 use larder_tower::CacheBody;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 use super::Shared;
 use super::refused::{parameters, unknown_parameter};
@@ -23,7 +25,7 @@ const LIMIT: usize = 50;
 const MAX_LIMIT: usize = 1000;
 
 /// A walk costs a thread its time, so few run at once; more of them wait.
-static WALKS: Semaphore = Semaphore::const_new(2);
+static WALKS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
@@ -32,12 +34,21 @@ pub(crate) async fn keys(State(shared): State<Shared>, RawQuery(query): RawQuery
     let active = shared.gateway.active.load_full();
     let mut filter = filter(&active, query.as_deref())?;
     filter.hot = shared.gateway.observers.hot_requests();
-    // Never closed, so there is always a permit in the end.
-    let _permit = WALKS.acquire().await;
     let gateway = shared.gateway;
-    let listed = tokio::task::spawn_blocking(move || inspect::list(&gateway.cache, &active, &filter)).await;
-    let list = listed.map_err(|_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "The store could not be walked over."))?;
+    let list = walk(&WALKS, move || inspect::list(&gateway.cache, &active, &filter)).await;
+    let list = list.map_err(|_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "The store could not be walked over."))?;
     Ok((NO_STORE, Json(list)).into_response())
+}
+
+/// Runs a walk in a thread, once it has a permit. It keeps that to its end, also if the client that asked for it leaves.
+async fn walk<T: Send + 'static>(walks: &Arc<Semaphore>, walk: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    // Never closed, so there is always a permit in the end.
+    let permit = Arc::clone(walks).acquire_owned().await;
+    let walk = move || {
+        let _permit = permit;
+        walk()
+    };
+    tokio::task::spawn_blocking(walk).await
 }
 
 fn filter(active: &ActiveConfig, query: Option<&str>) -> Result<Filter, Refused> {
@@ -113,4 +124,30 @@ pub(crate) async fn entry(
     ];
     let coding = stored.head.headers.get(&header::CONTENT_ENCODING).map(|coding| (header::CONTENT_ENCODING, coding));
     Ok((fields, coding.into_iter().collect::<HeaderMap>(), Body::new(body)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_walk_whose_client_has_left_keeps_its_permit_to_its_end() {
+        let walks = Arc::new(Semaphore::new(1));
+        let (began, beginning) = tokio::sync::oneshot::channel();
+        let (end, ending) = std::sync::mpsc::channel::<()>();
+        let shared = Arc::clone(&walks);
+        let asked = tokio::spawn(async move {
+            let walked = walk(&shared, move || {
+                began.send(()).expect("the test waits for it");
+                ending.recv().expect("the test ends it");
+            });
+            walked.await
+        });
+        beginning.await.expect("it has begun");
+        asked.abort();
+        assert!(asked.await.expect_err("the client has left").is_cancelled());
+        assert_eq!(walks.available_permits(), 0);
+        end.send(()).expect("it still runs");
+        drop(walks.acquire().await.expect("it has ended"));
+    }
 }
