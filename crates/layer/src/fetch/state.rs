@@ -102,7 +102,7 @@ impl Fetch {
         let policy = own_policy(&request, &service.route);
         let tags = permit.as_ref().map_or_else(|| service.known_tags(&request), |permit| permit.tags().cloned());
         let naming = if tags.is_some() { Naming::Nothing } else { Naming::TooMany };
-        Box::new(Self {
+        let mut fetch = Box::new(Self {
             request,
             candidates,
             selected,
@@ -118,7 +118,22 @@ impl Fetch {
             in_background: false,
             is_trial: false,
             policy,
-        })
+        });
+        fetch.forgo_purged(&service.cache);
+        fetch
+    }
+
+    /// Asks about nothing that was purged since it was found. The answer is stored under a position from after that purge, so a 304 would bring
+    /// it back as fresh.
+    fn forgo_purged(&mut self, cache: &Cache) {
+        let ledger = cache.store.ledger();
+        if self.candidates.iter().any(|stored| !stored.is_valid(ledger)) {
+            self.selected &= self.candidates.first().is_some_and(|stored| stored.is_valid(ledger));
+            self.candidates.retain(|stored| stored.is_valid(ledger));
+        }
+        if self.mode.part().is_some_and(|part| !part.is_valid(ledger)) {
+            self.mode = UpstreamMode::Verbatim;
+        }
     }
 
     /// For the answer to a write, which is there already.
@@ -152,12 +167,14 @@ impl Fetch {
         self.permit.iter().for_each(Permit::begin);
         self.position = cache.store.ledger().position();
         self.number = cache.next_fetch();
-        let Some(candidate) = candidate else { return };
-        self.stand_in = Some(Arc::clone(&candidate));
-        if matches!(self.mode, UpstreamMode::Whole) {
-            self.candidates = vec![candidate];
-            self.selected = true;
+        if let Some(candidate) = candidate {
+            self.stand_in = Some(Arc::clone(&candidate));
+            if matches!(self.mode, UpstreamMode::Whole) {
+                self.candidates = vec![candidate];
+                self.selected = true;
+            }
         }
+        self.forgo_purged(cache);
     }
 
     /// Hands the outcome to the followers and the client. Requests join until the flight that comes back is dropped.

@@ -352,3 +352,24 @@ async fn no_request_waits_for_a_body_that_the_tier_does_not_keep() {
         assert!(tier.ended().contains(&Some(LeaseEnd::NotShared(Remembered::No))), "{announced:?}: {:?}", tier.ended());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_purged_while_another_replica_is_waited_for_is_not_validated() {
+    let origin = Origin::new(|request| {
+        let reply = if request.headers().contains_key("if-none-match") { response(304, "") } else { response(200, "new") };
+        reply.header("etag", "\"1\"").header("cache-control", "max-age=60")
+    });
+    let (cache, _) = replica(origin.clone(), |tier, ask| match (ask.newer_than, ask.lease.expect("leads").instead_of) {
+        (0, _) => Loaded::Response(Arc::new(stale(ask))),
+        // Its fetch began before the purge.
+        (_, None) => Loaded::Awaited(HOLDER),
+        (_, Some(_)) => tier.granted(),
+    });
+    let mut asked = Box::pin(send(&cache, get("/a")));
+    let waits = tokio::time::timeout(Duration::from_millis(100), asked.as_mut()).await;
+    assert!(waits.is_err() && origin.count() == 0, "it waits for the other replica");
+    let purged = InvalidationTarget::Url("http://example.com/a".to_owned());
+    cache.cache().invalidate(&Invalidation::hard([purged])).await;
+    assert_eq!(asked.await.text(), "new");
+    assert!(!origin.fields(0).contains_key("if-none-match"), "{:?}", origin.fields(0));
+}

@@ -344,3 +344,24 @@ async fn a_purged_response_is_not_validated_however_often_its_request_has_waited
     gates[4].add_permits(1);
     assert_eq!(tasks.run_until(unlucky).await.expect("an answer").text(), "4");
 }
+
+#[tokio::test]
+async fn a_response_that_is_purged_between_its_look_up_and_its_fetch_is_not_validated() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::new(move |request| {
+        let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
+        let is_confirmed = request.headers().contains_key("if-none-match");
+        let reply = if is_confirmed { response(304, "") } else { response(200, if is_first { "old" } else { "new" }) };
+        reply.header("etag", "\"1\"").header("cache-control", "max-age=60")
+    });
+    let cache = with_rules(origin.clone(), common::rules()).0;
+    send(&cache, get("/a")).await;
+    // It asks alone, and is looked up before it waits for its turn.
+    let asking = request("GET", "/a", &[("cache-control", "no-cache")]);
+    let waiting = cache.serve(asking, larder_tower::EffectiveTarget::default(), |_| ());
+    purge(&cache, InvalidationTarget::Url("http://example.com/a".to_owned())).await;
+    let served = waiting.await.expect("an answer");
+    assert_eq!(read(served.response, served.outcome).await.text(), "new");
+    assert!(!origin.fields(1).contains_key("if-none-match"), "{:?}", origin.fields(1));
+    assert_eq!(send(&cache, get("/a")).await.text(), "new");
+}
