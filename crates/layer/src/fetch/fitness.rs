@@ -11,6 +11,22 @@ use crate::body::content::joined;
 use crate::rules::RouteRules;
 
 impl Fetch {
+    /// Whether only the end of an answer with this head tells if it is for other clients too: a guard may refuse it, and an answer of GraphQL
+    /// says in its body that it is private.
+    pub(super) fn is_judged_at_its_end(&self, rules: &RouteRules, headers: &HeaderMap) -> bool {
+        self.asks_graphql(rules) || rules.refuses_part(&self.request.parts, headers)
+    }
+
+    fn asks_graphql(&self, rules: &RouteRules) -> bool {
+        rules.content.is_some() && matches!(self.request.asked(), Asked::GraphQl { .. })
+    }
+
+    /// Whether the requests that wait may have an answer of this fitness. One that is not given again because it failed still answers them, but for
+    /// GraphQL, where it may be private.
+    pub(super) fn is_for_followers(&self, rules: &RouteRules, fitness: &Fitness) -> bool {
+        *fitness != Fitness::Unfit || !self.asks_graphql(rules)
+    }
+
     /// Whether the head of an answer tells that it cannot be given again.
     pub(super) fn is_unfit(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         match self.request.asked() {

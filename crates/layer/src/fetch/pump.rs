@@ -25,6 +25,7 @@ use crate::body::log::LogWriter;
 use crate::body::pending::PendingResponse;
 use crate::body::tape::Tape;
 use crate::collapse::flight::Landed;
+use crate::collapse::outcome::FetchOutcome;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::service::CacheService;
 use crate::steps::{Step, Stopwatch};
@@ -325,6 +326,7 @@ impl<S: Upstream> Pump<S> {
             lease.not_shared();
         }
         self.landed = None;
+        self.fetch.permit = None;
     }
 
     /// Stores the response. Returns the body, where the store has it as it came.
@@ -339,9 +341,22 @@ impl<S: Upstream> Pump<S> {
         let frames = self.writer.frames();
         frames.iter().chain(last).for_each(|frame| builder.push(frame));
         let lease = self.fetch.lease.take();
+        let mut fitness = Fitness::Unfit;
         if let Kept::Whole(pending) = &self.kept {
             let vary = pending.variant.as_ref().map(|variant| &variant.spec);
-            if self.fetch.guarded_body(&self.service, vary, &pending.head, frames.iter().chain(last), None).is_some() {
+            let frames = || frames.iter().chain(last);
+            if self.fetch.guarded_body(&self.service, vary, &pending.head, frames(), None).is_some() {
+                lease.into_iter().for_each(Lease::not_shared);
+                // One of those who wait asks anew: the fault may be this request's alone.
+                let _ = self.fetch.permit.take().and_then(|permit| permit.land(FetchOutcome::Refused));
+                return None;
+            }
+            fitness = self.fetch.judge_body(&self.service.route, &pending.head, frames());
+            // Those who have waited for the end read it all from the log.
+            let followers = self.fetch.permit.take().filter(|_| self.fetch.is_for_followers(&self.service.route, &fitness));
+            let landed = followers.and_then(|permit| permit.land(FetchOutcome::Fetched(Arc::clone(pending))));
+            self.landed = landed.or(self.landed.take());
+            if fitness == Fitness::Unfit {
                 lease.into_iter().for_each(Lease::not_shared);
                 return None;
             }
@@ -363,11 +378,6 @@ impl<S: Upstream> Pump<S> {
         match &self.kept {
             Kept::Whole(pending) => {
                 let rules = &self.service.route;
-                let fitness = self.fetch.judge_body(rules, &pending.head, frames.iter().chain(last));
-                if fitness == Fitness::Unfit {
-                    lease.into_iter().for_each(Lease::not_shared);
-                    return None;
-                }
                 let body = builder.finish(trailers)?.with_recording(recording);
                 let response = self.fetch.stored(rules, pending, body, &fitness);
                 cache.commit(Arc::clone(&response), lease, &rules.tiers).await.then(|| response.body())

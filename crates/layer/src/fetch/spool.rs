@@ -75,6 +75,8 @@ impl<S: Upstream> Pump<S> {
             && fits
             && let Some(mut spool) = self.begin_spool()
         {
+            // The end, for which followers may wait, is far.
+            self.fetch.permit = None;
             for frame in self.writer.frames() {
                 if spool.write(&frame, &self.writer).await.is_err() {
                     return self.not_kept(got);

@@ -224,13 +224,13 @@ impl Fetch {
     }
 
     /// The body is on its way. Other replicas may read one that the tier behind keeps while it arrives, and do not wait for another. Nor for one that
-    /// names tags, or that a guard may refuse: only its end tells what invalidates it, and whether it is for everyone.
-    pub(super) fn body_is_arriving<S>(&mut self, service: &CacheService<S>, pending: &Arc<PendingResponse>) {
+    /// names tags, or that is judged at its end: only that tells what invalidates it, and whether it is for everyone.
+    pub(super) fn body_is_arriving<S>(&mut self, service: &CacheService<S>, pending: &Arc<PendingResponse>, is_judged_at_its_end: bool) {
         self.share_no_more_than(&service.cache, pending.length.unwrap_or(0));
         if let Some(lease) = &mut self.lease {
             let (key, pending, fetch) = (self.request.key.clone(), Arc::clone(pending), self.number);
-            let is_judged_at_its_end = pending.more_tags || service.route.may_refuse_body();
-            lease.arriving((!is_judged_at_its_end).then(|| Box::new(OfferedResponse { key, pending, fetch }) as _));
+            let is_known = !pending.more_tags && !is_judged_at_its_end;
+            lease.arriving(is_known.then(|| Box::new(OfferedResponse { key, pending, fetch }) as _));
         }
     }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::Response;
+use http::header::CONTENT_TYPE;
 use larder_semantics::content::Fitness;
-use larder_semantics::storage::{refuses_the_request, supersedes};
+use larder_semantics::storage::{is_event_stream, refuses_the_request, supersedes};
 use larder_semantics::{Disposition, Reason, StoredHead, Timestamp, VarySpec};
 use larder_store::{Lease, Position, Remembered, StoredBody, StoredResponse, Variant};
 use tokio::sync::oneshot;
@@ -105,6 +106,10 @@ impl Fetch {
                         return;
                     }
                     let fitness = self.judge_body(&service.route, &head, body.segments().iter());
+                    if !self.is_for_followers(&service.route, &fitness) {
+                        // Each of those who wait asks for itself.
+                        self.permit = None;
+                    }
                     let head = service.route.completed(&head, &body, &fitness).map_or(head, Arc::new);
                     let pending = pending(head, PendingBody::Whole(body.clone()));
                     let mut is_stored = false;
@@ -124,10 +129,16 @@ impl Fetch {
             };
             let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
             let pending = pending(head, PendingBody::Arriving(handle));
-            self.body_is_arriving(&service, &pending);
+            let is_judged_at_its_end = self.is_judged_at_its_end(&service.route, &parts.headers);
+            self.body_is_arriving(&service, &pending, is_judged_at_its_end);
             let Some(reader) = pending.body.reader() else { return };
+            let for_followers = if is_judged_at_its_end { self.permit.take() } else { None };
             // The client's reader is there before any follower's, so that the first frame finds it.
             let landed = self.deliver(FetchOutcome::Fetched(Arc::clone(&pending)), Own::Head { head: parts, reader }, reply);
+            // Followers wait for the end, where it is not far: they ask for themselves otherwise.
+            let is_soon =
+                length.is_none_or(|length| length <= max) && !pending.head.headers.get(&CONTENT_TYPE).as_ref().is_some_and(is_event_stream);
+            self.permit = for_followers.filter(|_| is_soon);
             let pump = Pump { fetch: self, service, kept: Kept::Whole(pending), writer, landed, length, given_up: None, stopwatch };
             Box::pin(pump.run(body, begun)).await;
         }

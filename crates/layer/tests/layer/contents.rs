@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use larder_semantics::Reason;
+use larder_semantics::content::graphql::{Document, DocumentReader};
 use larder_semantics::content::{ContentKind, ContentRules};
 use larder_tower::{CacheService, ContentDecoder, EffectiveTarget, Invalidation, InvalidationTarget, RouteRules};
 use tokio::sync::Semaphore;
@@ -278,4 +279,56 @@ async fn a_call_that_waits_for_another_gets_its_own_id() {
         assert_eq!((origin.count(), header(&send(&cache, call(2)).await.response, "etag").as_str()), (2 * count - 1, "\"1\""));
     }
     assert_eq!(origin.fields(0)["accept-encoding"], "identity");
+}
+
+/// Takes every document for a query.
+#[derive(Debug)]
+struct AnyQuery;
+
+impl DocumentReader for AnyQuery {
+    fn read(&self, document: &str, _: Option<&str>) -> Option<Document> {
+        Some(Document { is_query: true, text: document.to_owned(), names: Vec::new() })
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_graphql_that_calls_itself_private_goes_to_no_request_that_waits_for_it() {
+    const SCOPES: [(&str, u64); 2] = [("PRIVATE", 3), ("PUBLIC", 1)];
+    for (is_streamed, (scope, fetches)) in [false, true].into_iter().flat_map(|is_streamed| SCOPES.map(|scope| (is_streamed, scope))) {
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = Arc::clone(&gate);
+        let origin = Origin::waiting(move |request| {
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.acquire().await.expect("open").forget();
+                let who = request.headers()["x-api-key"].to_str().expect("text");
+                let hint =
+                    format!(r#""extensions":{{"cacheControl":{{"version":1,"hints":[{{"path":["me"],"maxAge":60,"scope":"{scope}"}}]}}}}"#);
+                let answer = Bytes::from(format!(r#"{{"data":{{"me":"{who}"}},{hint}}}"#));
+                let (mut sender, body) = common::channel();
+                let body = if is_streamed {
+                    sender.send_data(answer.slice(..20)).await.expect("room");
+                    tokio::spawn(async move { sender.send_data(answer.slice(20..)).await });
+                    body
+                } else {
+                    Full::new(answer).map_err(Into::into).boxed_unsync()
+                };
+                Ok(common::streaming(200, body).header("content-type", "application/json").header("cache-control", "max-age=60").build())
+            }
+        });
+        let mut content = ContentRules::new(ContentKind::GraphQl);
+        content.post = true;
+        content.documents = Some(Arc::new(AnyQuery));
+        let cache = with_rules(origin.clone(), common::builder().content(Some(content)).build()).0;
+        let clients = ["ann", "bob", "eve"];
+        let ask = |who| with_content("POST", "/graphql", r#"{"query":"{ me }"}"#, &[("x-api-key", who)]);
+        let waiting = common::start(&cache, clients.map(ask));
+        gate.add_permits(clients.len());
+        for (who, answer) in clients.iter().zip(common::finish(waiting).await) {
+            let answer = answer.expect("an answer");
+            let whose = if scope == "PRIVATE" { who } else { "ann" };
+            assert!(answer.text().contains(&format!(r#""me":"{whose}""#)), "{scope}, streamed {is_streamed}, {who}: {}", answer.text());
+        }
+        assert_eq!(origin.count() as u64, fetches, "{scope}, streamed {is_streamed}");
+    }
 }

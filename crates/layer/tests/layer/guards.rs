@@ -118,3 +118,59 @@ async fn the_answer_to_a_write_is_guarded_as_that_to_a_read_is() {
         assert_eq!(origin.count() == asked, is_stored, "{field}");
     }
 }
+
+/// An origin that gives each client back what it sent, once the gate lets it; its body comes with the head, or after it.
+fn reflecting_page(gate: &Arc<Semaphore>, is_streamed: bool) -> Origin {
+    let gate = Arc::clone(gate);
+    Origin::waiting(move |request| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.expect("open").forget();
+            let named = request.headers().get("x-cdn-host").map_or("own.example", |host| host.to_str().expect("text"));
+            let page = format!("<script src=\"//{named}/a.js\"></script>");
+            let body = if is_streamed {
+                let (mut sender, body) = common::channel();
+                let (first, second) = page.split_at(20);
+                sender.send_data(Bytes::from(first.to_owned())).await.expect("room");
+                let second = Bytes::from(second.to_owned());
+                tokio::spawn(async move { sender.send_data(second).await });
+                body
+            } else {
+                Full::new(Bytes::from(page)).map_err(Into::into).boxed_unsync()
+            };
+            Ok(streaming(200, body).header("content-type", "text/html").header("cache-control", "max-age=60").build())
+        }
+    })
+}
+
+#[tokio::test]
+async fn what_a_guard_refuses_goes_to_no_request_that_waits_for_it() {
+    for is_streamed in [false, true] {
+        let gate = Arc::new(Semaphore::new(0));
+        let origin = reflecting_page(&gate, is_streamed);
+        let cache = with_rules(origin.clone(), common::builder().guard(GuardMode::Refuse).build()).0;
+        let poisoned = || request("GET", "/a", &[("x-cdn-host", "evil.example")]);
+        let waiting = start(&cache, [poisoned(), get("/a"), get("/a")]);
+        gate.add_permits(3);
+        let answers: Vec<_> = finish(waiting).await.into_iter().map(|answer| answer.expect("an answer").text().to_owned()).collect();
+        assert!(answers[0].contains("evil.example"), "streamed {is_streamed}: {answers:?}");
+        assert!(answers[1..].iter().all(|page| page.contains("own.example")), "streamed {is_streamed}: {answers:?}");
+        assert_eq!(origin.count(), 2, "streamed {is_streamed}: one of those who waited asks for the others");
+    }
+}
+
+#[tokio::test]
+async fn what_no_guard_refuses_is_fetched_once_for_all_that_wait() {
+    for is_streamed in [false, true] {
+        let gate = Arc::new(Semaphore::new(0));
+        let origin = reflecting_page(&gate, is_streamed);
+        let cache = with_rules(origin.clone(), common::builder().guard(GuardMode::Refuse).build()).0;
+        let waiting = start(&cache, (0..5).map(|_| get("/a")));
+        gate.add_permits(5);
+        for answer in finish(waiting).await {
+            assert_eq!(answer.expect("an answer").text(), "<script src=\"//own.example/a.js\"></script>");
+        }
+        assert_eq!(origin.count(), 1, "streamed {is_streamed}");
+        assert_eq!(send(&cache, get("/a")).await.x_cache(), "HIT");
+    }
+}
