@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
-use http::request::Parts;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response};
 use larder_semantics::entity_tag::is_strong;
 use larder_semantics::reuse::ahead::spread;
 use larder_semantics::storage::worth_remembering;
@@ -22,25 +21,10 @@ use crate::rules::Guarded;
 use crate::service::CacheService;
 use crate::upstream::{InBackground, Upstream};
 
-/// Fields in which an origin is told the host that the client asked for. `Forwarded` names the client too, but an origin that reads one of its
-/// parameters may read the others.
-const NAMING_THE_HOST: [&str; 4] = ["host", "forwarded", "x-forwarded-host", "x-original-host"];
-
-/// Takes the client's host out of a request where all hosts share a response: a link made of it would be in everybody's page.
-fn without_host(parts: &mut Parts) {
-    NAMING_THE_HOST.iter().for_each(|name| _ = parts.headers.remove(*name));
-    let path = parts.uri.path_and_query().cloned();
-    parts.uri = path.map(Uri::from).unwrap_or_default();
-}
-
 impl Fetch {
     pub(super) fn request<S: Upstream>(&self, service: &CacheService<S>) -> Request<RequestBody> {
         let mut parts = self.request.parts.clone();
-        // A shared answer must not be made of parameters that only this client sent.
-        parts.uri = service.route.key.query.as_in_key(&parts.uri).unwrap_or(parts.uri);
-        if !service.route.key.host {
-            without_host(&mut parts);
-        }
+        service.route.reduce_to_key(&mut parts);
         let headers = &mut parts.headers;
         match &self.mode {
             UpstreamMode::Verbatim => {}

@@ -25,6 +25,10 @@ pub(crate) const MAX_OBJECT: u64 = 8 << 20;
 /// Bytes of the longest body that a tag is made of: it is hashed at once, between two others' requests.
 const MAX_TAGGED: u64 = 1 << 20;
 
+/// Fields in which an origin is told the host that the client asked for. `Forwarded` names the client too, but an origin that reads one of its
+/// parameters may read the others.
+const NAMING_THE_HOST: [&str; 4] = ["host", "forwarded", "x-forwarded-host", "x-original-host"];
+
 /// How long a request waits for another one's fetch, unless set otherwise.
 const COLLAPSE_WAIT: Duration = Duration::from_secs(10);
 
@@ -153,6 +157,19 @@ impl RouteRules {
     /// absolute, or a path of the host in `headers`, as in a request.
     pub fn url(&self, uri: &Uri, headers: &HeaderMap) -> InvalidationTarget {
         InvalidationTarget::Url(self.key.url_of(EffectiveTarget::default().target(uri, headers)))
+    }
+
+    /// Takes out of a request what its key leaves out, so that an answer that is shared is not made of what only this client sent: its parameters,
+    /// and the host where all hosts share a response.
+    pub(crate) fn reduce_to_key(&self, parts: &mut Parts) {
+        if let Some(uri) = self.key.query.as_in_key(&parts.uri) {
+            parts.uri = uri;
+        }
+        if !self.key.host {
+            NAMING_THE_HOST.iter().for_each(|name| _ = parts.headers.remove(*name));
+            let path = parts.uri.path_and_query().cloned();
+            parts.uri = path.map(Uri::from).unwrap_or_default();
+        }
     }
 
     /// Whether answers get fields that are not stored ([`Served::amended`](crate::Served)).

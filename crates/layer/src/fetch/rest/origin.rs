@@ -42,7 +42,7 @@ impl<B: UpstreamBody> Rest<B> {
     fn request<S: Upstream<Body = B>>(service: &CacheService<S>, request: &ClientRequest, rest: &Resumption) -> Request<RequestBody> {
         let mut parts = request.parts.clone();
         parts.method = Method::GET;
-        parts.uri = service.upstream_uri(&parts.uri);
+        service.route.reduce_to_key(&mut parts);
         rest.fields(&mut parts.headers);
         Request::from_parts(parts, RequestBody::empty())
     }
