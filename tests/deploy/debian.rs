@@ -6,12 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use larder_testkit::Result;
 use larder_testkit::larder::{address_after, binary, command};
 use larder_testkit::process::Process;
+use larder_testkit::{Answer, Origin, Result};
 use tempfile::TempDir;
 
-use super::{CONFIG, run, xtask};
+use super::{CONFIG, asked_twice, run, xtask};
 
 /// The package with the binary under test, uncompressed, in this folder.
 fn package(folder: &Path) -> Result<PathBuf> {
@@ -145,15 +145,19 @@ async fn an_installation_runs_and_what_the_operator_wrote_stays_until_it_is_purg
     {
         assert!(unit.lines().any(|found| found == line), "no {line}: {unit}");
     }
+    let origin = Origin::start().await?;
+    origin.always("GET", "/", Answer::ok().header("Cache-Control", "max-age=60").body("hello"));
+    let own = fs::read_to_string(system.at(CONFIG))?.replace("256MiB", "1GiB").replace("http://127.0.0.1:3000", &origin.url());
+    fs::write(system.at(CONFIG), &own)?;
     let mut serve = Command::new(system.at("usr/bin/larder"));
     serve.arg("serve").arg("--config").arg(system.at(CONFIG)).args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     let process = Process::start("larder", serve.env_remove("REDIS_URL"))?;
     let admin = process.line("`admin on`", |line| address_after(line, "admin on http://")).await?.to_string();
     run(Command::new(system.at("usr/bin/larder")).args(["ready", "--admin", &admin, "--timeout", "9s"]))?;
+    let public = process.line("`listening`", |line| address_after(line, "listening on http://")).await?;
+    assert_eq!(asked_twice(public, "/").await?, ["MISS", "HIT"]);
     drop(process);
 
-    let own = fs::read_to_string(system.at(CONFIG))?.replace("256MiB", "1GiB");
-    fs::write(system.at(CONFIG), &own)?;
     system.dpkg("--install", next(&package, folder.path())?)?;
     assert_eq!(fs::read_to_string(system.at(CONFIG))?, own, "an upgrade keeps what the operator wrote");
     assert!(fs::read_to_string(system.at(&format!("{CONFIG}.dpkg-dist")))?.contains("512MiB"), "and puts the new one beside it");

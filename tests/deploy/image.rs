@@ -13,7 +13,7 @@ use larder_tests::free_address;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{CONFIG, INSTALLED, run, xtask};
+use super::{CONFIG, INSTALLED, asked_twice, run, xtask};
 
 /// The layout with the binary under test, in this folder; its path and tag.
 fn image(folder: &Path) -> Result<String> {
@@ -146,6 +146,12 @@ async fn what_is_in_the_layout_runs_without_root_answers_its_health_check_and_wr
     // Its backend is a name that only a container's network knows.
     let answer = Client::connect(public).await?.exchange("GET", "/", &[], "").await?;
     assert!(matches!(answer.status, 502 | 504), "{answer:?}");
+    drop(process);
+    // What the quick start asks of a stranger.
+    let backend = free_address()?.to_string();
+    let process = Process::start("larder demo", &mut container.command(&[INSTALLED, "demo", "--backend", &backend], &here)?)?;
+    eventually("waiting for the demo", healthy).await.map_err(|error| process.explain(error))?;
+    assert_eq!(asked_twice(public, "/api/v1/issues/7").await?, ["MISS", "HIT"]);
     drop(process);
     assert_eq!(container.paths()?, before, "it writes into its own files");
     Ok(())

@@ -11,11 +11,12 @@ mod monitoring;
 mod workflows;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use larder_testkit::larder::{binary, command};
-use larder_testkit::{Error, Result};
+use larder_testkit::{Client, Error, Result};
 
 /// Where the package puts the binary and its configuration.
 const INSTALLED: &str = "/usr/local/bin/larder";
@@ -29,6 +30,16 @@ fn run(command: &mut Command) -> Result<String> {
         return Ok(said);
     }
     Err(Error::new(format!("{command:?}: {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr))))
+}
+
+/// What `X-Cache` says of the same request, sent twice: "MISS" and "HIT" is what a stranger's first five minutes come to.
+async fn asked_twice(address: SocketAddr, path: &str) -> Result<[String; 2]> {
+    let mut client = Client::connect(address).await?;
+    let mut said = [String::new(), String::new()];
+    for said in &mut said {
+        *said = client.exchange("GET", path, &[], "").await?.x_cache().to_owned();
+    }
+    Ok(said)
 }
 
 /// The task runner that was built beside the tests.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const CONFIG: &str = r#"
+/// Chats and embeddings, kept for an hour.
+pub(crate) const CONFIG: &str = r#"
 [[routes]]
 path = "/{*rest}"
 ttl = "1h"

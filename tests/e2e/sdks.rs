@@ -4,19 +4,7 @@ use larder_testkit::larder::config;
 use larder_testkit::{Larder, Result};
 use larder_tests::models::{ModelProvider, Said, node_clients, python_clients};
 
-const ROUTES: &str = r#"
-[[routes]]
-path = "/v1/{*rest}"
-ttl = "1h"
-read = true
-key = { body = "chat" }
-
-[[routes]]
-path = "/v1/embeddings"
-ttl = "1h"
-read = true
-key = { body = "embeddings" }
-"#;
+use crate::models::CONFIG;
 
 /// Each call was answered by the provider first, and then from the cache with the same text.
 fn came_twice(said: &Said, names: &[&str]) {
@@ -29,7 +17,7 @@ fn came_twice(said: &Said, names: &[&str]) {
 #[tokio::test]
 async fn clients_in_python_get_the_same_answer_twice() -> Result<()> {
     let provider = ModelProvider::start().await?;
-    let larder = Larder::start(&config(&provider.url(), ROUTES)).await?;
+    let larder = Larder::start(&config(&provider.url(), CONFIG)).await?;
     let said = python_clients(format!("http://{}", larder.address())).await?;
     let names = ["chat", "chat stream", "chat usage", "responses", "responses stream", "messages", "messages stream", "embeddings"];
     came_twice(&said, &names);
@@ -52,7 +40,7 @@ async fn clients_in_python_get_the_same_answer_twice() -> Result<()> {
 #[tokio::test]
 async fn clients_read_the_other_form_of_what_is_stored() -> Result<()> {
     let provider = ModelProvider::start().await?;
-    let larder = Larder::start(&config(&provider.url(), &format!("[cache]\nconvert = true\n{ROUTES}"))).await?;
+    let larder = Larder::start(&config(&provider.url(), &format!("[cache]\nconvert = true\n{CONFIG}"))).await?;
     let url = format!("http://{}", larder.address());
     let (python, node) = (python_clients(url.clone()).await?, node_clients(url).await?);
     for (said, names) in [(&python, &["chat", "responses", "messages"][..]), (&node, &["chat", "messages"])] {
@@ -76,7 +64,7 @@ async fn clients_read_the_other_form_of_what_is_stored() -> Result<()> {
 #[tokio::test]
 async fn clients_in_node_get_the_same_answer_twice() -> Result<()> {
     let provider = ModelProvider::start().await?;
-    let larder = Larder::start(&config(&provider.url(), ROUTES)).await?;
+    let larder = Larder::start(&config(&provider.url(), CONFIG)).await?;
     let said = node_clients(format!("http://{}", larder.address())).await?;
     came_twice(&said, &["chat", "chat stream", "messages", "messages stream"]);
     assert_eq!(said["crowd"].1, "people of crowd a");
