@@ -32,6 +32,8 @@ pub enum Evidence {
     LastModified,
     /// `ETag`.
     EntityTag,
+    /// A hash of the body, in Larder's own log.
+    BodyHash,
 }
 
 /// A lifetime, and what it would have brought.
@@ -66,8 +68,18 @@ pub struct Advice {
 #[derive(Debug)]
 struct Followed {
     answer: u32,
+    /// Whether that is known by the hash of its body: then nothing else tells of changes.
+    is_hashed: bool,
     /// By lifetime: when it would have been fetched last, in seconds, and the answer then.
     fetched: [(u32, u32); LIFETIMES.len()],
+}
+
+impl Followed {
+    /// The first hash of its body says nothing of what was known otherwise: it is taken for the same answer.
+    fn is_known_by_hash(&mut self, answer: u32) {
+        self.fetched.iter_mut().filter(|(_, fetched)| *fetched == self.answer).for_each(|(_, fetched)| *fetched = answer);
+        (self.answer, self.is_hashed) = (answer, true);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -85,13 +97,15 @@ pub struct Advisor {
     names: Vec<Arc<str>>,
     routes: Vec<RouteCounts>,
     keys: Bounded<Followed>,
+    /// Whether the log tells hashes of bodies.
+    has_hashes: bool,
 }
 
 impl Advisor {
     /// For the routes with these names.
     pub fn new(names: Vec<Arc<str>>) -> Self {
         let routes = names.iter().map(|_| RouteCounts::default()).collect();
-        Self { names, routes, keys: Bounded::new(MAX_KEYS) }
+        Self { names, routes, keys: Bounded::new(MAX_KEYS), has_hashes: false }
     }
 
     /// Looks at a record. Only answers that a cache could have used say something.
@@ -99,24 +113,29 @@ impl Advisor {
         let Some(counts) = decision.route.and_then(|route| self.routes.get_mut(route)) else { return };
         let Some(url) = decision.url.as_deref().filter(|_| record.method == Method::GET) else { return };
         let seen = match record.status {
-            StatusCode::OK => Some(evidence(record)),
+            StatusCode::OK => Some(evidence(record)).filter(|_| !(self.has_hashes && tells_nothing(record))),
             // The client has what the origin has.
             StatusCode::NOT_MODIFIED => None,
             _ => return,
         };
+        self.has_hashes |= record.body_hash.is_some();
         let now = record.time.as_secs();
         let key = hash(&[&decision.route.unwrap_or_default().to_le_bytes(), url.as_bytes()]);
         let Some(followed) = self.keys.get(key) else {
             if let Some((evidence, answer)) = seen {
                 counts.requests += 1;
                 counts.saw(evidence);
-                self.keys.put(key, Followed { answer, fetched: [(now, answer); LIFETIMES.len()] });
+                self.keys
+                    .put(key, Followed { answer, is_hashed: evidence == Evidence::BodyHash, fetched: [(now, answer); LIFETIMES.len()] });
             }
             return;
         };
         counts.requests += 1;
-        if let Some((evidence, answer)) = seen {
+        if let Some((evidence, answer)) = seen.filter(|(evidence, _)| !followed.is_hashed || *evidence == Evidence::BodyHash) {
             counts.saw(evidence);
+            if evidence == Evidence::BodyHash && !followed.is_hashed {
+                followed.is_known_by_hash(answer);
+            }
             counts.changes += u64::from(answer != followed.answer);
             followed.answer = answer;
         }
@@ -157,8 +176,16 @@ impl RouteCounts {
     }
 }
 
+/// Whether a line of a log with hashes has none, since the cache that wrote it has answered from its store: the origin was not asked.
+fn tells_nothing(record: &LogRecord) -> bool {
+    record.body_hash.is_none() && record.was_hit == Some(true)
+}
+
 /// The best evidence of an answer, and its hash.
 fn evidence(record: &LogRecord) -> (Evidence, u32) {
+    if let Some(of_body) = &record.body_hash {
+        return (Evidence::BodyHash, hash(&[of_body.as_bytes()]) as u32);
+    }
     let fields = &record.response_fields;
     let (evidence, value) = match (fields.get(header::ETAG), fields.get(header::LAST_MODIFIED)) {
         (Some(tag), _) => (Evidence::EntityTag, hash(&[tag.as_bytes()])),

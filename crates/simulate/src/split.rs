@@ -186,5 +186,6 @@ fn value_of(fields: &HeaderMap, name: &HeaderName) -> u64 {
 /// What is known of an answer: two that differ in none of it are taken for equal.
 fn answer_of(record: &LogRecord) -> u64 {
     let etag = record.response_fields.get(http::header::ETAG).map_or(&b""[..], |tag| tag.as_bytes());
-    hash(&[&record.status.as_u16().to_le_bytes(), &record.bytes.to_le_bytes(), etag])
+    let body = record.body_hash.as_deref().unwrap_or_default().as_bytes();
+    hash(&[&record.status.as_u16().to_le_bytes(), &record.bytes.to_le_bytes(), etag, body])
 }

@@ -23,6 +23,7 @@ fn record(second: u64, target: &str) -> LogRecord {
         user: None,
         request_fields: HeaderMap::new(),
         response_fields: HeaderMap::new(),
+        body_hash: None,
         was_hit: None,
     }
 }
@@ -198,6 +199,33 @@ fn a_lifetime_is_advised_that_risks_little() {
     assert!(advised.hit_ratio > 0.93 && advised.stale_ratio < 0.01, "{advised:?}");
     let hour = advice.tried.iter().find(|lifetime| lifetime.seconds == 3600).expect("tried");
     assert!(hour.stale_ratio > 0.5, "{hour:?}");
+}
+
+#[test]
+fn changes_are_told_by_the_hash_of_the_body_where_the_log_has_it_and_hits_tell_nothing() {
+    let mut advisor = Advisor::new(names());
+    let hashed = |second, hash: &str| LogRecord { body_hash: Some(hash.into()), was_hit: Some(false), ..asked(second, second) };
+    let hit = |second, bytes| LogRecord { bytes, was_hit: Some(true), ..record(second, "/a") };
+    // The entity tag is another one each time, and the length of a hit depends on the coding.
+    for record in [hashed(0, "a1"), hit(5, 70), hashed(10, "a1"), hit(15, 80), hashed(20, "b2"), hashed(30, "b2"), hit(35, 70)] {
+        advisor.add(&record, &filled("http://h/a"));
+    }
+    let advice = advisor.advice();
+    assert_eq!((advice[0].requests, advice[0].changes, advice[0].evidence), (7, 1, Evidence::BodyHash));
+}
+
+#[test]
+fn the_first_hash_of_what_was_known_otherwise_is_no_change() {
+    let mut advisor = Advisor::new(names());
+    let hashed = |second, hash: &str| LogRecord { body_hash: Some(hash.into()), ..record(second, "/a") };
+    for record in [record(0, "/a"), hashed(1, "a1"), hashed(2, "a1")] {
+        advisor.add(&record, &filled("http://h/a"));
+    }
+    let advice = &advisor.advice()[0];
+    assert_eq!((advice.changes, advice.evidence), (0, Evidence::Size));
+    assert!(advice.tried.iter().all(|lifetime| lifetime.stale_ratio == 0.0), "{advice:?}");
+    advisor.add(&hashed(3, "b2"), &filled("http://h/a"));
+    assert_eq!(advisor.advice()[0].changes, 1);
 }
 
 #[test]

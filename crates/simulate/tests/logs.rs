@@ -18,8 +18,9 @@ fn line(record: &LogRecord) -> String {
         let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
         fields.join("; ")
     };
+    let body = record.body_hash.as_ref().map_or(String::new(), |hash| format!(" body={hash}"));
     format!(
-        "{} {:?} {} {} {} {} {} {}B origin={:?} user={:?} hit={:?} [{}] [{}]",
+        "{} {:?} {} {} {} {} {} {}B origin={:?} user={:?} hit={:?} [{}] [{}]{body}",
         record.time.as_millis(),
         record.client.map(|client| client.to_string()).unwrap_or_default(),
         record.method,

@@ -69,6 +69,11 @@ impl Assumptions {
         Ok(Self { host, fields: names.into_iter().map(of_route).collect() })
     }
 
+    /// Whether anything is assumed of a route.
+    pub(super) fn are_of(&self, route: usize) -> bool {
+        matches!(self.fields.get(route), Some(Some(_)))
+    }
+
     /// Adds what is assumed of a route to an answer: what bears on lifetimes where it says nothing of these itself, and `Vary` where it has none.
     pub(super) fn add_to(&self, route: usize, fields: &mut HeaderMap) {
         let Some(Some(assumed)) = self.fields.get(route) else { return };

@@ -71,7 +71,7 @@ impl Replica {
     }
 
     /// Decides about the request of a record, to which the origin's answer is this. Everything that this sets off has come to its end afterwards.
-    pub(super) async fn decide(&mut self, record: &LogRecord, answer: &OriginAnswer) -> Decision {
+    pub(super) async fn decide(&mut self, record: &LogRecord, answer: &Arc<OriginAnswer>) -> Decision {
         self.hand.advance_by(Duration::from_millis(record.time.as_millis().saturating_sub(self.now.as_millis())));
         self.now = record.time.max(self.now);
         let decision = self.walk(record, answer).await;
@@ -80,7 +80,7 @@ impl Replica {
     }
 
     /// The way of `proxy::Gateway::handle`, without what is logged, counted and limited.
-    async fn walk(&self, record: &LogRecord, answer: &OriginAnswer) -> Decision {
+    async fn walk(&self, record: &LogRecord, answer: &Arc<OriginAnswer>) -> Decision {
         let active = &self.active;
         let mut request = self.request(record);
         let peer = record.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -181,10 +181,12 @@ impl Replica {
     }
 
     /// The origin's answer, with what is assumed for the route where the log does not tell.
-    fn answer_of(&self, route: usize, answer: &OriginAnswer) -> Arc<OriginAnswer> {
-        let mut answer = answer.clone();
-        self.assumptions.add_to(route, &mut answer.fields);
-        Arc::new(answer)
+    fn answer_of(&self, route: usize, answer: &Arc<OriginAnswer>) -> Arc<OriginAnswer> {
+        let mut answer = Arc::clone(answer);
+        if self.assumptions.are_of(route) {
+            self.assumptions.add_to(route, &mut Arc::make_mut(&mut answer).fields);
+        }
+        answer
     }
 }
 

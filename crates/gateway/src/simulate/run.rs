@@ -106,24 +106,24 @@ pub(crate) async fn simulate(
     let logs = Logs::open(paths, settings.format.as_ref(), progress)?;
     let (formats, line) = (logs.formats().to_vec(), logs.mean_line());
     let (batches, reader) = read(logs)?;
-    let (mut subjects, mut answers, mut comparison): (Vec<Subject>, _, _) = (Vec::new(), Answers::default(), Comparison::default());
+    let (mut subjects, mut comparison): (Vec<Subject>, _) = (Vec::new(), Comparison::default());
     while let Ok(batch) = batches.recv() {
         if subjects.is_empty() {
-            let start = batch.first().map(|record| record.time).unwrap_or_default();
+            let start = batch.first().map(|(record, _)| record.time).unwrap_or_default();
             for (name, config) in &configs {
                 subjects.push(Subject::new(name, config, settings, (&probed, line), start)?);
             }
         }
-        for record in &batch {
-            let answer = answers.of(record);
-            let decision = decide(&mut subjects, record, &answer, &mut comparison).await;
+        for (record, answer) in &batch {
+            let decision = decide(&mut subjects, record, answer, &mut comparison).await;
             if let Some((decision, route)) = &decision {
                 on_decision(record, decision, route.as_deref());
             }
         }
         on_batch();
     }
-    let counts = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).counts().clone();
+    let (logs, answers) = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let counts = logs.counts().clone();
     if subjects.is_empty() {
         let broken = counts.first_broken.first().map(|line| format!(": {}:{}: {}", line.file, line.line, line.why));
         return Err(SimulateError::Empty(broken.unwrap_or_default()));
@@ -142,7 +142,7 @@ pub(crate) async fn simulate(
 async fn decide(
     subjects: &mut [Subject],
     record: &LogRecord,
-    answer: &OriginAnswer,
+    answer: &Arc<OriginAnswer>,
     comparison: &mut Comparison,
 ) -> Option<(Decision, Option<Arc<str>>)> {
     let mut first: Option<(Decision, Option<Arc<str>>)> = None;
@@ -153,7 +153,7 @@ async fn decide(
             advisor.add(record, &decision);
         }
         if let Some(curve) = &mut subject.curve {
-            curve.add(record, answer, decision.url.as_deref(), decision.is_write);
+            curve.add(record, answer, &decision);
         }
         match &first {
             None => {
@@ -166,15 +166,23 @@ async fn decide(
     first
 }
 
+/// A record, and what the origin answered.
+type Answered = (LogRecord, Arc<OriginAnswer>);
+
 /// Reads the logs on a thread of their own.
-fn read(mut logs: Logs) -> Result<(Receiver<Vec<LogRecord>>, JoinHandle<Logs>), SimulateError> {
+fn read(mut logs: Logs) -> Result<(Receiver<Vec<Answered>>, JoinHandle<(Logs, Answers)>), SimulateError> {
     let (sender, receiver) = sync_channel(WAITING);
     let body = move || {
+        let mut answers = Answers::default();
         loop {
-            let batch: Vec<LogRecord> = logs.by_ref().take(BATCH).collect();
+            let mut batch: Vec<Answered> = Vec::with_capacity(BATCH);
+            batch.extend(logs.by_ref().take(BATCH).map(|record| {
+                let answer = Arc::new(answers.of(&record));
+                (record, answer)
+            }));
             // Nobody takes more where the replay has failed.
             if batch.is_empty() || sender.send(batch).is_err() {
-                return logs;
+                return (logs, answers);
             }
         }
     };

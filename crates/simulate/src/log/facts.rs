@@ -46,6 +46,8 @@ pub(crate) enum Meaning {
     RequestField(HeaderName),
     ResponseField(HeaderName),
     Cookie(String),
+    /// Of the origin's body, in any form: only whether it is the same matters.
+    BodyHash,
     /// `HIT`, `MISS` and other words for it.
     CacheWord,
 }
@@ -83,6 +85,7 @@ pub(crate) struct Facts {
     origin_time: Option<Duration>,
     request_fields: HeaderMap,
     response_fields: HeaderMap,
+    body_hash: Option<Box<str>>,
     was_hit: Option<bool>,
 }
 
@@ -118,6 +121,7 @@ impl Facts {
             Meaning::RequestField(name) => put(&mut self.request_fields, name, text),
             Meaning::ResponseField(name) => put(&mut self.response_fields, name, text),
             Meaning::Cookie(name) => put(&mut self.request_fields, &header::COOKIE, &format!("{name}={text}")),
+            Meaning::BodyHash => self.body_hash = Some(text.into()),
             Meaning::CacheWord => self.was_hit = was_hit(text),
         }
         Ok(())
@@ -178,6 +182,7 @@ impl Facts {
             user: self.user,
             request_fields: self.request_fields,
             response_fields: self.response_fields,
+            body_hash: self.body_hash,
             was_hit: self.was_hit,
         })
     }

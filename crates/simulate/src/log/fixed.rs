@@ -113,7 +113,12 @@ pub(crate) fn larder(line: &str) -> Result<LogRecord, Flaw> {
     facts.take(&Meaning::Bytes, bytes.trim_end_matches('B'))?;
     facts.take(&Meaning::Duration(MILLISECONDS), duration.trim_end_matches("ms"))?;
     facts.take(&Meaning::CacheWord, result)?;
-    let origin_time = columns.find_map(|column| column.strip_prefix("upstream_time="));
-    facts.take(&Meaning::OriginTime(MILLISECONDS), origin_time.unwrap_or_default().trim_end_matches("ms"))?;
+    for column in columns {
+        match column.split_once('=') {
+            Some(("upstream_time", time)) => facts.take(&Meaning::OriginTime(MILLISECONDS), time.trim_end_matches("ms"))?,
+            Some(("body_hash", hash)) => facts.take(&Meaning::BodyHash, hash)?,
+            _ => {}
+        }
+    }
     facts.record(Moment::Start)
 }

@@ -196,6 +196,7 @@ fn larder(name: &str) -> Meaning {
         "duration_us" => Meaning::Duration(MICROSECONDS),
         "upstream_us" => Meaning::OriginTime(MICROSECONDS),
         "result" => Meaning::CacheWord,
+        "body_hash" => Meaning::BodyHash,
         _ => field(name, "header.", Meaning::RequestField).unwrap_or(Meaning::Skip),
     }
 }

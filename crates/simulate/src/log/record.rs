@@ -33,6 +33,8 @@ pub struct LogRecord {
     pub request_fields: HeaderMap,
     /// Fields of the answer that the log has.
     pub response_fields: HeaderMap,
+    /// A hash of the body that the origin sent.
+    pub body_hash: Option<Box<str>>,
     /// Whether a cache that wrote the log answered from its store.
     pub was_hit: Option<bool>,
 }

@@ -89,7 +89,7 @@ impl<B: Body> Body for LoggedBody<B> {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
-                    this.entry.sent(bytes::Buf::remaining(data));
+                    this.entry.sent_data(data);
                 }
                 // A server does not poll for the end of a body whose length it knows.
                 if this.entry.is_whole(*this.announced) || this.body.is_end_stream() {
@@ -122,7 +122,7 @@ mod tests {
     use larder_semantics::Timestamp;
     use serde_json::Value;
 
-    use larder_config::{AccessLog as Form, Log};
+    use larder_config::{AccessLog as Form, Log, LogField};
 
     use super::super::{AccessLog, ResponseRecord};
     use super::*;
@@ -211,6 +211,35 @@ mod tests {
             let body = frames([Ok("abc")], Some(3));
             assert_eq!(logged(method, status, body, 0), (0.into(), "complete".into()));
         }
+    }
+
+    /// The hash that is logged of a GET with this result, of whose body so many frames are asked for.
+    fn hash(result: CacheResult, status: StatusCode, polls: usize) -> Value {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let fields = Some(vec![LogField::BodyHash]);
+        let (log, writer) = AccessLog::start(&Log { access: Form::Json, fields, ..Log::default() }, Lines(sender)).unwrap();
+        let mut response = Response::new(frames([Ok("abc"), Ok("de")], Some(5)));
+        *response.status_mut() = status;
+        let record = ResponseRecord { result: Some(result), ..ResponseRecord::default() };
+        let mut body = log.begin(&Request::new(()), None, Timestamp::default).respond(response, &record).into_body();
+        for _ in 0..polls {
+            let _frame = Pin::new(&mut body).poll_frame(&mut Context::from_waker(std::task::Waker::noop()));
+        }
+        drop(body);
+        assert!(writer.stop(Duration::from_secs(10)));
+        let line: Value = serde_json::from_slice(&receiver.into_iter().flatten().collect::<Vec<_>>()).unwrap();
+        line["body_hash"].clone()
+    }
+
+    #[test]
+    fn the_whole_body_of_an_origin_is_hashed_however_it_is_cut_where_that_is_wanted() {
+        let whole = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(b"abcde"));
+        for result in [CacheResult::Miss, CacheResult::Bypass, CacheResult::Revalidated] {
+            assert_eq!(hash(result, StatusCode::OK, 2), *whole, "{result:?}");
+        }
+        assert_eq!(hash(CacheResult::Miss, StatusCode::OK, 1), Value::Null, "its client left");
+        assert_eq!(hash(CacheResult::Hit, StatusCode::OK, 2), Value::Null, "the origin was not asked");
+        assert_eq!(hash(CacheResult::Miss, StatusCode::NOT_FOUND, 2), Value::Null, "it is no representation");
     }
 
     #[test]

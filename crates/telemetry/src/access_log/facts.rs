@@ -83,6 +83,7 @@ pub(super) fn sent(sent: &Sent, field: &LogField) -> Value<'static> {
         LogField::Result => Value::text(sent.result.map(CacheResult::logged)),
         LogField::Reason => Value::text(sent.reason.map(Reason::as_str)),
         LogField::Transfer => Value::text(Some(sent.transfer.as_str())),
+        LogField::BodyHash => sent.body_hash().map_or(Value::None, |hash| Value::Text(format!("{hash:016x}").into())),
         _ => Value::None,
     }
 }

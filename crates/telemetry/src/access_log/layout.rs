@@ -52,6 +52,8 @@ pub(super) struct Run {
 pub(super) struct Layout {
     pub(super) style: Style,
     pub(super) runs: Vec<Run>,
+    /// Whether bodies are hashed.
+    pub(super) hashes_bodies: bool,
 }
 
 impl Layout {
@@ -65,7 +67,7 @@ impl Layout {
 
     /// An object with these members.
     fn json(fields: &[LogField]) -> Self {
-        let mut layout = Self { style: Style::Json, runs: Vec::new() };
+        let mut layout = Self { style: Style::Json, runs: Vec::new(), hashes_bodies: false };
         for (number, field) in fields.iter().enumerate() {
             let before = if number == 0 { '{' } else { ',' };
             let name = match field {
@@ -79,7 +81,7 @@ impl Layout {
     }
 
     fn text(pieces: &[LogPiece]) -> Self {
-        let mut layout = Self { style: Style::Text, runs: Vec::new() };
+        let mut layout = Self { style: Style::Text, runs: Vec::new(), hashes_bodies: false };
         for piece in pieces {
             match piece {
                 LogPiece::Literal(text) => layout.add_literal(text.as_bytes()),
@@ -91,7 +93,7 @@ impl Layout {
     }
 
     fn usual_text() -> Self {
-        let mut layout = Self { style: Style::Text, runs: Vec::new() };
+        let mut layout = Self { style: Style::Text, runs: Vec::new(), hashes_bodies: false };
         for phase in [Phase::Request, Phase::Sent, Phase::Response] {
             layout.add(phase, [Piece::Usual]);
         }
@@ -100,9 +102,11 @@ impl Layout {
     }
 
     fn add(&mut self, phase: Phase, pieces: impl IntoIterator<Item = Piece>) {
+        let pieces: Vec<Piece> = pieces.into_iter().collect();
+        self.hashes_bodies |= pieces.contains(&Piece::Field(LogField::BodyHash));
         match self.runs.last_mut() {
             Some(run) if run.phase == phase => run.pieces.extend(pieces),
-            _ => self.runs.push(Run { phase, pieces: pieces.into_iter().collect() }),
+            _ => self.runs.push(Run { phase, pieces }),
         }
     }
 
@@ -132,7 +136,13 @@ fn phase(field: &LogField) -> Phase {
         | LogField::Protocol
         | LogField::TokensSaved
         | LogField::Problem => Phase::Response,
-        LogField::Status | LogField::Bytes | LogField::DurationUs | LogField::Result | LogField::Reason | LogField::Transfer => Phase::Sent,
+        LogField::Status
+        | LogField::Bytes
+        | LogField::DurationUs
+        | LogField::Result
+        | LogField::Reason
+        | LogField::Transfer
+        | LogField::BodyHash => Phase::Sent,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One line of the access log.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, he
 use larder_semantics::{Reason, Timestamp};
 use larder_tower::CacheResult;
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::Xxh3Default;
 
 use super::facts::{RequestFacts, ResponseFacts, sent};
 use super::layout::{Layout, Phase, Piece};
@@ -48,7 +50,7 @@ pub(super) struct RequestLine<'a> {
 }
 
 /// The facts that are no text of others, as far as they are known.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Sent {
     pub(super) status: Option<StatusCode>,
     pub(super) bytes: u64,
@@ -59,6 +61,22 @@ pub(super) struct Sent {
     pub(super) stored: Option<bool>,
     pub(super) collapsed: bool,
     pub(super) transfer: Transfer,
+    /// The body so far, where its hash is wanted. Large, so it is not there otherwise.
+    pub(super) body: Option<Box<Xxh3Default>>,
+}
+
+impl Sent {
+    /// The hash of a body that was sent to its end.
+    pub(super) fn body_hash(&self) -> Option<u64> {
+        self.body.as_ref().filter(|_| self.transfer == Transfer::Complete).map(|body| body.digest())
+    }
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, bytes, result, reason, transfer, .. } = self;
+        write!(f, "{status:?}, {bytes} bytes, {result:?}, {reason:?}, {transfer:?}")
+    }
 }
 
 /// A line under way. Text from outside is written into it as soon as it is known, for nothing of the request or the entry must live as long as
@@ -156,6 +174,11 @@ impl Line {
         self.sent.reason = record.reason;
         self.sent.stored = record.stored;
         self.sent.collapsed = record.collapsed;
+        // What comes from the store says nothing new of the origin, and others than a 200 are no whole representation.
+        let is_news = record.result.is_some_and(|result| result != CacheResult::Hit) && status == StatusCode::OK;
+        if layout.hashes_bodies && is_news && !self.has_no_body() {
+            self.sent.body = Some(Box::default());
+        }
         self.last_part(layout, record);
     }
 

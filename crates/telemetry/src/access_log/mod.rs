@@ -171,6 +171,10 @@ impl Entry {
     pub fn responded(mut self, status: StatusCode, bytes: usize, record: &ResponseRecord<'_>) {
         self.answered(status, record);
         self.sent(bytes);
+        if let Some(open) = &mut self.0 {
+            // Its bytes did not pass by here.
+            open.line.sent.body = None;
+        }
         self.end(Transfer::Complete);
     }
 
@@ -182,6 +186,17 @@ impl Entry {
     fn sent(&mut self, bytes: usize) {
         if let Some(open) = &mut self.0 {
             open.line.sent.bytes += bytes as u64;
+        }
+    }
+
+    /// As [`Self::sent`], of these bytes.
+    fn sent_data(&mut self, data: &impl bytes::Buf) {
+        self.sent(data.remaining());
+        let Some(open) = &mut self.0 else { return };
+        match &mut open.line.sent.body {
+            Some(body) if data.chunk().len() == data.remaining() => body.update(data.chunk()),
+            // Several pieces cannot be looked at without being consumed; no body here has such data.
+            body => *body = None,
         }
     }
 

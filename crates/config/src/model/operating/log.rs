@@ -61,13 +61,15 @@ macro_rules! log_fields {
             $($(#[doc = $doc])* $name,)+
             /// The tokens that a stored answer of a model has saved.
             TokensSaved,
+            /// A hash of the body that came from the origin.
+            BodyHash,
             /// A field of the request's head.
             Header(HeaderName),
         }
 
         impl LogField {
             /// Those that a line has only where they are named, besides fields of heads.
-            pub const IF_NAMED: &'static [LogField] = &[Self::TokensSaved];
+            pub const IF_NAMED: &'static [LogField] = &[Self::TokensSaved, Self::BodyHash];
 
             /// Every other one, in the usual order.
             pub const ALL: &'static [LogField] = &[$(Self::$name,)+];
@@ -77,6 +79,7 @@ macro_rules! log_fields {
                 match self {
                     $(Self::$name => $text,)+
                     Self::TokensSaved => "tokens_saved",
+                    Self::BodyHash => "body_hash",
                     Self::Header(name) => name.as_str(),
                 }
             }

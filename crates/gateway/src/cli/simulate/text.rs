@@ -214,6 +214,7 @@ fn advice(paper: &mut Paper, advice: &[Advice]) {
                 advice.requests.to_string(),
                 advice.changes.to_string(),
                 match advice.evidence {
+                    Evidence::BodyHash => "hash of the body",
                     Evidence::EntityTag => "ETag",
                     Evidence::LastModified => "Last-Modified",
                     Evidence::Size => "size alone: not every change is seen",
@@ -242,4 +243,36 @@ fn draw(paper: &mut Paper, curve: &Curve, total: &Figures) {
         paper.raw(&format!("at the configured size, the sample is {:.1} points from the whole", error * 100.0));
     }
     paper.gap();
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_simulate::{LogFormat, Logs};
+
+    use super::*;
+
+    /// What is said of the lines of a log whose requests were at these seconds of a minute.
+    fn said(seconds: impl Iterator<Item = u32>) -> String {
+        let line = |second| format!("10.0.0.1 - - [30/Nov/2026:09:00:{second:02} +0000] \"GET /a HTTP/1.1\" 200 1\n");
+        let log: String = seconds.map(line).collect();
+        let mut logs = Logs::of("log", std::io::Cursor::new(log), LogFormat::parse("common").ok().as_ref()).expect("a log");
+        while logs.next().is_some() {}
+        let mut paper = Paper::plain();
+        head(&mut paper, &Report { lines: logs.counts().clone(), ..Report::default() });
+        paper.text()
+    }
+
+    #[test]
+    fn a_log_out_of_order_is_said() {
+        assert!(said([1, 3, 2, 4].into_iter()).contains("4 read, 0 broken, 1 out of order\n"));
+        assert!(said([1, 2, 3].into_iter()).contains("3 read, 0 broken\n"), "one in order has nothing to be said of");
+    }
+
+    #[test]
+    fn lines_that_come_too_late_to_be_put_into_order_are_said_besides() {
+        let seconds = std::iter::repeat_n(5, 20_000).chain(std::iter::repeat_n(9, 20_000)).chain([3, 8]);
+        let said = said(seconds);
+        let sentence = "40002 read, 0 broken, 2 out of order, 2 of them too late to be put into order: they were replayed at the time of the line before";
+        assert!(said.contains(sentence), "{said}");
+    }
 }
