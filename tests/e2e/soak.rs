@@ -53,6 +53,13 @@ async fn the_checker_finds_memory_beyond_the_budget() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_checker_finds_that_redis_stays_away_after_a_fault() -> Result<()> {
+    let report = run(Options { length: Length::Work(u64::MAX), seed: 3, defect: Some(Defect::RedisStaysAway) }).await?;
+    assert_eq!(report.violations.first().map(|violation| violation.promise), Some(Promise::Recovers), "{report}");
+    Ok(())
+}
+
 /// Nothing ends this run but its work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_checker_finds_connections_that_are_left() -> Result<()> {

@@ -15,6 +15,8 @@ pub enum Defect {
     OriginRefuses,
     /// The replicas have a larger budget of memory than the checker believes.
     LargerBudget,
+    /// The way from a replica to Redis stays broken after a fault.
+    RedisStaysAway,
     /// A client keeps its connections.
     HeldConnections,
 }

@@ -7,6 +7,7 @@ use larder_testkit::faults::Fault;
 use rustix::process::Signal;
 use tokio::time::sleep;
 
+use super::defect::Defect;
 use super::site::Site;
 
 /// Longer than a stall that anybody notices, shorter than time-outs of clients.
@@ -96,7 +97,8 @@ impl Kind {
 async fn between(site: &Site, replica: usize, fault: Fault, time: Duration) {
     site.nodes[replica].proxy.set(fault);
     sleep(time).await;
-    site.nodes[replica].proxy.set(Fault::None);
+    let stays = site.defect == Some(Defect::RedisStaysAway);
+    site.nodes[replica].proxy.set(if stays { Fault::Refused } else { Fault::None });
 }
 
 async fn restart(site: &mut Site, time: Duration) -> Result<()> {

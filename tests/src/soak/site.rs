@@ -6,6 +6,7 @@ use larder_testkit::faults::FaultProxy;
 use larder_testkit::larder::config;
 use larder_testkit::wait::eventually;
 use larder_testkit::{Larder, Origin, Redis, Result};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::defect::Defect;
@@ -31,6 +32,7 @@ pub(super) struct Site {
     pub(super) origin: Origin,
     pub(super) redis: Redis,
     pub(super) nodes: Vec<Arc<Node>>,
+    pub(super) defect: Option<Defect>,
 }
 
 impl Site {
@@ -46,7 +48,7 @@ impl Site {
             let text = config(&origin.url(), &settings(replica, &origin, &proxy, &folder, &namespace, 0));
             nodes.push(Arc::new(Node { larder: Larder::start(&text).await?, proxy, folder, namespace }));
         }
-        let site = Self { origin, redis, nodes };
+        let site = Self { origin, redis, nodes, defect };
         site.is_well().await?;
         Ok(site)
     }
@@ -57,12 +59,13 @@ impl Site {
         config(&self.origin.url(), &settings(replica, &self.origin, proxy, folder, namespace, number))
     }
 
-    /// Every replica has read the log to its end, and told what it had to tell.
+    /// Every replica has both its tiers, has read the log to its end, and told what it had to tell.
     pub(super) async fn is_well(&self) -> Result<()> {
         for node in &self.nodes {
             let well = || async {
-                let detail = node.larder.admin("/readyz").await?.text();
-                Ok((detail.contains(r#""state":"ok""#) && detail.contains(r#""log_lag_seconds":0"#)).then_some(()))
+                let detail: Value = serde_json::from_str(&node.larder.admin("/readyz").await?.text())?;
+                let works = |tier: &str| detail[tier]["state"] == "ok";
+                Ok((works("redis") && works("disk") && detail["redis"]["log_lag_seconds"] == 0).then_some(()))
             };
             eventually("waiting for the log of invalidations to be read", well).await?;
             let told = || async { Ok((node.larder.metric("larder_invalidations_untold", &[]).await? == 0.0).then_some(())) };
