@@ -28,6 +28,7 @@ use crate::lookup::looked_up::{Admission, Hit, LookedUp};
 use crate::lookup::plain::{Plain, Planned};
 use crate::lookup::plan::FetchPlan;
 use crate::lookup::request::ClientRequest;
+use crate::lookup::stored_answer::StoredAnswer;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
 use crate::rules::RouteRules;
@@ -138,12 +139,30 @@ impl<S: Upstream> CacheService<S> {
     /// answering from it.
     pub fn look_up_plain<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<Plain<B>> {
         match self.admit(request.method(), request.uri(), false) {
-            Admission::LookUp => with_key(|key| self.look_up_plain_with(request, effective, key)),
+            Admission::LookUp => with_key(|key| {
+                let fetch = |plan, context, key: &KeyBuffer| Some(Plain::Fetch(Planned { plan, context, key: key.to_key() }));
+                self.look_up_plain_with(request, effective, key, fetch)
+            }),
             Admission::ReadContent(_) | Admission::Pass(..) => None,
         }
     }
 
-    fn look_up_plain_with<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget, key: &mut KeyBuffer) -> Option<Plain<B>> {
+    /// As [`Self::look_up_plain`], for a server that does without a response for what is stored alone: nothing is kept of a request whose answer has to
+    /// be fetched.
+    pub fn look_up_stored<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<StoredAnswer<B>> {
+        match self.admit(request.method(), request.uri(), false) {
+            Admission::LookUp => with_key(|key| self.look_up_plain_with(request, effective, key, |_, _, _| None)).and_then(Plain::stored),
+            Admission::ReadContent(_) | Admission::Pass(..) => None,
+        }
+    }
+
+    fn look_up_plain_with<B>(
+        &self,
+        request: &mut Request<()>,
+        effective: &EffectiveTarget,
+        key: &mut KeyBuffer,
+        fetch: impl FnOnce(FetchPlan, RequestContext, &KeyBuffer) -> Option<Plain<B>>,
+    ) -> Option<Plain<B>> {
         let context = self.prepare(request, None, effective, key).ok()?;
         if self.asks_for_bypass(request, key, effective.client) {
             return None;
@@ -151,7 +170,7 @@ impl<S: Upstream> CacheService<S> {
         let (rules, fields, in_flight) = (&*self.route, request.headers(), &self.cache.in_flight);
         let hit = match self.look_up::<B>(&context, fields, self.cache.store.slot_key(key)) {
             LookedUp::Hit(hit) if !hit.wants_refresh && !self.is_due_ahead(&hit) => hit,
-            LookedUp::Fetch(plan) => return Some(Plain::Fetch(Planned { plan, context, key: key.to_key() })),
+            LookedUp::Fetch(plan) => return fetch(plan, context, key),
             LookedUp::Hit(_) | LookedUp::PartHit(_) | LookedUp::GatewayTimeout(_) => return None,
         };
         hit.stored.mark_asked();

@@ -111,15 +111,12 @@ impl Gateway {
         let (effective, mut response_edits, mut as_sent) = (for_the_cache(target), None, None);
         if let Some(edits) = active.edits_of(service.route().index()) {
             // The log has the fields that the client sent.
-            as_sent = Some(request.clone());
+            as_sent = self.is_noted(&active).then(|| request.clone());
             response_edits = edits.apply(request.headers_mut(), client, active.trusted.contains(connection.peer));
         }
         let accepted = active.codings_of(service.route().index()).and_then(|codings| codings.ask_for_all(request));
         let looked_up = active.tracer.as_ref().map(|_| monotonic());
-        let plain = service.look_up_plain(request, &effective)?;
-        if !wanted.takes(&plain) {
-            return None;
-        }
+        let plain = wanted.look_up(service, request, &effective)?;
         if accepted.is_some_and(|accepted| !accepted.takes_plainly(&plain)) {
             return None;
         }
@@ -297,6 +294,11 @@ impl Gateway {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         pending.answered(&active, response, None)
+    }
+
+    /// Whether anybody may want to see more of a request than its method.
+    fn is_noted(&self, active: &ActiveConfig) -> bool {
+        active.access_log.is_on() || self.observers.is_wanted() || active.tracer.is_some()
     }
 
     /// Begins what is noted of a request until it is answered: its line, its place among those that people look at, its trace.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use larder_testkit::alloc::Allocations;
+use larder_testkit::client::H2Client;
 use larder_testkit::{Answer, Origin};
 use larder_tower::Cache;
 use larder_tower::clock::{Clock, monotonic};
@@ -24,8 +25,8 @@ const HITS: usize = 2000;
 const BESIDES: u64 = 100;
 
 /// A gateway before this origin, served by the runtime of this thread.
-fn serve(origin: &Origin, limits: &str) -> SocketAddr {
-    let text = format!("[upstreams.api]\nurl = \"{}\"\n[log]\naccess = \"off\"\n{limits}", origin.url());
+fn serve(origin: &Origin, rest: &str) -> SocketAddr {
+    let text = format!("[upstreams.api]\nurl = \"{}\"\n[log]\naccess = \"off\"\n{rest}", origin.url());
     let (config, _) = config::parse("test", text.as_bytes(), &config::Overrides::default()).unwrap_or_else(|report| panic!("{report}"));
     let server = Server::bind(&["127.0.0.1:0".parse().expect("an address")]).expect("a port");
     let address = server.addresses().expect("bound")[0];
@@ -81,26 +82,55 @@ async fn ask(address: SocketAddr, requests: usize) -> String {
     tokio::task::spawn_blocking(client).await.expect("a thread")
 }
 
-/// Allocations of the thread that serves, for so many hits.
-async fn cost(limits: &str) -> u64 {
+/// The same over one connection of HTTP/2.
+async fn ask_over_http2(address: SocketAddr, requests: usize) -> String {
+    let client = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut client = H2Client::connect(address).await.expect("it listens").for_authority("a.example");
+            let mut fields = String::new();
+            for _ in 0..requests {
+                let answer = client.exchange("GET", "/a?b=1&c=2", &[("accept", "*/*")], "").await.expect("it answers");
+                fields =
+                    answer.head.headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap_or_default())).collect();
+            }
+            fields
+        })
+    };
+    tokio::task::spawn_blocking(client).await.expect("a thread")
+}
+
+/// Allocations of the thread that serves, for so many hits over either protocol.
+async fn costs(rest: &str) -> [u64; 2] {
     let origin = Origin::start().await.expect("an origin");
     let answer = Answer::ok().header("Cache-Control", "max-age=600").header("Content-Type", "application/json").header("ETag", "\"1\"");
     origin.always("GET", "/a?b=1&c=2", answer.body("0123456789"));
-    let address = serve(&origin, limits);
+    let address = serve(&origin, rest);
     // The first fills, the others grow what the thread, the connection and the map keep.
     ask(address, 200).await;
     let before = Allocations::so_far().count;
     let last = ask(address, HITS).await.to_ascii_lowercase();
-    let cost = Allocations::so_far().count - before;
+    let over_http1 = Allocations::so_far().count - before;
     assert!(last.contains("x-cache: hit"), "{last}");
-    assert_eq!((last.contains("ratelimit: "), origin.request_count()), (!limits.is_empty(), 1), "{last}");
-    cost
+    ask_over_http2(address, 200).await;
+    let before = Allocations::so_far().count;
+    let last = ask_over_http2(address, HITS).await;
+    let over_http2 = Allocations::so_far().count - before;
+    assert!(last.contains("x-cache: HIT"), "{last}");
+    assert_eq!((last.contains("ratelimit: "), origin.request_count()), (rest.contains("[[limits]]"), 1), "{last}");
+    [over_http1, over_http2]
 }
-
 #[tokio::test]
 async fn a_hit_allocates_nothing_between_its_sockets() {
-    let cost = cost("").await;
-    assert!(cost < BESIDES, "{cost} allocations for {HITS} hits");
+    let costs = costs("").await;
+    assert!(costs.iter().all(|cost| *cost < BESIDES), "{costs:?} allocations for {HITS} hits");
+}
+
+/// Fields that are removed or set on the way in, where nobody wants to see the request as it was sent.
+#[tokio::test]
+async fn a_hit_of_a_route_with_edits_is_not_copied() {
+    let costs = costs("[[routes]]\npath = \"/{*rest}\"\nrequest = { remove = [\"accept\"], set = { x-key = \"hush\" } }\n").await;
+    assert!(costs.iter().all(|cost| *cost < BESIDES), "{costs:?} allocations for {HITS} hits");
 }
 
 /// On requests and on bytes, which are asked before the look-up; what limits on misses cost a hit is nothing at all.
@@ -110,6 +140,6 @@ async fn a_hit_under_limits_allocates_nothing_more() {
          [[limits]]\nname = \"bytes\"\nmax = \"1TiB\"\nper = \"1s\"\ncount = \"bytes\"\n\
          [[limits]]\nname = \"traffic\"\nmax = \"1TiB\"\nper = \"1h\"\ncount = \"bytes\"\n\
          [[limits]]\nname = \"misses\"\nmax = 100\nper = \"1h\"\n";
-    let cost = cost(limits).await;
-    assert!(cost < BESIDES, "{cost} allocations for {HITS} hits");
+    let costs = costs(limits).await;
+    assert!(costs.iter().all(|cost| *cost < BESIDES), "{costs:?} allocations for {HITS} hits");
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request};
-use hyper::body::{Body, Incoming};
-use larder_tower::{CacheBody, Plain, Pooled};
+use hyper::body::Incoming;
+use larder_tower::{EffectiveTarget, Plain, Pooled};
 
-use super::gateway::{Answered, Gateway, GatewayBody};
+use super::gateway::{Answered, Gateway, GatewayBody, Service};
 use super::handling::Handling;
 use crate::client::{ClientConnection, effective_target};
+use crate::routing::WayBody;
 use crate::server::{Handler, LocalReply, Peer, PlainAnswer};
 use crate::telemetry::access_log::{LoggedBody, ResponseRecord};
 use crate::telemetry::metrics::RequestRecord;
@@ -95,14 +96,14 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
-    pub(super) fn takes<B>(self, plain: &Plain<B>) -> bool
-    where
-        CacheBody<B>: Body,
-    {
-        match (self, plain) {
-            (Self::Any, _) => true,
-            (Self::Stored(max), Plain::Stored(answer)) => answer.length().is_some_and(|length| length <= max),
-            (Self::Stored(_), Plain::Fetch(_)) => false,
+    /// Looks up a request for one of them.
+    pub(super) fn look_up(self, service: &Service, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<Plain<WayBody>> {
+        match self {
+            Self::Any => service.look_up_plain(request, effective),
+            Self::Stored(max) => {
+                let answer = service.look_up_stored(request, effective)?;
+                answer.length().is_some_and(|length| length <= max).then_some(Plain::Stored(answer))
+            }
         }
     }
 }

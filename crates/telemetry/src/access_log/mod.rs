@@ -92,6 +92,11 @@ impl AccessLog {
         Self(None)
     }
 
+    /// Whether there is one.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// A log to `output`, written by a new thread. It lives until all clones are gone or [`LogWriter::stop`] is called.
     ///
     /// # Errors

@@ -79,7 +79,8 @@ struct Recent {
 }
 
 impl Observers {
-    fn is_wanted(&self) -> bool {
+    /// Whether anybody may want to see a request.
+    pub fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
     }
 
