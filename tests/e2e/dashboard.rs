@@ -151,6 +151,20 @@ async fn a_cookie_sees_and_changes_nothing_without_the_token_of_a_form() -> Resu
     Ok(())
 }
 
+/// Requests as they happen end in the same way, within fifteen seconds.
+#[tokio::test]
+async fn a_page_whose_viewer_has_signed_out_is_told_nothing_more() -> Result<()> {
+    let (_origin, larder, _folder) = with_tokens().await?;
+    let (cookie, form_token) = session(&larder, TOKEN).await?;
+    let with_cookie = ("Cookie", cookie.as_str());
+    let mut page = Client::connect(larder.admin_address()).await?;
+    page.send("GET", "/ui/live", &[with_cookie], "").await?;
+    assert_eq!(page.head().await?.status()?, 200);
+    ask(&larder, "POST", "/ui/sign-out", &[with_cookie, FORM], &format!("form_token={form_token}")).await?;
+    assert!(page.finish().await?.complete);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_reader_sees_and_may_not_purge_nor_ask_the_origin() -> Result<()> {
     let (origin, larder, _folder) = with_tokens().await?;

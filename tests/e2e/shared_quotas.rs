@@ -1,11 +1,12 @@
 //! `[[quotas]]` with `shared = true`: what replicas charge together in a Redis, and without it.
 
 use larder_testkit::client::Response;
+use larder_testkit::faults::FaultProxy;
 use larder_testkit::wait::eventually;
 use larder_testkit::{Answer, Larder, Origin, Redis, Result};
 
 use crate::quotas::quota;
-use crate::redis::replica;
+use crate::redis::{TTL, reads_the_log, replica};
 
 const REPLICAS: usize = 3;
 
@@ -133,4 +134,29 @@ async fn three_replicas_admit_the_requests_of_one_day_and_no_more() -> Result<()
     }
     assert_eq!(warned, 1.0, "one replica tells of it");
     Ok(())
+}
+
+const LIMIT_SCRIPT: &str = include_str!("../../crates/store-redis/src/scripts/limit.lua");
+
+/// Redis tells one question of a window that the share is reached.
+#[tokio::test]
+async fn a_client_that_leaves_while_redis_answers_does_not_take_the_warning_along() -> Result<()> {
+    let (origin, redis) = (origin().await?, Redis::start().await?);
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let store = format!("{TTL}[store.redis]\nurl = \"redis://{}\"\ntimeout = \"10s\"\n", proxy.address());
+    let quota = quota("{ count = \"requests\", max = 10, per = \"day\" }", "shared = true");
+    let larder = Larder::before(&origin, &format!("{store}{quota}")).await?;
+    reads_the_log(&larder).await?;
+    for turn in 1..8 {
+        assert_eq!(ask(&larder).await?.status, 200, "{turn}");
+    }
+    let question = proxy.hold("EVALSHA", &redis.command(&["SCRIPT", "LOAD", LIMIT_SCRIPT]).await?);
+    let mut client = larder.connect().await?;
+    client.send("POST", "/ask", &[], "x").await?;
+    question.reached(1).await?;
+    drop(client);
+    let left = || async { Ok((larder.metric("larder_client_connections", &[]).await? == 0.0).then_some(())) };
+    eventually("waiting for the end of the connection", left).await?;
+    question.open();
+    larder.metric_reaches("larder_limit_warnings_total", &[], 1.0).await
 }
