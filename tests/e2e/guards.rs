@@ -41,6 +41,8 @@ async fn findings_are_logged_once_counted_and_told() -> Result<()> {
         larder.request("GET", path, &[("X-Cdn-Host", "evil.example")], "").await?;
     }
     larder.metric_reaches("larder_guard_findings_total", &["reason=\"reflected\"", "outcome=\"refused\""], 3.0).await?;
+    let names_the_field = |line: &str| line.contains("`x-cdn-host`").then_some(());
+    larder.process().line("what to key on", names_the_field).await?;
     let told = larder.process().output().into_iter().filter(|line| line.contains("`x-cdn-host`")).collect::<Vec<_>>();
     assert!(told.len() == 1 && told[0].contains("it was not stored") && told[0].contains("key.headers"), "{told:#?}");
     receiver.wait_for_requests(1).await?;
