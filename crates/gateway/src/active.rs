@@ -41,8 +41,6 @@ pub(crate) struct ActiveConfig {
     /// By route, the one for everything else last.
     ways: Vec<RouteUpstream>,
     /// By route, as above.
-    edits: Vec<Option<RouteEdits>>,
-    /// By route, as above.
     codings: Vec<Option<RouteCodings>>,
     /// By route, as above.
     usages: Vec<Option<RouteUsage>>,
@@ -144,7 +142,7 @@ impl ActiveConfig {
         };
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
         let fallback = config.fallback.as_ref().map(|route| service((config.routes.len(), route))).transpose()?;
-        let routes = Arc::new(RouteTable { services, router: Router::new(&config.routes, config.fallback.as_ref())?, fallback });
+        let routes = Arc::new(RouteTable { services, router: Router::new(&config.routes, config.fallback.as_ref())?, fallback, edits });
         let log_before = before.map(|active| (&active.config.log, &active.access_log));
         let access_log = process.access_logs.open(&config.log, log_before).map_err(SetupError::AccessLog)?;
         let traced_before = before.and_then(|active| Some((active.config.traces.as_ref()?, active.tracer.as_ref()?)));
@@ -168,7 +166,6 @@ impl ActiveConfig {
             metrics,
             routes,
             ways,
-            edits,
             codings,
             usages,
             spending,
@@ -280,7 +277,7 @@ impl ActiveConfig {
 
     /// What a route changes in the fields of its requests, where it does.
     pub(crate) fn edits_of(&self, route: usize) -> Option<&RouteEdits> {
-        self.edits.get(route)?.as_ref()
+        self.routes.edits_of(route)
     }
 }
 
