@@ -24,11 +24,16 @@ pub fn add_vary(headers: &mut HeaderMap) {
 
 /// The fields of an answer in another coding. Its entity tag becomes a weak one: it names other bytes now, which mean the same (RFC 9110 §8.8.1).
 pub(crate) fn recoded(headers: &mut HeaderMap) {
+    without_claims_about_bytes(headers);
+    weaken(headers);
+    add_vary(headers);
+}
+
+/// Takes out of a head or of trailers what is said of bytes that are others now.
+pub(crate) fn without_claims_about_bytes(headers: &mut HeaderMap) {
     for name in &ABOUT_BYTES {
         headers.remove(name);
     }
-    weaken(headers);
-    add_vary(headers);
 }
 
 /// Makes a strong entity tag weak.

@@ -1,15 +1,14 @@
 //! The answers that are packed on their way into a cache.
 
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, IF_NONE_MATCH, SET_COOKIE, VARY,
-};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH, SET_COOKIE, VARY};
 use http::request::Parts as Request;
 use http::response::Parts as Response;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use larder_semantics::coding::Coding;
+use larder_semantics::guard::has_credentials;
 use larder_semantics::matches_pattern;
 
-use crate::head::{add_vary, has_directive, is_known_as_weak, recoded, weaken};
+use crate::head::{add_vary, has_directive, is_known_as_weak, recoded, weaken, without_claims_about_bytes};
 
 /// The settings of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,9 +35,8 @@ impl Packing {
     /// (BREACH).
     pub fn request(&self, request: &Request, reads: bool) -> PackingRequest {
         let headers = &request.headers;
-        let is_known = headers.contains_key(COOKIE) || headers.contains_key(AUTHORIZATION);
         // RFC 9111 §5.2.1.6: the client asks intermediaries not to transform the content.
-        let may_pack = reads && !is_known && !has_directive(headers, &["no-transform"]);
+        let may_pack = reads && !has_credentials(headers) && !has_directive(headers, &["no-transform"]);
         PackingRequest { coding: self.first(headers).filter(|_| may_pack), known: headers.get(IF_NONE_MATCH).cloned() }
     }
 
@@ -56,6 +54,8 @@ impl Packing {
         if response.status == StatusCode::NOT_MODIFIED {
             // It is about what is stored, under the tag that this has there; and its `Vary` would take the place of the stored one.
             if request.known.as_ref().is_some_and(|known| is_known_as_weak(known.as_bytes(), headers)) {
+                // Digests of the origin's bytes would become those of the packed ones.
+                without_claims_about_bytes(headers);
                 weaken(headers);
             }
             if headers.contains_key(VARY) {
@@ -183,6 +183,8 @@ mod tests {
         for request in [
             &[("accept-encoding", "br"), ("cookie", "a=1")][..],
             &[("accept-encoding", "br"), ("authorization", "x")],
+            &[("accept-encoding", "br"), ("client-cert", ":AA==:")],
+            &[("accept-encoding", "br"), ("x-api-key", "x")],
             &[("accept-encoding", "br"), ("cache-control", "no-transform")],
             &[("accept-encoding", "deflate")],
             &[],
@@ -203,5 +205,16 @@ mod tests {
         assert_eq!(tag("W/\"0\", W/\"1\""), "W/\"1\"");
         assert_eq!(tag("\"1\""), "\"1\"");
         assert_eq!(tag("W/\"1\", \"1\""), "\"1\"");
+    }
+
+    #[test]
+    fn rfc9530_a_304_gives_what_was_packed_no_digest_of_other_bytes() {
+        let has_digest = |known: &'static str| {
+            let answer = [("etag", "\"1\""), ("repr-digest", "sha-256=:AA==:"), ("content-digest", "sha-256=:AA==:")];
+            let (_, headers) = received(&Method::GET, &[("if-none-match", known)], 304, &answer);
+            (headers.contains_key("repr-digest"), headers.contains_key("content-digest"))
+        };
+        assert_eq!(has_digest("W/\"1\""), (false, false));
+        assert_eq!(has_digest("\"1\""), (true, true), "it is about what was stored as it came");
     }
 }
