@@ -193,3 +193,15 @@ async fn it_says_when_a_request_begins_the_next_fetch_ahead_of_time() -> Result<
     assert!(told.ends_with("in the background (`refresh_ahead`)"), "{told}");
     Ok(())
 }
+
+/// As `larder explain-reason | head -1`, which reads one line.
+#[test]
+fn a_reader_that_has_read_enough_is_no_error() -> Result<()> {
+    for arguments in [&["explain-reason"][..], &["explain-reason", "--markdown"], &["explain-reason", "no-store"]] {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let output = command()?.args(arguments).stdout(writer).output()?;
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    }
+    Ok(())
+}

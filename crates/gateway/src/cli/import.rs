@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use larder_import::{ImportError, Imported, nginx, nginx_text};
 
+use super::admin_client::print;
+
 /// The most bytes of a configuration on standard input.
 const MAX_INPUT: u64 = 16 << 20;
 
@@ -36,11 +38,11 @@ impl Import {
         let imported = if file.as_os_str() == "-" { from_input() } else { nginx(file) };
         match imported {
             Ok(Imported { config, notes }) => {
-                print!("{config}");
+                let printed = print(&config);
                 notes.iter().for_each(|note| eprintln!("{note}"));
                 let count = notes.len();
                 eprintln!("larder: {count} {} to look at; `larder check` tells mistakes", if count == 1 { "note" } else { "notes" });
-                ExitCode::SUCCESS
+                printed
             }
             Err(error) => {
                 eprintln!("error: {error}");

@@ -8,7 +8,7 @@ use http::{Method, Request, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
-use super::admin_client::AdminFlags;
+use super::admin_client::{AdminFlags, print};
 use crate::config;
 
 /// `larder purge`
@@ -70,8 +70,8 @@ impl Purge {
         let answer = answer.and_then(|answer| said(&answer).map(|(line, complete)| (answer, line, complete)));
         match answer {
             Ok((answer, line, complete)) => {
-                println!("{}", if self.gateway.json { answer.to_string() } else { line });
-                if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                let printed = print(&if self.gateway.json { answer.to_string() } else { line });
+                if complete { printed } else { ExitCode::FAILURE }
             }
             Err(error) => {
                 eprintln!("error: {error}");

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::admin_client::AdminAddress;
+use super::admin_client::{AdminAddress, print};
 use crate::config;
 
 /// Wrong usage, as clap has it too.
@@ -44,8 +44,8 @@ impl Ready {
         let answer = runtime.map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(self.ask_until_ready(timeout, wait)));
         match answer {
             Ok(stage) => {
-                println!("{stage}");
-                if stage == "ready" { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                let printed = print(&stage);
+                if stage == "ready" { printed } else { ExitCode::FAILURE }
             }
             Err(error) => {
                 eprintln!("error: {error}");

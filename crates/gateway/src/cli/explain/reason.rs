@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use larder_semantics::Reason;
 
+use crate::cli::admin_client::print;
 use crate::config;
 
 /// `larder explain-reason`
@@ -23,18 +24,20 @@ impl ExplainReason {
     /// Prints the explanation; a word that is none is wrong usage.
     pub fn run(&self) -> ExitCode {
         match &self.word {
-            None if self.markdown => print!("{}", markdown()),
-            None => Reason::ALL.iter().for_each(|reason| println!("{:<24}{}", reason.as_str(), reason.meaning())),
+            None if self.markdown => print(&markdown()),
+            None => {
+                let line = |reason: &Reason| format!("{:<24}{}\n", reason.as_str(), reason.meaning());
+                print(&Reason::ALL.iter().map(line).collect::<String>())
+            }
             Some(word) => match Reason::ALL.iter().find(|reason| reason.as_str() == word) {
-                Some(reason) => print!("{}", explanation(*reason)),
+                Some(reason) => print(&explanation(*reason)),
                 None => {
                     let words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
                     eprintln!("error: `{word}` is no reason: {}", config::nearest_hint(word, &words, "there are"));
-                    return ExitCode::FAILURE;
+                    ExitCode::FAILURE
                 }
             },
         }
-        ExitCode::SUCCESS
     }
 }
 
