@@ -33,6 +33,21 @@ async fn hits_are_compared_in_the_background_by_both_doors() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_route_changes_in_answers_is_no_difference_of_a_hit() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", fresh("{\"a\":1}"));
+    // The value depends on the request, so it is made for each.
+    let changes = "key = { headers = [\"x-kind\"] }\nresponse = { set = { X-Shown = \"{header.X-Kind}\" } }";
+    let text =
+        format!("[[routes]]\nname = \"pages\"\npath = \"/{{*rest}}\"\nverify = {{ sample = 1, fields = [\"x-shown\"] }}\n{changes}\n");
+    let larder = Larder::before(&origin, &text).await?;
+    for expected in ["MISS", "HIT"] {
+        assert_eq!(larder.request("GET", "/a", &[("X-Kind", "hal")], "").await?.x_cache(), expected);
+    }
+    larder.metric_reaches("larder_verify_hits_total", &["outcome=\"agreed\""], 1.0).await
+}
+
+#[tokio::test]
 async fn in_shadow_mode_clients_get_the_origins_answers_and_these_are_compared() -> Result<()> {
     let origin = Origin::start().await?;
     origin.once("GET", "/a", fresh("{\"a\":1}"));

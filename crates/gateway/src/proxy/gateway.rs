@@ -137,7 +137,10 @@ impl Gateway {
         match plain {
             Plain::Stored(answer) => {
                 if let Some(verify) = verify.filter(|verify| verify.draws()) {
-                    Sampled::of(verify, service, head_of(request), &effective, connection).into_iter().for_each(Sampled::begin);
+                    let mut head = head_of(request);
+                    // The origin's answer is changed as the stored one was.
+                    response_edits.clone().and_then(|edits| head.extensions_mut().insert(edits));
+                    Sampled::of(verify, service, head, &effective, connection).into_iter().for_each(Sampled::begin);
                 }
                 Some(match answer.length() {
                     Some(_) => PlainAnswer::Written(pending.written(&active, answer, head)),
