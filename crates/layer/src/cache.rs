@@ -95,7 +95,27 @@ pub(crate) struct Counters {
     pub(crate) followers: AtomicU64,
     pub(crate) waiting: AtomicU64,
     pub(crate) bypasses_refused: AtomicU64,
+    pub(crate) asked_again: AskedAgainCounters,
     refreshing: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct AskedAgainCounters {
+    pub(crate) continued: AtomicU64,
+    pub(crate) differing: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+/// Answers from tiers that broke off midway, and for which the origin was asked again, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AskedAgain {
+    /// The second answer was the same, and went on for their clients.
+    pub continued: u64,
+    /// It was another one.
+    pub differing: u64,
+    /// None came.
+    pub failed: u64,
 }
 
 /// Counts as one in a gauge for as long as it lives.
@@ -135,6 +155,8 @@ pub struct CacheStats {
     pub followers: u64,
     /// Requests with the bypass parameter that were answered as without it, since the start: their network had asked too often.
     pub bypasses_refused: u64,
+    /// Answers whose tier failed midway, and that the origin was asked for again.
+    pub asked_again: AskedAgain,
     /// Bodies that memory holds packed; `None` where it holds them as they are.
     pub packing: Option<PackingStats>,
 }
@@ -174,6 +196,11 @@ impl Cache {
             waiting: self.counters.waiting.load(Ordering::Relaxed),
             followers: self.counters.followers.load(Ordering::Relaxed),
             bypasses_refused: self.counters.bypasses_refused.load(Ordering::Relaxed),
+            asked_again: AskedAgain {
+                continued: self.counters.asked_again.continued.load(Ordering::Relaxed),
+                differing: self.counters.asked_again.differing.load(Ordering::Relaxed),
+                failed: self.counters.asked_again.failed.load(Ordering::Relaxed),
+            },
             packing: self.packer.get().map(|packer| packer.packing().stats()),
         }
     }

@@ -42,7 +42,7 @@ mod write;
 
 pub use body::CacheBody;
 pub use body::request::{ClientBody, RequestBody};
-pub use cache::{Cache, CacheBuilder, CacheStats};
+pub use cache::{AskedAgain, Cache, CacheBuilder, CacheStats};
 pub use dry_run::{DryRun, TierLook, TriedOut, Verdict};
 pub use effective_target::EffectiveTarget;
 pub use error::{BodyError, BoxError, FailedElsewhere, FetchError, FetchErrorKind};

@@ -1,5 +1,5 @@
 //! A stored response whose body is on its way from a tier behind the memory. Where that breaks off, the origin brings the rest of the same
-//! representation, and its clients do not notice. Where the origin's representation may be another one, the body breaks off.
+//! representation, or all of it once more, and its clients do not notice. Where that is another one, the body breaks off.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
-use super::rest::{Backed, Rest};
+use super::rest::{Again, Backed, Before, Rest, is_resumable};
 use super::state::Fetch;
 use crate::body::aside::Aside;
 use crate::body::log::{LogHandle, body_log};
@@ -143,6 +143,8 @@ struct Walk<S: Upstream> {
     head: Arc<StoredHead>,
     source: Source<S::Body>,
     proof: BodyProof,
+    /// Present where all of it can be asked for once more, and nothing less.
+    before: Option<Box<Before>>,
     aside: Aside,
 }
 
@@ -150,16 +152,20 @@ struct Walk<S: Upstream> {
 enum Source<B> {
     /// The tier behind the memory.
     Store(Box<dyn Chunks>),
-    /// The origin.
-    Origin(Rest<B>),
+    /// The origin, with the rest.
+    Rest(Rest<B>),
+    /// The origin, with all of it.
+    Again(Again<B>),
 }
 
 impl<S: Upstream> ArrivingBody<S> {
     fn new(service: CacheService<S>, request: Arc<ClientRequest>, record: &ResponseRecord, chunks: Box<dyn Chunks>) -> Self {
         let mut aside = Aside::new(&service.cache.in_flight);
         aside.set(chunks.ahead());
-        let (head, proof) = (Arc::clone(record.head()), BodyProof::new(record.body()));
-        let walk = Walk { service, request, head, source: Source::Store(chunks), proof, aside };
+        let (head, proof, length) = (Arc::clone(record.head()), BodyProof::new(record.body()), Some(record.body().length));
+        let before =
+            if is_resumable(&request, &head, length) { None } else { Before::of(&service, &request, record, length).map(Box::new) };
+        let walk = Walk { service, request, head, source: Source::Store(chunks), proof, before, aside };
         Self { next: Some(Box::pin(walk.step())), left: record.body().length, trailers: record.trailers().cloned() }
     }
 }
@@ -182,7 +188,11 @@ impl<S: Upstream> Walk<S> {
                         }
                     }
                 }
-                Source::Origin(rest) => rest.next().await?,
+                Source::Rest(rest) => rest.next().await?,
+                Source::Again(again) => match again.next().await?.ok_or(BodyError::Stored(RemoteError::Incomplete))?.into_data() {
+                    Ok(data) => data,
+                    Err(_) => continue,
+                },
             };
             if !bytes.is_empty() {
                 break bytes;
@@ -191,6 +201,7 @@ impl<S: Upstream> Walk<S> {
         if !self.proof.add(&bytes) {
             return Err(BodyError::Stored(RemoteError::Damaged));
         }
+        self.before.iter_mut().for_each(|before| before.add(&bytes));
         Ok((self, bytes))
     }
 
@@ -198,7 +209,11 @@ impl<S: Upstream> Walk<S> {
     async fn turn_to_origin(&mut self, error: RemoteError) -> Result<(), BodyError> {
         let (got, left) = (self.proof.got(), self.proof.left());
         debug!("a stored body broke off {left} bytes before its end: {error}");
-        self.source = Source::Origin(Rest::ask(&self.service, &self.request, &self.head, (got, got + left), error).await?);
+        let Self { service, request, head, .. } = self;
+        self.source = match is_resumable(request, head, Some(got + left)) {
+            true => Source::Rest(Rest::ask(service, request, head, (got, got + left), error).await?),
+            false => Source::Again(Again::ask(service, request, self.before.as_deref(), error).await?),
+        };
         Ok(())
     }
 }

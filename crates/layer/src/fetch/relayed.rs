@@ -1,5 +1,5 @@
 //! An answer that another replica is fetching, read from the tier that both share while it arrives there. Where that breaks off, the origin
-//! brings the rest of the same representation; where the origin's representation may be another one, the body breaks off.
+//! brings the rest of the same representation, or all of it once more; where that is another one, the body breaks off.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
-use super::rest::Rest;
+use super::rest::{Again, Before, Rest, is_resumable};
 use super::state::Fetch;
 use crate::body::aside::Aside;
 use crate::body::log::body_log;
@@ -42,6 +42,11 @@ impl Fetch {
         let Some(reader) = pending.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.
         let landed = self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply);
+        let before = if is_resumable(&self.request, record.head(), length) {
+            None
+        } else {
+            Before::of(&service, &self.request, &record, length).map(Box::new)
+        };
         let walk = Walk {
             service: service.clone(),
             request: Arc::clone(&self.request),
@@ -49,6 +54,7 @@ impl Fetch {
             source: Source::Relay(pieces),
             got: 0,
             length,
+            before,
             aside: Aside::new(&service.cache.in_flight),
         };
         let body = RelayedBody { next: Some(Box::pin(walk.step())) };
@@ -83,13 +89,16 @@ struct Walk<S: Upstream> {
     got: u64,
     /// As the origin announced it to the other replica.
     length: Option<u64>,
+    /// Present where all of it can be asked for once more, and nothing less.
+    before: Option<Box<Before>>,
     aside: Aside,
 }
 
 /// Where the next bytes come from.
 enum Source<B> {
     Relay(Box<dyn Pieces>),
-    Origin(Rest<B>),
+    Rest(Rest<B>),
+    Again(Again<B>),
 }
 
 impl<S: Upstream> Walk<S> {
@@ -113,13 +122,19 @@ impl<S: Upstream> Walk<S> {
                         }
                     }
                 }
-                Source::Origin(_) if self.length == Some(self.got) => return Ok(None),
-                Source::Origin(rest) => rest.next().await?,
+                Source::Rest(_) if self.length == Some(self.got) => return Ok(None),
+                Source::Rest(rest) => rest.next().await?,
+                Source::Again(again) => match again.next().await?.map(Frame::into_data) {
+                    None => return Ok(None),
+                    Some(Ok(data)) => data,
+                    Some(Err(trailers)) => return Ok(Some((self, trailers))),
+                },
             };
             if data.is_empty() {
                 continue;
             }
             self.got += data.len() as u64;
+            self.before.iter_mut().for_each(|before| before.add(&data));
             if self.length.is_some_and(|length| self.got > length) {
                 return Err(BodyError::Stored(RemoteError::Damaged));
             }
@@ -127,12 +142,18 @@ impl<S: Upstream> Walk<S> {
         }
     }
 
-    /// Asks the origin for the bytes that the relay did not bring. They can be told from others only where it is known how many there are.
+    /// Asks the origin for the bytes that the relay did not bring. They can be told from others by a range where it is known how many there are, and
+    /// otherwise by those before them.
     async fn turn_to_origin(&mut self, error: RemoteError) -> Result<(), BodyError> {
         debug!("the answer of another replica broke off after {} bytes: {error}", self.got);
         self.aside.set(0);
-        let length = self.length.ok_or(BodyError::Stored(error))?;
-        self.source = Source::Origin(Rest::ask(&self.service, &self.request, &self.head, (self.got, length), error).await?);
+        let Self { service, request, head, .. } = self;
+        self.source = match self.length {
+            Some(length) if is_resumable(request, head, Some(length)) => {
+                Source::Rest(Rest::ask(service, request, head, (self.got, length), error).await?)
+            }
+            _ => Source::Again(Again::ask(service, request, self.before.as_deref(), error).await?),
+        };
         Ok(())
     }
 }

@@ -61,7 +61,7 @@ pub(super) enum Naming {
 }
 
 /// The policy for a request that has a lifetime of its own: by what it says, or by its method.
-fn own_policy(request: &ClientRequest, rules: &RouteRules) -> Option<Box<Policy>> {
+pub(super) fn own_policy(request: &ClientRequest, rules: &RouteRules) -> Option<Box<Policy>> {
     let said = if rules.client_controls { said_ttl(request) } else { None };
     let ttl = match request.asked() {
         Asked::Rpc(RpcRequest { ttl: Some(ttl), .. }) => Some(*ttl),

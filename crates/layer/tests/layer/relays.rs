@@ -166,17 +166,107 @@ async fn a_body_of_a_replica_that_dies_is_continued_from_an_origin_that_has_the_
     }
 }
 
+/// The answer that these tests begin, once more.
+fn same(_: &http::Request<larder_tower::RequestBody>) -> common::Reply {
+    again("onetwo")
+}
+
+fn again(text: &'static str) -> common::Reply {
+    again_with(text, &[])
+}
+
+/// The same but for these fields.
+fn again_with(text: &'static str, fields: &[(&str, &str)]) -> common::Reply {
+    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(Into::into).boxed_unsync();
+    let mut all = vec![("cache-control", "max-age=60"), ("etag", ETAG), ("content-type", "application/json")];
+    all.retain(|(name, _)| fields.iter().all(|(other, _)| name != other));
+    all.into_iter().chain(fields.iter().copied()).fold(streaming(200, body), |reply, (name, value)| reply.header(name, value))
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_body_of_unknown_length_whose_replica_dies_is_a_break_and_never_a_clean_end() {
-    let mut slow = Slow::start(None, nothing_later).await;
-    slow.send("one").await;
-    let other = serve(&slow.replicas[1], get("/a")).await;
-    slow.shared.deadly.store(true, Ordering::SeqCst);
-    slow.shared.silence(0);
-    let broken = read(other.response, other.outcome).await.body;
-    assert!(matches!(broken, Err(BodyError::Stored(_))), "{broken:?}");
-    settled(&slow.replicas[1]).await;
-    assert_eq!(slow.replicas[1].cache().stats().memory.entries, 0);
+async fn a_body_of_unknown_length_whose_replica_dies_goes_on_with_an_answer_that_is_the_same_as_far_as_it_was_sent() {
+    for dies in [true, false] {
+        let mut slow = Slow::start(None, same).await;
+        slow.send("one").await;
+        let other = serve(&slow.replicas[1], request("GET", "/a", &[("if-none-match", "\"x\"")])).await;
+        let follower = serve(&slow.replicas[1], get("/a")).await;
+        let mut body = other.response.into_body();
+        assert_eq!(frame(&mut body).await.unwrap().unwrap(), "one");
+        match dies {
+            true => {
+                slow.shared.deadly.store(true, Ordering::SeqCst);
+                slow.shared.silence(0);
+            }
+            false => slow.shared.broken.store(true, Ordering::SeqCst),
+        }
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "two", "what was sent is not sent again");
+        assert_eq!(read(follower.response, follower.outcome).await.text(), "onetwo");
+        settled(&slow.replicas[1]).await;
+        assert_eq!(send(&slow.replicas[1], get("/a")).await.text(), "onetwo");
+        let stats = slow.replicas[1].cache().stats();
+        assert_eq!((slow.origin.count(), stats.asked_again.continued, stats.bytes_in_flight), (2, 1, 0), "it was asked once for both");
+        let fields = slow.origin.fields(1);
+        assert!(!fields.contains_key("range") && !fields.contains_key("if-none-match"), "{fields:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_unknown_length_breaks_off_where_the_answer_that_could_go_on_is_another_one() {
+    let others: [(&str, Later); 11] = [
+        ("tag", |_| again_with("onetwo", &[("etag", "\"2\"")])),
+        ("type", |_| again_with("onetwo", &[("content-type", "text/plain")])),
+        ("coding", |_| again_with("onetwo", &[("content-encoding", "gzip")])),
+        ("language", |_| again_with("onetwo", &[("content-language", "de")])),
+        ("fields that select it", |_| again_with("onetwo", &[("vary", "accept-language")])),
+        ("who it is for", |_| again_with("onetwo", &[("cache-control", "private")])),
+        ("bytes", |_| again("oNetwo")),
+        ("fewer bytes", |_| again("on")),
+        ("status", |_| response(404, "onetwo").header("cache-control", "max-age=60")),
+        ("error", |_| response(500, "onetwo")),
+        ("not modified", |_| response(304, "").header("etag", ETAG)),
+    ];
+    for (what, other) in others {
+        let mut slow = Slow::start(None, other).await;
+        slow.send("one").await;
+        let mut body = serve(&slow.replicas[1], get("/a")).await.response.into_body();
+        assert_eq!(frame(&mut body).await.unwrap().unwrap(), "one");
+        slow.shared.broken.store(true, Ordering::SeqCst);
+        let broken = frame(&mut body).await;
+        assert!(matches!(broken, Some(Err(BodyError::Stored(_)))), "{what}: {broken:?}");
+        settled(&slow.replicas[1]).await;
+        let stats = slow.replicas[1].cache().stats();
+        assert_eq!((slow.origin.count(), stats.asked_again.differing, stats.memory.entries), (2, 1, 0), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_unknown_length_breaks_off_where_its_origin_is_gone_too() {
+    let gone: [Later; 2] = [
+        |_| {
+            let (sender, body) = common::channel();
+            sender.abort(io::Error::other("gone").into());
+            streaming(200, body).header("cache-control", "max-age=60").header("etag", ETAG).header("content-type", "application/json")
+        },
+        |_| {
+            let (mut sender, body) = common::channel();
+            tokio::spawn(async move {
+                sender.send_data("on".into()).await.expect("a reader");
+                sender.abort(io::Error::other("gone").into());
+            });
+            streaming(200, body).header("cache-control", "max-age=60").header("etag", ETAG).header("content-type", "application/json")
+        },
+    ];
+    for later in gone {
+        let mut slow = Slow::start(None, later).await;
+        slow.send("one").await;
+        let mut body = serve(&slow.replicas[1], get("/a")).await.response.into_body();
+        assert_eq!(frame(&mut body).await.unwrap().unwrap(), "one");
+        slow.shared.broken.store(true, Ordering::SeqCst);
+        assert!(matches!(frame(&mut body).await, Some(Err(BodyError::Stored(_)))));
+        settled(&slow.replicas[1]).await;
+        let stats = slow.replicas[1].cache().stats();
+        assert_eq!((slow.origin.count(), stats.asked_again.failed, stats.memory.entries), (2, 1, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,6 +69,12 @@ pub struct CollapsingSnapshot {
     pub fills_in_flight: u64,
     /// Bytes of bodies held for them.
     pub fill_bytes: u64,
+    /// Answers that broke off in a tier midway and were asked for again, since the start: those that went on, by another answer that was the same.
+    pub continued: u64,
+    /// Those that did not, since it was another one.
+    pub differing: u64,
+    /// Those for which none came.
+    pub failed: u64,
 }
 
 /// The ledger of invalidations.

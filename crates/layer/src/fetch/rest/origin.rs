@@ -21,6 +21,17 @@ pub(in crate::fetch) struct Rest<B> {
     before: u64,
 }
 
+/// Whether the rest can be told from that of another representation, and so be asked for. "The Range header field [...] is only defined for GET"
+/// (RFC 9110 §14.2).
+fn resumption(request: &ClientRequest, head: &StoredHead, (got, length): (u64, u64)) -> Option<Resumption> {
+    Resumption::of(head, got, length).filter(|_| request.content.is_none())
+}
+
+/// Whether the rest of a body of `length` bytes can be asked for.
+pub(in crate::fetch) fn is_resumable(request: &ClientRequest, head: &StoredHead, length: Option<u64>) -> bool {
+    length.is_some_and(|length| resumption(request, head, (0, length)).is_some())
+}
+
 impl<B: UpstreamBody> Rest<B> {
     /// Asks the origin for the bytes of `head`'s representation of `length` bytes from `got` on, which were to come from elsewhere but for this
     /// `error`.
@@ -31,8 +42,7 @@ impl<B: UpstreamBody> Rest<B> {
         (got, length): (u64, u64),
         error: RemoteError,
     ) -> Result<Self, BodyError> {
-        // "The Range header field [...] is only defined for GET" (RFC 9110 §14.2).
-        let rest = Resumption::of(head, got, length).filter(|_| request.content.is_none()).ok_or(BodyError::Stored(error))?;
+        let rest = resumption(request, head, (got, length)).ok_or(BodyError::Stored(error))?;
         let asking = Self::request(service, request, &rest);
         let response = call(&service.inner, || asking).await.map_err(BodyError::Upstream)?;
         let before = rest.bytes_before(response.status(), response.headers()).ok_or(BodyError::Stored(error))?;

@@ -193,13 +193,31 @@ async fn the_rest_of_a_body_is_asked_for_without_what_the_key_leaves_out() {
 }
 
 #[tokio::test]
+async fn a_body_without_a_strong_validator_goes_on_in_an_answer_that_begins_with_the_same_bytes() {
+    for etag in [None, Some("W/\"1\"")] {
+        let origin = Origin::new(move |request| {
+            assert!(!request.headers().contains_key("range"));
+            let reply = streaming(200, bytes(content(STORED.length))).header("cache-control", "max-age=60");
+            etag.into_iter().fold(reply, |reply, etag| reply.header("etag", etag))
+        });
+        let mut setup = Setup::new(Stored { etag, ..STORED }, origin.clone());
+        let answer = broken_after(&mut setup, 1, Some(RemoteError::Incomplete)).await;
+        assert_eq!((answer.x_cache().as_str(), answer.body.unwrap()), ("HIT", setup.content.clone()));
+        assert_eq!(send(&setup.cache, get("/a")).await.body.unwrap(), setup.content);
+        assert_eq!((origin.count(), setup.held(), setup.cache.cache().stats().asked_again.continued), (1, 0, 1));
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_a_break_where_the_origin_has_something_else() {
     let changed = |at: usize| {
         let mut changed = content(STORED.length).to_vec();
         changed[at] ^= 1;
         Bytes::from(changed)
     };
-    let plain = |content: Bytes, etag: &'static str| Origin::new(move |_| streaming(200, bytes(content.clone())).header("etag", etag));
+    let plain = |content: Bytes, etag: &'static str| {
+        Origin::new(move |_| streaming(200, bytes(content.clone())).header("etag", etag).header("cache-control", "max-age=60"))
+    };
     let length = STORED.length;
     let short = Origin::new(move |_| {
         streaming(206, bytes(content(5))).header("etag", ETAG).header("content-range", &format!("bytes {SEGMENT}-{}/{length}", SEGMENT + 4))
@@ -213,8 +231,10 @@ async fn a_body_that_breaks_off_is_a_break_where_the_origin_has_something_else()
         ("a body that ends early", Some(ETAG), plain(content(length - 1), ETAG)),
         ("an error", Some(ETAG), Origin::new(|_| common::response(500, "sorry"))),
         ("no answer", Some(ETAG), Origin::waiting(|_| async { Err(std::io::Error::other("refused")) })),
-        ("no validator", None, nobody()),
-        ("a weak validator", Some("W/\"1\""), nobody()),
+        ("a tag where there was none", None, plain(content(length), ETAG)),
+        ("other bytes under the same weak tag", Some("W/\"1\""), plain(changed(3), "W/\"1\"")),
+        ("other bytes after those that were sent", Some("W/\"1\""), plain(changed(length - 3), "W/\"1\"")),
+        ("another weak tag", Some("W/\"1\""), plain(content(length), "W/\"2\"")),
     ] {
         let setup = Setup::new(Stored { etag, ..STORED }, origin);
         setup.send_chunks(0..1);

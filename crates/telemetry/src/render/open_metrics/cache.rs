@@ -38,6 +38,10 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
         families.counter("cache_packed_saved_bytes", "Bytes of memory that packing has saved.", packing.saved_bytes)?;
     }
     families.counter("collapsed_followers", "Requests that shared another's fill.", collapsing.followers)?;
+    let results = [("continued", collapsing.continued), ("differs", collapsing.differing), ("failed", collapsing.failed)];
+    let results = results.map(|(result, count)| ([("result", result)], count));
+    let help = "Answers that broke off in Redis or on disk and were asked for again from the start, by what became of them.";
+    families.counters("asked_again", help, results)?;
     let help = "Limits of HTTP/2 that clients have reached, by what they sent too much of.";
     families.counters("http2_limits", help, labelled("limit", &process.http2_limits))?;
     let help = "Access log lines dropped because the log's reader was too slow.";
