@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use larder_semantics::guard::{AnswersByClient, SEARCHED, Suspects, has_credentials, is_misleading, may_tell};
+use larder_semantics::guard::{AnswersByClient, SEARCHED, Suspects, has_credentials, is_misleading, may_be_caused_by_unusual, may_tell};
 use larder_semantics::{GuardMode, PrimaryKey, Reason, Scope, StoredHead, VarySpec};
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -70,6 +70,10 @@ impl RouteRules {
         let content_type = fields.get(CONTENT_TYPE).map(|value| value.as_bytes());
         if is_misleading(request.parts.uri.path(), status, content_type) {
             return self.guard.found(Reason::MisleadingPath, None, request);
+        }
+        // Any client can cause this, and nothing is wrong with the backend: nobody is told.
+        if may_be_caused_by_unusual(&self.key, request.vary, &request.parts.headers, status) {
+            return Some(Reason::UnkeyedField);
         }
         if !may_tell(fields) {
             return None;

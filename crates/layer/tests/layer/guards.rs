@@ -174,3 +174,32 @@ async fn what_no_guard_refuses_is_fetched_once_for_all_that_wait() {
         assert_eq!(send(&cache, get("/a")).await.x_cache(), "HIT");
     }
 }
+
+/// Poisoning by errors (CPDoS): the origin looks for another resource by a field that hardly anybody sends. What a plain request gets is stored, errors too.
+#[tokio::test]
+async fn an_error_that_an_unusual_field_may_have_caused_is_not_stored() {
+    let odd = ("x-amz-website-redirect-location", "/nowhere");
+    for (guard, attack, stores_errors) in [
+        (GuardMode::Refuse, &[odd][..], false),
+        (GuardMode::Report, &[odd], false),
+        (GuardMode::Off, &[odd], true),
+        (GuardMode::Refuse, &[("user-agent", "Mozilla/5.0"), ("referer", "http://a.example/"), ("sec-fetch-mode", "cors")], true),
+    ] {
+        let origin = Origin::new(|request| {
+            let is_plain = !request.headers().contains_key("x-amz-website-redirect-location");
+            let status = if is_plain && request.uri().path() == "/a" { 200 } else { 404 };
+            response(status, "an answer").header("cache-control", "max-age=60")
+        });
+        let (cache, _) = with_rules(origin.clone(), common::builder().guard(guard).build());
+        let first = send(&cache, request("GET", "/gone", attack)).await;
+        assert_eq!(first.response.status().as_u16(), 404);
+        assert_eq!(header(&first.response, "cache-status").contains("detail=unkeyed-field"), !stores_errors, "{:?}", first.response);
+        assert_eq!(send(&cache, get("/gone")).await.x_cache() == "HIT", stores_errors, "{guard:?} {attack:?}");
+        assert_eq!(send(&cache, get("/gone")).await.x_cache(), "HIT", "the error that a plain request gets is stored");
+        if !stores_errors {
+            assert_eq!(send(&cache, request("GET", "/a", attack)).await.response.status().as_u16(), 404);
+            assert_eq!(send(&cache, get("/a")).await.response.status().as_u16(), 200, "others get the page");
+            assert_eq!(send(&cache, request("GET", "/a", attack)).await.x_cache(), "HIT");
+        }
+    }
+}
