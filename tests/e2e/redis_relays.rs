@@ -158,6 +158,8 @@ async fn a_holder_that_is_killed_or_a_lost_redis_is_a_break_and_no_clean_end_whe
 async fn an_origin_that_cuts_off_breaks_the_answer_of_every_client() -> Result<()> {
     let cut = Answer::ok().wait("head").header("Content-Length", "6").flush_head().part("one").wait("body").close();
     let mut slow = Slow::start(cut, 2, "").await?;
+    // The other replicas ask for it again, once each.
+    slow.origin.times(2, "GET", "/a", Answer::new(404));
     slow.origin.gate("body").open();
     for answer in slow.finish().await? {
         assert!(!answer.complete && answer.text() == "one", "{answer:?}");
