@@ -16,13 +16,13 @@ use larder_tower::{Cache, CacheResult, FetchError, Outcome, Served};
 
 use super::assumed::Assumptions;
 use super::origin::LoggedOrigin;
-use crate::active::{ActiveConfig, Process, SetupError};
+use crate::active::{ActiveConfig, SetupError};
 use crate::client::{ClientConnection, EffectiveTarget, effective_target};
-use crate::config::{AccessLog, Config};
+use crate::config::Config;
 use crate::proxy::{Service, Step, for_the_cache, way};
 use crate::routing::{WayBody, reads_content};
-use crate::trials::settle;
-use crate::upstream::{ClientContext, StandIn};
+use crate::trials::{max_object, settle, without_network};
+use crate::upstream::ClientContext;
 
 /// A gateway under test.
 pub(super) struct Replica {
@@ -38,24 +38,11 @@ pub(super) struct Replica {
 
 impl Replica {
     /// From a configuration with a memory of so many bytes. It begins at a time.
-    pub(super) fn new(mut config: Config, capacity: u64, assumptions: Assumptions, start: Timestamp) -> Result<Self, SetupError> {
+    pub(super) fn new(config: Config, capacity: u64, assumptions: Assumptions, start: Timestamp) -> Result<Self, SetupError> {
         let (clock, hand) = Clock::manual(start);
         let origin = Arc::<LoggedOrigin>::default();
-        let largest = config.routes.iter().chain(&config.fallback).map(|route| route.settings.max_object).max().unwrap_or_default();
-        let cache = Cache::builder(capacity).max_object(largest.min(capacity)).clock(clock.clone()).build();
-        // The log and traces are the running gateway's.
-        (config.log.access, config.traces) = (AccessLog::Off, None);
-        let (access_logs, exporters) = Default::default();
-        let stand_in: Arc<dyn StandIn> = Arc::clone(&origin) as _;
-        let process = Process {
-            cache: &cache,
-            clock: &clock,
-            redis: None,
-            access_logs: &access_logs,
-            exporters: &exporters,
-            stand_in: Some(&stand_in),
-        };
-        let active = ActiveConfig::new(config, &process, None)?;
+        let cache = Cache::builder(capacity).max_object(max_object(&config).min(capacity)).clock(clock.clone()).build();
+        let active = without_network(config, &cache, &clock, Arc::clone(&origin) as _)?;
         Ok(Self { active, cache, hand, now: start, origin, assumptions, tells_lifetimes: false })
     }
 

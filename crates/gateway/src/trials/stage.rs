@@ -31,28 +31,33 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(mut config: Config) -> Result<Self, SetupError> {
+    pub(super) fn new(config: Config) -> Result<Self, SetupError> {
         let (clock, hand) = Clock::manual(START);
         let (origin, purges) = (Arc::new(PlayedOrigin::new(hand.clone())), Arc::<PurgeLog>::default());
-        let largest = config.routes.iter().chain(&config.fallback).map(|route| route.settings.max_object).max().unwrap_or_default();
         let capacity = config.memory.capacity.min(MAX_CAPACITY);
         let tiers = Tiers::new().with_log(Arc::clone(&purges) as _);
-        let cache = Cache::builder(capacity).max_object(largest.min(capacity)).clock(clock.clone()).tiers(tiers).build();
-        // The log and traces are the running gateway's.
-        (config.log.access, config.traces) = (AccessLog::Off, None);
-        let (access_logs, exporters) = Default::default();
-        let stand_in: Arc<dyn StandIn> = Arc::clone(&origin) as _;
-        let process = Process {
-            cache: &cache,
-            clock: &clock,
-            redis: None,
-            access_logs: &access_logs,
-            exporters: &exporters,
-            stand_in: Some(&stand_in),
-        };
-        let active = ActiveConfig::new(config, &process, None)?;
+        let cache = Cache::builder(capacity).max_object(max_object(&config).min(capacity)).clock(clock.clone()).tiers(tiers).build();
+        let active = without_network(config, &cache, &clock, Arc::clone(&origin) as _)?;
         Ok(Self { active, cache, hand, origin, purges })
     }
+}
+
+/// The largest response that any route stores.
+pub(crate) fn max_object(config: &Config) -> u64 {
+    config.routes.iter().chain(&config.fallback).map(|route| route.settings.max_object).max().unwrap_or_default()
+}
+
+/// A configuration as it is served, with this in the place of all origins, and without the log and the traces of the running gateway.
+pub(crate) fn without_network(
+    mut config: Config,
+    cache: &Arc<Cache>,
+    clock: &Clock,
+    stand_in: Arc<dyn StandIn>,
+) -> Result<ActiveConfig, SetupError> {
+    (config.log.access, config.traces) = (AccessLog::Off, None);
+    let (access_logs, exporters) = Default::default();
+    let process = Process { cache, clock, redis: None, access_logs: &access_logs, exporters: &exporters, stand_in: Some(&stand_in) };
+    ActiveConfig::new(config, &process, None)
 }
 
 /// Lets refreshes and what is still being stored come to an end, in a runtime that has nothing else to do.

@@ -15,10 +15,11 @@ use larder_tower::{Cache, CacheResult, EffectiveTarget};
 
 use super::check::Sampled;
 use super::state::Judgement;
-use crate::active::{ActiveConfig, Process};
+use crate::active::ActiveConfig;
 use crate::client::{ClientConnection, effective_target};
 use crate::config;
 use crate::proxy::{Step, way};
+use crate::trials::without_network;
 use crate::upstream::{StandIn, UpstreamError};
 
 const CONFIG: &str = r#"
@@ -98,14 +99,9 @@ struct Setup {
 fn setup() -> Setup {
     let (clock, hand) = Clock::manual(Timestamp::from_secs(1_767_225_600));
     let origin = Arc::new(Planted { clock: clock.clone(), asked: AtomicU64::new(0) });
-    let stand_in: Arc<dyn StandIn> = Arc::clone(&origin) as _;
     let cache = Cache::builder(16 << 20).max_object(1 << 16).clock(clock.clone()).build();
-    let (mut config, _) = config::parse("test.toml", CONFIG.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{report}"));
-    config.log.access = config::AccessLog::Off;
-    let (access_logs, exporters) = Default::default();
-    let process =
-        Process { cache: &cache, clock: &clock, redis: None, access_logs: &access_logs, exporters: &exporters, stand_in: Some(&stand_in) };
-    Setup { active: ActiveConfig::new(config, &process, None).expect("it can serve"), origin, hand }
+    let (config, _) = config::parse("test.toml", CONFIG.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{report}"));
+    Setup { active: without_network(config, &cache, &clock, Arc::clone(&origin) as _).expect("it can serve"), origin, hand }
 }
 
 /// An exchange with its answer, and what a comparison of it comes to where it was a hit.
