@@ -169,8 +169,11 @@ async fn decide(
 /// A record, and what the origin answered.
 type Answered = (LogRecord, Arc<OriginAnswer>);
 
+/// The records as they are read, and the thread that reads them.
+type Reading = (Receiver<Vec<Answered>>, JoinHandle<(Logs, Answers)>);
+
 /// Reads the logs on a thread of their own.
-fn read(mut logs: Logs) -> Result<(Receiver<Vec<Answered>>, JoinHandle<(Logs, Answers)>), SimulateError> {
+fn read(mut logs: Logs) -> Result<Reading, SimulateError> {
     let (sender, receiver) = sync_channel(WAITING);
     let body = move || {
         let mut answers = Answers::default();
