@@ -71,8 +71,9 @@ impl RouteRules {
         if is_misleading(request.parts.uri.path(), status, content_type) {
             return self.guard.found(Reason::MisleadingPath, None, request);
         }
-        // Any client can cause this, and nothing is wrong with the backend: nobody is told.
-        if may_be_caused_by_unusual(&self.key, request.vary, &request.parts.headers, status) {
+        // An API's own clients may all send a field that no other does, and then their errors are meant to be stored: what may be an attack, and
+        // mostly is none, counts only where an operator has chosen to refuse. Any client can cause it, so nobody is told.
+        if self.guard.mode == GuardMode::Refuse && may_be_caused_by_unusual(&self.key, request.vary, &request.parts.headers, status) {
             return Some(Reason::UnkeyedField);
         }
         if !may_tell(fields) {
