@@ -189,6 +189,46 @@ async fn a_range_is_of_bytes_that_stay_the_same() -> Result<()> {
     Ok(())
 }
 
+/// What is stored is shorter than what such a client has of it already.
+#[tokio::test]
+async fn a_range_beyond_the_coded_length_is_within_the_plain_one() -> Result<()> {
+    let origin = Origin::start().await?;
+    let gzip = coded(text().into_bytes(), Coding::Gzip, true).await;
+    let beyond = format!("bytes={}-", gzip.len() + 1);
+    let rest = text()[gzip.len() + 1..].to_owned();
+    origin.respond_with("GET", "/own", move |request: &Received| match request.header("accept-encoding") {
+        Some(_) => {
+            Answer::ok().header("Vary", "Accept-Encoding").header("Content-Encoding", "gzip").header("ETag", "\"g\"").body(gzip.clone())
+        }
+        None => Answer::ok().header("Vary", "Accept-Encoding").header("ETag", "\"p\"").body(text()),
+    });
+    origin.always("GET", "/packed", json(&[]));
+    let (kept, packed) = (Larder::before(&origin, KEPT).await?, Larder::before(&origin, PACKED).await?);
+    let range = ("Range", beyond.as_str());
+    get(&kept, "/own", &[("Accept-Encoding", "gzip")]).await?;
+    let part = get(&kept, "/own", &[range]).await?;
+    assert_eq!((part.status, part.text()), (206, rest));
+    let nothing = get(&kept, "/own", &[("Accept-Encoding", "zstd, br, gzip"), range]).await?;
+    assert_eq!(nothing.status, 416, "of the coded bytes there are no more");
+    get(&packed, "/packed", &[("Accept-Encoding", "zstd, br, gzip")]).await?;
+    let whole = get(&packed, "/packed", &[range]).await?;
+    assert_eq!((whole.status, whole.text() == text(), whole.x_cache()), (200, true, "HIT"));
+    Ok(())
+}
+
+/// Such a tag is strong, but it is that of one packing: the next may have other bytes.
+#[tokio::test]
+async fn parts_of_what_was_packed_here_are_not_given_whatever_tag_it_has() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Content-Type", "application/json").body(text()));
+    let larder = Larder::before(&origin, &format!("{PACKED}etag = \"body\"\n")).await?;
+    let accepts = ("Accept-Encoding", "zstd, br, gzip");
+    get(&larder, "/a", &[accepts]).await?;
+    let whole = get(&larder, "/a", &[accepts, ("Range", "bytes=0-9")]).await?;
+    assert_eq!((whole.status, is_whole(&whole).await, whole.x_cache()), (200, true, "HIT"));
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_answer_to_somebody_known_is_never_packed() -> Result<()> {
     let origin = Origin::start().await?;

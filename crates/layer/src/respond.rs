@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, HeaderName};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use larder_semantics::cache_status::{CACHE_NAME, with_key};
 use larder_semantics::precondition::{self, not_modified_fields};
@@ -21,6 +21,15 @@ use crate::outcome::CacheResult;
 pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// In a 416's extensions: the length that it names is that of content with a coding, of which a client that does not accept it knows nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct RangeOfCoded;
+
+/// In the extensions of an answer to a request of several parts: the origin's own fields, without the lifetime and the tag that clients are shown. The
+/// parts are stored with them.
+#[derive(Clone, Debug)]
+pub(crate) struct OriginFields(pub(crate) HeaderMap);
 
 /// Answers from a stored response: whole, in part, or as the client's preconditions want it.
 pub(crate) fn from_stored<B>(
@@ -48,7 +57,15 @@ pub(crate) fn from_stored<B>(
         set(&mut headers, AGE, age);
         annotate(&mut headers, result, status);
     }
-    respond(code, headers, body)
+    with_coding(respond(code, headers, body), &answer, &stored.head)
+}
+
+/// Says so where a range was compared with the length of content with a coding.
+fn with_coding<B>(mut response: Response<CacheBody<B>>, answer: &Answer, stored: &StoredHead) -> Response<CacheBody<B>> {
+    if matches!(answer, Answer::RangeNotSatisfiable { .. }) && stored.headers.get(&CONTENT_ENCODING).is_some() {
+        response.extensions_mut().insert(RangeOfCoded);
+    }
+    response
 }
 
 /// "The HEAD method is identical to GET except that the server MUST NOT send content in the response" (RFC 9110 §9.3.2). hyper sends what it
@@ -88,7 +105,7 @@ pub(crate) fn from_part<B>(answer: &Answer, part: &StoredPart, age: u32) -> Opti
     };
     let (code, mut headers) = head_of(answer, &part.meta.head);
     set(&mut headers, AGE, decimal(i64::from(age)));
-    Some(respond(code, headers, body))
+    Some(with_coding(respond(code, headers, body), answer, &part.meta.head))
 }
 
 /// Answers from a response that is on its way into the store. With the origin's `own` fields, those that are never stored included, only
@@ -130,7 +147,7 @@ pub(crate) fn from_pending<B>(
         }
     };
     let body = if is_head { without_content(&mut headers, pending.length.unwrap_or(0)) } else { body };
-    respond(code, headers, body)
+    with_coding(respond(code, headers, body), &answer, &pending.head)
 }
 
 /// "The presence of an Age header field implies that the response was not generated or validated by the origin server for this request"

@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use larder_coding::{Coded, beginning_decoded, coding_of, decoded, may_unpack, unpacked_fields, weaken_for};
 use larder_semantics::Coding;
 use larder_semantics::coding::refuses_identity;
-use larder_tower::{CacheBody, ContentDecoder, Plain, RouteRules};
+use larder_semantics::entity_tag::is_of_body;
+use larder_tower::{CacheBody, ContentDecoder, Plain, RangeOfCoded, RouteRules};
 
 use super::WayBody;
 use crate::config::Route;
@@ -114,8 +115,8 @@ impl Accepted {
     /// Whether the answer to a plain request is stored, and suits the client without a look at its body.
     pub(crate) fn takes_plainly<B>(self, plain: &Plain<B>) -> bool {
         let Plain::Stored(answer) = plain else { return false };
-        // The tag of a 304 may have to become the weak one that the client knows.
-        if answer.status() == StatusCode::NOT_MODIFIED {
+        // The tag of a 304 may have to become the weak one that the client knows, and a 416 may be about content that it would not get.
+        if matches!(answer.status(), StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE) {
             return false;
         }
         let may_be_coded = answer.status() != StatusCode::PARTIAL_CONTENT || !self.packs;
@@ -161,9 +162,13 @@ impl Negotiated {
     /// The use that an answer is.
     pub(crate) fn judge<B>(&self, response: &Response<B>) -> Verdict {
         let (status, headers) = (response.status(), response.headers());
+        if response.extensions().get::<RangeOfCoded>().is_some() {
+            return if self.accepted.packs { Verdict::AskForWhole } else { Verdict::AskAsSent };
+        }
         let Some(coding) = coding_of(headers) else { return Verdict::Suits };
         let is_part = status == StatusCode::PARTIAL_CONTENT;
-        let is_strong = || headers.get(ETAG).is_some_and(|tag| tag.as_bytes().starts_with(b"\""));
+        // The tag of a body that was packed here says nothing about the bytes that another packing would have.
+        let is_strong = || headers.get(ETAG).is_some_and(|tag| tag.as_bytes().starts_with(b"\"") && !is_of_body(tag.as_bytes()));
         // A status that may be unpacked stands for the whole, which is what is asked about.
         let asked = if is_part { StatusCode::OK } else { status };
         let may_unpack = || !refuses_identity(self.request.headers()) && may_unpack(self.request.headers(), asked, headers);

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use http::header::AGE;
 use http::{HeaderMap, response};
+use larder_semantics::content::Asked;
 use larder_semantics::{CacheStatus, Reason, Timestamp, serve_on_error, serve_on_limit};
 use larder_store::{KeyHash, StoredResponse};
 
@@ -16,7 +17,7 @@ use crate::error::{FetchError, FetchErrorKind};
 use crate::lookup::plan::{FetchPlan, forwarded};
 use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Outcome, Served};
-use crate::respond;
+use crate::respond::{self, OriginFields};
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
@@ -159,7 +160,9 @@ pub(crate) fn leaders_answer<B>(
     result: CacheResult,
 ) -> Served<B> {
     let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
+    let origin_fields = matches!(request.asked(), Asked::Several).then(|| OriginFields(head.headers.clone()));
     let mut served = pending_answer(request, pending, reader, Some(head.headers), &status, result);
+    origin_fields.and_then(|fields| served.response.extensions_mut().insert(fields));
     served.outcome.upstream_status = Some(head.status);
     served
 }

@@ -31,7 +31,7 @@ use crate::fetch::state::Fetch;
 use crate::fetch::store::Began;
 use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Served};
-use crate::respond::{CACHE_STATUS, X_CACHE};
+use crate::respond::{CACHE_STATUS, OriginFields, X_CACHE};
 use crate::service::CacheService;
 use crate::task::detached::DetachedTask;
 use crate::task::gathered::gathered;
@@ -272,7 +272,8 @@ fn kept_fields<B>(served: &Served<B>) -> Option<HeaderMap> {
     if served.outcome.collapsed || served.outcome.result != CacheResult::Miss {
         return None;
     }
-    let mut fields = served.response.headers().clone();
+    let response = &served.response;
+    let mut fields = response.extensions().get::<OriginFields>().map_or_else(|| response.headers(), |own| &own.0).clone();
     drop_fields_of_bytes(&mut fields);
     [X_CACHE, CACHE_STATUS].iter().for_each(|name| _ = fields.remove(name));
     Some(fields)

@@ -23,10 +23,15 @@ fn rules(kind: ContentKind, change: impl FnOnce(&mut ContentRules)) -> RouteRule
 }
 
 async fn post(cache: &CacheService<Origin>, target: &str, content: impl Into<Bytes>) -> Read {
+    post_with(cache, target, content, None).await
+}
+
+async fn post_with(cache: &CacheService<Origin>, target: &str, content: impl Into<Bytes>, cookie: Option<&'static str>) -> Read {
     let mut request = Request::new(Full::new(content.into()));
     (*request.method_mut(), *request.uri_mut()) = (Method::POST, target.parse().expect("a target"));
     request.headers_mut().insert("host", "example.com".parse().expect("a value"));
     request.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
+    request.headers_mut().extend(cookie.map(|cookie| (http::header::COOKIE, http::HeaderValue::from_static(cookie))));
     send(cache, request).await
 }
 
@@ -190,6 +195,27 @@ async fn a_batch_of_calls_asks_for_those_that_are_not_stored() {
     let passed = post(&cache, "/rpc", r#"[{"id":1,"method":"a"},{"id":2,"method":"send"}]"#).await;
     assert_eq!(passed.x_cache(), "BYPASS", "one of them has to reach the origin, so they all do");
     assert_eq!(asked.lock().unwrap()[1..2], [r#"[{"id":"b","method":"b"}]"#]);
+}
+
+/// The route's lifetime does not become the origin's by the way that a part took: requests with cookies share what the origin itself allows alone.
+#[tokio::test]
+async fn parts_are_for_clients_with_cookies_no_more_than_what_was_asked_for_alone() {
+    let origin = |answer: &'static str| Origin::new(move |_| response(200, answer).header("content-type", "application/json"));
+    let of_route = || {
+        let mut content = ContentRules::new(ContentKind::JsonRpc);
+        (content.post, content.when, content.rpc.others) = (true, When::Always, true);
+        common::builder().policy(Policy::default().with(|policy| policy.ttl = 60)).content(Some(content)).build()
+    };
+    for (first, answer) in [
+        (r#"{"id":1,"method":"a"}"#, r#"{"id":1,"result":"0x1"}"#),
+        (r#"[{"id":1,"method":"a"},{"id":2,"method":"b"}]"#, r#"[{"id":1,"result":"0x1"},{"id":2,"result":"0x2"}]"#),
+    ] {
+        let cache = with_rules(origin(answer), of_route()).0;
+        post(&cache, "/rpc", first).await;
+        assert_eq!(post(&cache, "/rpc", r#"{"id":1,"method":"a"}"#).await.x_cache(), "HIT", "{first}");
+        let known = post_with(&cache, "/rpc", r#"{"id":1,"method":"a"}"#, Some("session=1")).await;
+        assert_ne!(known.x_cache(), "HIT", "{first}");
+    }
 }
 
 /// Answers each text with itself, after the gate has let it, and takes that many seconds by the clock that the test holds.
