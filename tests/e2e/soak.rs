@@ -56,7 +56,8 @@ async fn the_checker_finds_memory_beyond_the_budget() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_checker_finds_that_redis_stays_away_after_a_fault() -> Result<()> {
     let report = run(Options { length: Length::Work(u64::MAX), seed: 3, defect: Some(Defect::RedisStaysAway) }).await?;
-    assert_eq!(report.violations.first().map(|violation| violation.promise), Some(Promise::Recovers), "{report}");
+    // A replica that stays away so long is not counted any more by the other one, whose purges it does not hear of.
+    assert!(report.violations.iter().any(|violation| violation.promise == Promise::Recovers), "{report}");
     Ok(())
 }
 
