@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -21,6 +21,7 @@ use crate::body::CacheBody;
 use crate::body::log::{LogWriter, body_log};
 use crate::body::request::{ClientBody, RequestBody};
 use crate::cache::Cache;
+use crate::clock::monotonic;
 use crate::error::{BodyError, BoxError, FetchError};
 use crate::json::{Content, JsonFields, Scanner};
 use crate::rules::{BodyInvalidation, Invalidates, Refetch};
@@ -123,8 +124,15 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What such a body names stays as it is, so operators have to know.
+/// What such a body names stays as it is, so operators have to know: once a minute, since clients send as many as they like.
 fn warn_broken(what: &str) {
+    static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
+    let (now, mut told) = (monotonic(), TOLD.lock().unwrap_or_else(PoisonError::into_inner));
+    if told.is_some_and(|told| now.saturating_duration_since(told) < Duration::from_secs(60)) {
+        return;
+    }
+    *told = Some(now);
+    drop(told);
     tracing::warn!("{what} of a write says that it is JSON, and is not: targets of invalidations behind the mistake are not read");
 }
 
