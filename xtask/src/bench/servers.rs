@@ -177,6 +177,8 @@ impl Setup<'_> {
         let [port, admin] = self.ports;
         let capacity = match self.scenario {
             Scenario::MillionKeys => "4GiB",
+            // Too long for memory anyway; its readers have room for what they read.
+            Scenario::Disk10m => "64MiB",
             // Next to nothing of what is asked for is in memory.
             disk if disk.has_disk() => "1MiB",
             _ => "1GiB",
