@@ -63,8 +63,8 @@ pub use lookup::plain::{Plain, Planned};
 pub use lookup::request::ForTheStore;
 pub use lookup::stored_answer::StoredAnswer;
 pub use outcome::{CacheResult, Outcome, Served};
-#[cfg(feature = "json")]
 pub use respond::RangeOfCoded;
+#[cfg(feature = "json")]
 pub use rules::BodyInvalidation;
 pub use rules::{
     BypassRate, CACHE_NAMESPACE, CACHE_TTL, Cascade, ContentDecoder, Finding, GuardObserver, HeaderTags, Invalidates, MayBypass, NoTags,
