@@ -39,6 +39,17 @@ fn new_later(_: &http::Request<larder_tower::RequestBody>) -> common::Reply {
 }
 
 impl Slow {
+    /// The replica that fetches dies, or else the tier itself fails.
+    fn fail(&self, dies: bool) {
+        match dies {
+            true => {
+                self.shared.deadly.store(true, Ordering::SeqCst);
+                self.shared.silence(0);
+            }
+            false => self.shared.broken.store(true, Ordering::SeqCst),
+        }
+    }
+
     async fn start(length: Option<usize>, later: Later) -> Self {
         Self::with(length, later, |rules| rules).await
     }
@@ -149,14 +160,7 @@ async fn a_body_of_a_replica_that_dies_is_continued_from_an_origin_that_has_the_
         let other = serve(&slow.replicas[1], get("/a")).await;
         let mut body = other.response.into_body();
         assert_eq!(frame(&mut body).await.unwrap().unwrap(), "one");
-        match dies {
-            true => {
-                slow.shared.deadly.store(true, Ordering::SeqCst);
-                slow.shared.silence(0);
-            }
-            // The tier itself fails.
-            false => slow.shared.broken.store(true, Ordering::SeqCst),
-        }
+        slow.fail(dies);
         let started = crate::shared_tier::now();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "two");
         assert!(started.elapsed() <= TIMEOUT, "{:?}", started.elapsed());
@@ -192,13 +196,7 @@ async fn a_body_of_unknown_length_whose_replica_dies_goes_on_with_an_answer_that
         let follower = serve(&slow.replicas[1], get("/a")).await;
         let mut body = other.response.into_body();
         assert_eq!(frame(&mut body).await.unwrap().unwrap(), "one");
-        match dies {
-            true => {
-                slow.shared.deadly.store(true, Ordering::SeqCst);
-                slow.shared.silence(0);
-            }
-            false => slow.shared.broken.store(true, Ordering::SeqCst),
-        }
+        slow.fail(dies);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "two", "what was sent is not sent again");
         assert_eq!(read(follower.response, follower.outcome).await.text(), "onetwo");
         settled(&slow.replicas[1]).await;
