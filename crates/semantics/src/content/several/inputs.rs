@@ -2,6 +2,7 @@
 //!
 //! A provider counts the tokens of a whole request. Its parts get shares of that by the lengths of their texts, which add up to it.
 
+use super::may_be_parted;
 use crate::content::json::Value;
 
 /// Members of requests that list what is to be embedded.
@@ -49,8 +50,11 @@ impl<'a> Inputs<'a> {
         request.to_json()
     }
 
-    pub(super) fn cut(&self, places: &[usize], answer: &Value<'_>) -> Option<Vec<String>> {
+    /// The answer has `length` bytes.
+    pub(super) fn cut(&self, places: &[usize], length: usize, answer: &Value<'_>) -> Option<Vec<String>> {
         let (list, items) = list_of(answer)?;
+        let shared = part_of(answer, list, &Value::Plain("0"), &|count| count).len();
+        may_be_parted(length, places.len(), shared).then_some(())?;
         let items = in_order(list, items).filter(|items| items.len() == places.len())?;
         let lengths = places.iter().map(|place| self.items().get(*place).map(|item| item.to_json().len() as u64));
         let lengths = lengths.collect::<Option<Vec<_>>>()?;

@@ -20,6 +20,15 @@ use super::{ContentKind, ContentRequest, ContentRules, Keyed};
 /// The most parts that a request is split into. OpenAI embeds no more at once.
 const MAX_PARTS: usize = 2048;
 
+/// What the parts of a request, or of an answer, may be longer than it all together, in bytes: each has the members that stand beside the list, and the client
+/// says how long these are.
+const MAX_GROWTH: usize = 1 << 20;
+
+/// Whether a text of this length may be taken apart into so many `parts`, of which each has `shared` bytes that it has once.
+fn may_be_parted(length: usize, parts: usize, shared: usize) -> bool {
+    shared.saturating_mul(parts) <= MAX_GROWTH.max(length)
+}
+
 /// A request of several parts.
 #[derive(Debug)]
 pub struct Split<'a> {
@@ -46,12 +55,12 @@ enum Form<'a> {
 impl ContentRules {
     /// Whether a request asks for several things, of which each could be asked for by itself.
     pub fn has_parts(&self, request: &ContentRequest<'_>) -> bool {
-        self.form_of(request).is_some_and(|form| (2..=MAX_PARTS).contains(&form.len()))
+        self.form_of(request).is_some()
     }
 
     /// The parts of a request; `None` where it has one only, or one of them has no key.
     pub fn split<'a>(&self, request: &ContentRequest<'a>) -> Option<Split<'a>> {
-        let form = self.form_of(request).filter(|form| (2..=MAX_PARTS).contains(&form.len()))?;
+        let form = self.form_of(request)?;
         let parts = (0..form.len()).map(|place| {
             let content = match &form {
                 Form::Inputs(inputs) => inputs.request(&[place]),
@@ -67,11 +76,13 @@ impl ContentRules {
 
     fn form_of<'a>(&self, request: &ContentRequest<'a>) -> Option<Form<'a>> {
         let is_of_one = || request.content.len() > self.max_length || forbids_transformation(request.fields);
-        match self.kind {
+        let form = match self.kind {
             ContentKind::Embeddings if !is_of_one() => inputs::Inputs::of(Value::parse(request.content)?).map(Form::Inputs),
             ContentKind::JsonRpc if !is_of_one() => calls::Calls::of(Value::parse(request.content)?).map(Form::Calls),
             _ => None,
-        }
+        }?;
+        let may_be = (2..=MAX_PARTS).contains(&form.len()) && may_be_parted(request.content.len(), form.len(), form.shared());
+        may_be.then_some(form)
     }
 }
 
@@ -80,6 +91,14 @@ impl Form<'_> {
         match self {
             Self::Inputs(inputs) => inputs.len(),
             Self::Calls(calls) => calls.len(),
+        }
+    }
+
+    /// The bytes that each part has, and the whole has once.
+    fn shared(&self) -> usize {
+        match self {
+            Self::Inputs(inputs) => inputs.request(&[]).len(),
+            Self::Calls(_) => 0,
         }
     }
 }
@@ -101,9 +120,9 @@ impl Split<'_> {
 
     /// The answers to the parts in these places, out of the answer to a request for them; `None` where they cannot be told from each other.
     pub fn cut(&self, places: &[usize], answer: &[u8]) -> Option<Vec<Vec<u8>>> {
-        let answer = Value::parse(answer)?;
+        let (answer, answer_length) = (Value::parse(answer)?, answer.len());
         let texts = match &self.form {
-            Form::Inputs(inputs) => inputs.cut(places, &answer),
+            Form::Inputs(inputs) => inputs.cut(places, answer_length, &answer),
             Form::Calls(calls) => calls.cut(places, &answer),
         };
         texts.map(|texts| texts.into_iter().map(String::into_bytes).collect())

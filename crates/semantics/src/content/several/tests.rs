@@ -90,6 +90,31 @@ fn an_answer_is_cut_and_joined_again() {
 }
 
 #[test]
+fn a_request_whose_parts_would_be_far_longer_than_it_has_none() {
+    let fields = json();
+    let inputs = |count: usize, beside: usize| {
+        format!(r#"{{"model":"m","input":[{}],"user":"{}"}}"#, vec![r#""a""#; count].join(","), "u".repeat(beside))
+    };
+    let has_parts = |content: &str| split_at(ContentKind::Embeddings, &fields, content).is_some();
+    assert!(has_parts(&inputs(2048, 400)) && has_parts(&inputs(4, 200 << 10)), "about a MiB");
+    assert!(!has_parts(&inputs(2048, 600)) && !has_parts(&inputs(8, 200 << 10)), "more than that");
+    let content = inputs(8, 200 << 10);
+    let request = ContentRequest { path: "/v1/embeddings", fields: &fields, content: content.as_bytes() };
+    assert!(!ContentRules::new(ContentKind::Embeddings).has_parts(&request), "it goes on as a whole");
+    let long = |count: usize| format!(r#"{{"input":[{}],"user":"u"}}"#, vec![format!(r#""{}""#, "x".repeat(100)); count].join(","));
+    assert!(has_parts(&long(2048)), "the items themselves are in one part each");
+}
+
+#[test]
+fn an_answer_whose_parts_would_be_far_longer_than_it_is_not_cut() {
+    let fields = json();
+    let split = split_at(ContentKind::Embeddings, &fields, r#"{"model":"m","input":["a","b","c","d","e"]}"#).expect("parts");
+    let answer = |beside: usize| format!(r#"{{"embeddings":[[1],[2],[3],[4],[5]],"note":"{}"}}"#, "n".repeat(beside));
+    assert!(split.cut(&[0, 1, 2, 3, 4], answer(200 << 10).as_bytes()).is_some());
+    assert_eq!(split.cut(&[0, 1, 2, 3, 4], answer(300 << 10).as_bytes()), None);
+}
+
+#[test]
 fn a_batch_is_split_only_where_all_of_it_is_keyed() {
     let fields = json();
     let batch = |content: &'static str| split_at(ContentKind::JsonRpc, &fields, content);
