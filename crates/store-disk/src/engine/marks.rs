@@ -41,10 +41,12 @@ impl Marks {
         has_room
     }
 
-    /// Everything in segments up to this sequence is.
+    /// Everything in segments up to this sequence is. Positions stay: what was fetched before one of them may still be written, behind these segments.
     pub(super) fn forget_all(&mut self, sequence: u64) {
         self.sequence = self.sequence.max(sequence);
-        self.positions.clear();
+        if self.positions.len() >= MAX_EPOCHS {
+            self.positions.clear();
+        }
     }
 
     /// Whether a response from this position must not be used.
@@ -105,6 +107,17 @@ mod tests {
         let hex: String = marks.encode().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "4c44524d010001000500000000000000a0e11f32a7ab1f910700000000000000857a2a4e");
         assert_eq!(Marks::decode(&marks.encode()), Some(marks));
+    }
+
+    #[test]
+    fn forgetting_everything_forgets_no_mark_of_what_is_still_to_be_written() {
+        let mut marks = Marks::default();
+        marks.forget(at("one", 7));
+        marks.forget_all(5);
+        assert!(marks.cover(at("one", 7)));
+        (1..MAX_EPOCHS).for_each(|epoch| assert!(marks.forget(at(&epoch.to_string(), 1))));
+        marks.forget_all(6);
+        assert!(!marks.cover(at("one", 7)) && marks.forget(at("one more", 1)), "where there is no room for more");
     }
 
     #[test]

@@ -125,9 +125,11 @@ impl Engine {
     /// No later process may use what is stored up to this position; `None`: anything that is stored. Returns once that is certain.
     pub(crate) fn forget(&self, up_to: Option<LogPosition>) -> io::Result<()> {
         let mut writer = self.writer();
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut marks = self.marks();
         if !up_to.is_some_and(|up_to| marks.forget(up_to)) {
             marks.forget_all(writer.last_sequence());
+            // There is room for its epoch now, if it has one.
+            up_to.map(|up_to| marks.forget(up_to));
             // What is written from here on has a segment of its own.
             self.seal(&mut writer);
         }
@@ -145,7 +147,7 @@ impl Engine {
         if !self.marks_are_due.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let marks = self.marks();
         self.volume.put(marks::FILE, &marks.encode())?;
         self.marks_are_due.store(false, Ordering::Relaxed);
         Ok(())
@@ -164,6 +166,11 @@ impl Engine {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be locked after the writer, if both are.
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a segment as it is, and says which life it has.

@@ -10,7 +10,7 @@ use super::marks::{self, Marks};
 use super::slots::Slots;
 use super::superblock::{self, Superblock};
 use super::wear::Wear;
-use super::write::{Active, Writer};
+use super::write::{Active, Sealed, Writer};
 use super::{Counters, Engine, Shape};
 use crate::index::{Index, Location};
 use crate::record::footer::{ITEM, Item, Trailer};
@@ -99,9 +99,9 @@ impl Engine {
         }
         if let Some((slot, header)) = segments.pop_if(|(slot, header)| self.trailer(*slot, header.life).is_none()) {
             let Scan { items, end } = self.without_torn(slot, header.life, self.scan(slot, header.life));
-            writer.active = Some(Active { slot, life: header.life, unit: end, items });
+            writer.active = Some(Active { slot, sequence: header.sequence, life: header.life, unit: end, items });
         }
-        writer.sealed = segments.into_iter().map(|(slot, _)| slot).collect();
+        writer.sealed = segments.into_iter().map(|(slot, header)| Sealed { slot, sequence: header.sequence }).collect();
     }
 
     /// The last record may have been written by halves when the process was killed: then it is written over.
@@ -123,7 +123,7 @@ impl Engine {
         let (active, sealed) = {
             let writer = self.writer();
             let active = writer.active.as_ref().map(|active| (active.slot, active.life, active.items.clone()));
-            (active, writer.sealed.iter().copied().rev().collect::<Vec<u32>>())
+            (active, writer.sealed.iter().map(|sealed| sealed.slot).rev().collect::<Vec<u32>>())
         };
         if let Some((slot, life, items)) = active {
             longest = self.restore_segment(slot, life, &items, now);

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::write::{NewRecord, Writer};
+use super::write::{NewRecord, Sealed, Writer};
 use super::{Engine, count};
 use crate::index::Location;
 use crate::record::entry::{Body, Entry, PartPlace};
@@ -30,7 +30,7 @@ impl Engine {
             writer.free.insert(0, slot);
         }
         // The disk has no room for another one, or all are read: those that there are have to do.
-        while let Some(oldest) = writer.sealed.pop_front() {
+        while let Some(Sealed { slot: oldest, .. }) = writer.sealed.pop_front() {
             self.drop_segment(writer, oldest, |_, _| ());
             if writer.free.last() == Some(&oldest) {
                 writer.free.pop();
@@ -42,8 +42,10 @@ impl Engine {
 
     /// Frees the oldest segment, or at least begins no further reader in it.
     pub(super) fn reclaim_oldest(&self, writer: &mut Writer, now: u32) {
-        let Some(oldest) = writer.sealed.pop_front() else { return };
-        let mut budget = self.shape.segment_size / HOT_SHARE;
+        let Some(Sealed { slot: oldest, sequence }) = writer.sealed.pop_front() else { return };
+        // In a segment behind the mark it would not be forgotten any more.
+        let is_forgotten = sequence <= self.marks().sequence;
+        let mut budget = if is_forgotten { 0 } else { self.shape.segment_size / HOT_SHARE };
         self.drop_segment(writer, oldest, |writer, item| {
             let size = u64::from(item.units) * UNIT;
             let is_hot = self.index.get(item.hash).is_some_and(Location::is_hot);
@@ -58,7 +60,7 @@ impl Engine {
     /// All segments were removed. Those that somebody reads keep their space until that has ended.
     pub(super) fn abandon(&self, writer: &mut Writer) {
         let active = writer.active.take().map(|active| active.slot);
-        for slot in std::mem::take(&mut writer.sealed).into_iter().chain(active) {
+        for slot in std::mem::take(&mut writer.sealed).into_iter().map(|sealed| sealed.slot).chain(active) {
             self.slots.retire(slot);
             if self.slots.is_pinned(slot) { writer.retired.push(slot) } else { writer.free.push(slot) }
         }

@@ -23,8 +23,8 @@ use crate::record::{HEADER, Header, Kind, UNIT, units};
 pub(super) struct Writer {
     pub(super) run: u32,
     pub(super) active: Option<Active>,
-    /// Sealed segments, the oldest first.
-    pub(super) sealed: VecDeque<u32>,
+    /// The oldest first.
+    pub(super) sealed: VecDeque<Sealed>,
     /// Segments without a life. The last one is used next.
     pub(super) free: Vec<u32>,
     /// Reclaimed, and still read.
@@ -32,10 +32,18 @@ pub(super) struct Writer {
     pub(super) next_sequence: u64,
 }
 
+/// A segment that is not written any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sealed {
+    pub(super) slot: u32,
+    pub(super) sequence: u64,
+}
+
 /// The segment that is being written.
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) slot: u32,
+    pub(super) sequence: u64,
     pub(super) life: u64,
     /// Where the next record begins.
     pub(super) unit: u32,
@@ -280,7 +288,7 @@ impl Engine {
         }
         writer.next_sequence += 1;
         self.slots.begin(slot, header.life);
-        writer.active = Some(Active { slot, life: header.life, unit: 1, items: Vec::new() });
+        writer.active = Some(Active { slot, sequence: header.sequence, life: header.life, unit: 1, items: Vec::new() });
         if writer.free.is_empty() {
             self.reclaim_oldest(writer, now);
         }
@@ -295,6 +303,6 @@ impl Engine {
         if self.volume.write(active.slot, self.shape.segment_size - footer.len() as u64, &footer).is_ok() {
             count(&self.counters.written_bytes, footer.len() as u64);
         }
-        writer.sealed.push_back(active.slot);
+        writer.sealed.push_back(Sealed { slot: active.slot, sequence: active.sequence });
     }
 }

@@ -96,7 +96,7 @@ fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenErro
             tier.has_log.store(true, Ordering::Relaxed);
         }
         Some(_) => {}
-        None if marks.iter().any(|mark| mark.ends_with(&tier.mark)) => engine.forget(None).map_err(unusable)?,
+        None if marks.iter().any(|mark| mark.ends_with(&tier.mark)) => tier.forget_all(&engine).map_err(unusable)?,
         None => {}
     }
     marks.iter().try_for_each(std::fs::remove_file).map_err(unusable)?;
@@ -161,13 +161,19 @@ impl Tier {
     /// What the disk could not be told in time.
     pub(super) fn forget_at_last(&self, engine: &Engine) {
         if self.must_forget.swap(false, Ordering::Relaxed)
-            && let Err(error) = engine.forget(None)
+            && let Err(error) = self.forget_all(engine)
         {
             self.failed(&error);
             self.must_forget.store(true, Ordering::Relaxed);
         }
         // All is forgotten that was written before. This is for what comes after.
         let _ = engine.write_due_marks();
+    }
+
+    /// No later process may use anything that is stored, or that was fetched until now and is written later.
+    pub(super) fn forget_all(&self, engine: &Engine) -> io::Result<()> {
+        engine.forget(None)?;
+        self.ledger.log_position(self.ledger.position()).map_or(Ok(()), |up_to| engine.forget(Some(up_to)))
     }
 
     /// Takes what the process before this one purges while it ends. A look into the directory each second at most.

@@ -99,6 +99,19 @@ fn a_write_of_something_forgotten_that_comes_late_is_forgotten_too() {
     assert_eq!(store.restarted().get(1), None);
 }
 
+/// This process goes on with it, so it is still hot when its segment is reclaimed.
+#[test]
+fn what_is_forgotten_is_not_written_on_behind_the_mark() {
+    let store = Store::new(1 << 16, 4);
+    (0..3).for_each(|key| _ = store.put(key, 1));
+    store.engine.forget(None).unwrap();
+    (100..2_000).for_each(|key| {
+        store.put(key, 2);
+        store.get(1);
+    });
+    assert_eq!((store.get(1), store.restarted().get(1)), (None, None));
+}
+
 #[test]
 fn where_the_mark_cannot_be_written_everything_goes() {
     let store = Store::new(1 << 16, 4);

@@ -117,6 +117,20 @@ async fn a_purge_does_not_wait_for_a_disk_that_hangs_and_is_noted_once_it_goes_o
     assert_eq!((next.indexed().0, tier.must_forget.load(std::sync::atomic::Ordering::Relaxed)), (0, false));
 }
 
+/// A response that waits behind the write that hangs is written into a segment that no mark covers by its sequence.
+#[tokio::test]
+async fn a_purge_that_came_while_the_disk_hung_holds_for_the_writes_that_waited_too() {
+    let (tier, volume) = over_faulty(LONG);
+    let engine = tier.engine().expect("open");
+    let waiting = write_of_at("/x", &tier, 1);
+    let held = volume.hang_reads();
+    tier.forget(tier.ledger.log_position(tier.ledger.position())).await;
+    drop(held);
+    tier.forget_at_last(&engine);
+    tier.work(&engine, WriteTask::Commit(waiting));
+    assert_eq!(later(&tier, &volume).await, None);
+}
+
 #[tokio::test]
 async fn a_purge_that_the_disk_refuses_is_noted_once_it_works_again() {
     let (tier, volume) = over_faulty(LONG);
