@@ -62,11 +62,12 @@ pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>, is_safe
     let text = match &document {
         Some(document) => {
             let read = reader.read(document, operation).ok_or(Reason::BodyNotKeyed)?;
+            // A mutation's as well: the next one comes by its hash alone.
+            said.and(hash()).into_iter().for_each(|hash| reader.remember(hash, document));
             if !read.is_query {
                 let variables = request.member("variables").map(variables::of).unwrap_or_default();
                 return Err(Unkeyed { reason: Reason::Operation, operations: read.names, variables });
             }
-            said.and(hash()).into_iter().for_each(|hash| reader.remember(hash, document));
             Some(read.text)
         }
         None if is_safe && hash().is_some() => None,
@@ -151,14 +152,23 @@ fn add_types(value: &Value<'_>, names: &mut BTreeSet<String>) {
 mod tests {
     use super::super::{Asked, ContentKind, ContentRequest, ContentRules, Keyed};
     use super::*;
+    use std::sync::Mutex;
 
     /// Takes what begins with `query` for one, and white space as it is.
-    #[derive(Debug)]
-    struct Simple;
+    #[derive(Debug, Default)]
+    struct Simple {
+        /// By its hash.
+        remembered: Mutex<Option<(String, Arc<str>)>>,
+    }
 
     impl DocumentReader for Simple {
         fn persisted(&self, hash: &str) -> Option<Arc<str>> {
-            (hash == "known").then(|| "query { a }".into())
+            let remembered = self.remembered.lock().expect("no panic").clone().filter(|(own, _)| own == hash);
+            remembered.map(|(_, document)| document).or_else(|| (hash == "known").then(|| "query { a }".into()))
+        }
+
+        fn remember(&self, hash: &str, document: &str) {
+            *self.remembered.lock().expect("no panic") = Some((hash.to_owned(), document.into()));
         }
 
         fn read(&self, document: &str, operation: Option<&str>) -> Option<Document> {
@@ -171,8 +181,15 @@ mod tests {
         }
     }
 
+    fn rules() -> ContentRules {
+        ContentRules { documents: Some(Arc::new(Simple::default())), ..ContentRules::new(ContentKind::GraphQl) }
+    }
+
     fn ask(content: &str) -> Result<Keyed, Unkeyed> {
-        let rules = ContentRules { documents: Some(Arc::new(Simple)), ..ContentRules::new(ContentKind::GraphQl) };
+        ask_under(&rules(), content)
+    }
+
+    fn ask_under(rules: &ContentRules, content: &str) -> Result<Keyed, Unkeyed> {
         let fields = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
         rules.key(&ContentRequest { path: "/graphql", fields: &fields, content: content.as_bytes() })
     }
@@ -204,7 +221,7 @@ mod tests {
     }
 
     fn asked_in(query: &str) -> Result<Keyed, Unkeyed> {
-        let rules = ContentRules { documents: Some(Arc::new(Simple)), ..ContentRules::new(ContentKind::GraphQl) };
+        let rules = rules();
         assert!(rules.is_in_query(Some(query)), "{query}");
         rules.key_of_query(query)
     }
@@ -246,6 +263,15 @@ mod tests {
         assert_eq!(asked_in(&extensions("known")).expect("a key").key, document.key);
         let (one, other) = (asked_in(&extensions("one")).expect("a key"), asked_in(&extensions("other")).expect("a key"));
         assert!(one.key != other.key && one.asked == Asked::GraphQl { by_hash: false }, "a GET runs queries only, so its hash is enough");
+    }
+
+    #[test]
+    fn a_mutation_by_its_hash_is_known_once_its_document_was_seen() {
+        let rules = rules();
+        let by_hash = r#""extensions":{"persistedQuery":{"version":1,"sha256Hash":"m"}},"variables":{"id":7}"#;
+        let with_document = ask_under(&rules, &format!(r#"{{"query":"mutation {{ a }}",{by_hash}}}"#)).expect_err("no query");
+        assert_eq!(with_document.reason, Reason::Operation);
+        assert_eq!(ask_under(&rules, &format!("{{{by_hash}}}")), Err(with_document));
     }
 
     #[test]
