@@ -126,12 +126,12 @@ impl Engine {
         error
     }
 
-    /// The known entry of this hash and no other, for a writer.
-    pub(super) fn known(&self, hash: u64) -> Option<(Header, Entry)> {
-        let location = self.index.get(hash)?;
-        let (_pin, life) = self.pin(location.slot())?;
-        let (header, entry) = self.read_entry(location, life, Access::Waiting).ok()??;
-        (header.hash == hash).then_some((header, entry))
+    /// The known entry of this hash and no other, for a writer. An error: there is one, and nobody knows of which fetch.
+    pub(super) fn known(&self, hash: u64) -> Result<Option<(Header, Entry)>, ReadError> {
+        let Some(location) = self.index.get(hash) else { return Ok(None) };
+        let Some((_pin, life)) = self.pin(location.slot()) else { return Ok(None) };
+        let read = self.read_entry(location, life, Access::Waiting)?;
+        Ok(read.filter(|(header, _)| header.hash == hash))
     }
 
     /// `None`: the segment was written anew since the place was known.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use larder_store::LogPosition;
 
 use super::parts::Parts;
+use super::read::ReadError;
 use super::{Engine, count};
 use crate::index::Location;
 use crate::record::entry::{Body, Entry, PartPlace};
@@ -123,7 +124,10 @@ impl Writer {
 impl Engine {
     /// Stores an entry, unless a later fetch is stored.
     pub(crate) fn commit(&self, new: NewEntry, now: u32) -> io::Result<Written> {
-        let known = self.known(new.hash);
+        let known = match self.known(new.hash) {
+            Err(ReadError::Io(error)) => return Err(error),
+            known => known.ok().flatten(),
+        };
         if known.as_ref().is_some_and(|(header, _)| header.fetch > new.fetch) {
             return Ok(Written::Known);
         }
@@ -160,9 +164,9 @@ impl Engine {
         self.supersede(hash);
         let is_restored = self.is_restored();
         match self.known(hash) {
-            Some((header, _)) if header.fetch > fetch => return Ok(()),
+            Ok(Some((header, _))) if header.fetch > fetch => return Ok(()),
             // An entry that is not restored yet may be there.
-            None if is_restored => return Ok(()),
+            Ok(None) if is_restored => return Ok(()),
             _ => {}
         }
         self.write_removal(hash, fetch, now)
@@ -171,7 +175,7 @@ impl Engine {
     /// As [`Self::remove`], of an entry that may be on the disk although it is not known any more.
     pub(crate) fn remove_unknown(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
         self.supersede(hash);
-        if self.known(hash).is_some_and(|(header, _)| header.fetch > fetch) {
+        if self.known(hash).is_ok_and(|known| known.is_some_and(|(header, _)| header.fetch > fetch)) {
             return Ok(());
         }
         self.write_removal(hash, fetch, now)

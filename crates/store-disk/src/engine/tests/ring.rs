@@ -158,6 +158,26 @@ fn a_disk_that_cannot_be_read_says_so_and_forgets_nothing() {
 }
 
 #[test]
+fn what_cannot_be_read_is_removed_all_the_same() {
+    let store = Store::new(1 << 16, 4);
+    store.put(1, 1);
+    store.volume.fail_reads();
+    store.engine.remove(hash(1), 1, NOW).unwrap();
+    store.volume.heal();
+    assert_eq!((store.get(1), store.restarted().get(1)), (None, None));
+}
+
+#[test]
+fn what_cannot_be_read_is_not_replaced_by_what_may_be_an_earlier_fetch() {
+    let store = Store::new(1 << 16, 4);
+    store.put(1, 5);
+    store.volume.fail_reads();
+    assert!(store.engine.commit(entry(1, 4, body(1, 4, 100)), NOW).is_err());
+    store.volume.heal();
+    assert_eq!(store.get(1), Some(5));
+}
+
+#[test]
 fn a_body_larger_than_a_segment_is_kept_in_several() {
     let store = Store::new(8 << 20, 8);
     store.put_long(1, 1, 24 << 20);
