@@ -22,7 +22,7 @@ use std::hash::Hasher;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use larder_disk_options::DiskOptions;
 use larder_semantics::PrimaryKey;
@@ -85,6 +85,8 @@ struct Tier {
     must_forget: AtomicBool,
     /// Whether everything that an earlier process left is known.
     ready: watch::Sender<bool>,
+    /// Whether the tier's own thread has ended.
+    ended: watch::Sender<bool>,
 }
 
 /// Counts since the start.
@@ -129,6 +131,7 @@ impl Tier {
             mark: worker::mark_name(),
             must_forget: AtomicBool::new(false),
             ready: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
             options,
         }
     }
@@ -141,6 +144,12 @@ impl Tier {
     /// The directory is this process's, or with `None` another one's as soon as nobody reads here any more.
     fn set_engine(&self, engine: Option<Arc<Engine>>) {
         *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
+    /// Waits until the tier's own thread has ended, for so long.
+    async fn has_ended(&self, time_limit: Duration) -> bool {
+        let mut ended = self.ended.subscribe();
+        tokio::time::timeout(time_limit, ended.wait_for(|ended| *ended)).await.is_ok_and(|ended| ended.is_ok())
     }
 
     /// No later process may use what is stored up to this position.

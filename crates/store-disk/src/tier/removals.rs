@@ -10,6 +10,7 @@ use larder_semantics::PrimaryKey;
 use larder_store::{Invalidation, InvalidationLog, InvalidationTarget, StoredResponse, Variant};
 
 use super::Tier;
+use super::worker::{forget_later, mark_name};
 use crate::engine::Engine;
 use crate::log::Shared;
 
@@ -25,6 +26,8 @@ pub(super) struct Removals {
     /// The latest fetch whose response is removed, by the hash.
     due: Mutex<HashMap<u64, u64>>,
     early: Mutex<Vec<Early>>,
+    /// The mark of a process that may end before the disk has taken them.
+    last_mark: Mutex<Option<String>>,
 }
 
 /// A removal from before the directory is this process's: what its keys are hashed with is not known yet.
@@ -38,6 +41,10 @@ pub(super) struct Early {
 impl Removals {
     fn due(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last_mark(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers one. `false`: there are too many.
@@ -129,7 +136,31 @@ impl Tier {
 
     /// The same before the directory is given up. Where the disk does not take them, nothing on it may be used.
     pub(super) fn remove_at_last(&self, engine: &Engine) -> io::Result<()> {
-        self.write_removals(engine).or_else(|_| engine.forget(None))
+        let forget = |_| engine.forget(None).map(|()| self.removals.due().clear());
+        self.write_removals(engine).or_else(forget)?;
+        let mut mark = self.removals.last_mark();
+        if !self.are_removals_due()
+            && let Some(mark) = mark.take()
+        {
+            std::fs::remove_file(self.options.path.join(mark))?;
+        }
+        Ok(())
+    }
+
+    /// The process may end before the disk has taken what is to be removed: then the next one uses nothing on it.
+    pub(super) fn leave_last_mark(&self) {
+        // Held until the file is there, so that a thread which still gets to the removals takes it away again.
+        let mut mark = self.removals.last_mark();
+        if self.are_removals_due() {
+            let name = mark_name();
+            if forget_later(&self.options.path, &name).is_ok() {
+                *mark = Some(name);
+            }
+        }
+    }
+
+    fn are_removals_due(&self) -> bool {
+        self.removals.next().is_some() || self.must_forget.load(Ordering::Relaxed)
     }
 
     fn write_removals(&self, engine: &Engine) -> io::Result<()> {

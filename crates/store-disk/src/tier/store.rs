@@ -84,7 +84,12 @@ impl DiskStore {
     ) -> io::Result<Self> {
         let tier = Arc::new(Tier { observing: Observing(observer), place, ..Tier::new(options, clocks, ledger, log) });
         let (weak, queue) = (Arc::downgrade(&tier), Arc::clone(&tier.queue));
-        let thread = std::thread::Builder::new().name("larder-disk".to_owned()).spawn(move || run(&weak, &queue))?;
+        let ended = tier.ended.clone();
+        let work = move || {
+            run(&weak, &queue);
+            ended.send_replace(true);
+        };
+        let thread = std::thread::Builder::new().name("larder-disk".to_owned()).spawn(work)?;
         Ok(Self { tier, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
@@ -124,18 +129,21 @@ impl DiskStore {
         left.iter().for_each(|job| self.tier.give_up(job));
         self.tier.queue.close();
         // A disk that hangs would hold up the end of the process.
-        let thread = self.take_thread().filter(|_| is_idle);
+        let is_over = is_idle || self.tier.has_ended(time_limit).await;
+        let thread = self.take_thread().filter(|_| is_over);
         let (tier, log) = (Arc::clone(&self.tier), self.tier.log.clone().filter(|_| self.has_log()));
         let finish = move || {
             let _ = thread.map(JoinHandle::join);
             let engine = tier.engine();
             tier.set_engine(None);
             // With what was removed since the thread has ended.
-            let is_stored = is_idle && engine.is_none_or(|engine| tier.remove_at_last(&engine).and_then(|()| engine.sync()).is_ok());
+            let is_stored =
+                is_over && engine.as_ref().is_none_or(|engine| tier.remove_at_last(engine).and_then(|()| engine.sync()).is_ok());
             // In any case, and before another process can have the directory: the log is that one's then.
             if let Some(log) = log {
                 ending.of_log(&log, &tier.options.path, is_stored);
             }
+            tier.leave_last_mark();
             is_stored
         };
         let finished = tokio::time::timeout(time_limit, tokio::task::spawn_blocking(finish)).await;

@@ -240,6 +240,10 @@ impl Tier {
             count(&self.counters.held_back);
             job = WriteTask::Remove { hash, fetch };
         }
+        if job.is_removal() || may_be_stored(engine, hash) {
+            // The process may end before it is over.
+            self.removals.add(hash, if job.is_removal() { fetch } else { fetch.saturating_sub(1) });
+        }
         let before = engine.written_bytes();
         let (operation, written) = match &job {
             WriteTask::Commit(write) => (DiskOperation::Commit, self.write(engine, write, false)),
@@ -253,6 +257,7 @@ impl Tier {
             Ok(()) => {
                 pass.succeeded();
                 self.works();
+                self.removals.done(hash, fetch);
                 if !job.is_removal() {
                     count(&self.counters.written);
                 }
@@ -282,9 +287,7 @@ impl Tier {
         let body = if is_renewed { NewBody::Known { content, fetch } } else { NewBody::Whole { content, fetch } };
         let frame = sealed_head(self.options.keys.as_ref(), hash, encode(response, response.position.shared()))?;
         let entry = NewEntry { hash, fetch: response.fetch, expires, position: Some(position), frame, body };
-        engine.commit(entry, now)?;
-        self.removals.done(hash, response.fetch);
-        Ok(())
+        engine.commit(entry, now).map(drop)
     }
 
     /// The entry under the primary key that leads to variants.

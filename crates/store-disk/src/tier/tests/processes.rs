@@ -193,6 +193,46 @@ async fn a_process_that_hands_over_while_a_write_hangs_leaves_the_log_too() {
     assert_eq!((second.get("/a").await, second.get("/b").await), (None, Some(1)));
 }
 
+/// What a process finds that begins after this one has died as it is now.
+async fn found_after_death(folder: &TempDir, path: &str) -> Option<u64> {
+    let other = tempfile::tempdir().unwrap();
+    std::fs::create_dir(other.path().join("cache")).unwrap();
+    for file in std::fs::read_dir(folder.path().join("cache")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), other.path().join("cache").join(file.file_name())).unwrap();
+    }
+    Process::start(&other).await.get(path).await
+}
+
+#[tokio::test]
+async fn a_process_that_stops_while_its_removals_hang_leaves_nothing_that_was_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder).await;
+    for path in ["/under-way", "/waits", "/replaced", "/y"] {
+        first.put(path, 1, 1).await;
+    }
+    let engine = first.store.tier.engine().expect("open");
+    let held = engine.hold_writes();
+    first.store.remove(&response("/under-way", 1, 1, None));
+    while first.store.stats().queued > 0 {
+        std::thread::yield_now();
+    }
+    first.store.remove(&response("/waits", 1, 1, None));
+    first.store.commit(first.write("/replaced", 1, 2, None)).await;
+    tokio::time::pause();
+    assert_eq!(first.store.close(LONG).await, 2);
+    tokio::time::resume();
+    for path in ["/under-way", "/waits", "/replaced"] {
+        assert_eq!(found_after_death(&folder, path).await, None, "{path}");
+    }
+    // The disk goes on before the process is gone.
+    drop(held);
+    drop(engine);
+    let second = Process::start(&folder).await;
+    let found = [second.get("/under-way").await, second.get("/waits").await, second.get("/replaced").await, second.get("/y").await];
+    assert_eq!(found, [None, None, None, Some(1)]);
+}
+
 /// A clock that was wrong costs entries, and brings nothing old back.
 #[tokio::test]
 async fn a_clock_that_jumps_costs_entries_and_nothing_else() {
