@@ -3,11 +3,12 @@
 //! 1. `store` is the tier as its users see it;
 //! 2. `load` looks up, `chunks` reads a long body, `spool` writes one while it arrives; `form` compresses and seals;
 //! 3. `queue` bounds the writes that wait, `admission` and `rate` say which are done, `removals` are those that must be;
-//! 4. `worker` opens the directory, and does them.
+//! 4. `worker` opens the directory, and does them; `handed_over` is what it takes from the process before, and leaves to the next one.
 
 mod admission;
 mod chunks;
 mod form;
+mod handed_over;
 mod load;
 mod queue;
 mod rate;
@@ -64,6 +65,8 @@ struct Tier {
     place: Option<(Arc<Round>, usize)>,
     /// While the directory is this process's.
     engine: RwLock<Option<Arc<Engine>>>,
+    /// What keys are hashed with there, once that is known.
+    seed: Mutex<Option<u64>>,
     reading: Breaker,
     writing: Breaker,
     reads: Arc<Semaphore>,
@@ -116,6 +119,7 @@ impl Tier {
             place: None,
             ledger,
             engine: RwLock::default(),
+            seed: Mutex::default(),
             reading: breaker(),
             writing: breaker(),
             reads: Arc::new(Semaphore::new(MAX_READS)),
@@ -143,6 +147,9 @@ impl Tier {
 
     /// The directory is this process's, or with `None` another one's as soon as nobody reads here any more.
     fn set_engine(&self, engine: Option<Arc<Engine>>) {
+        if let Some(engine) = &engine {
+            *self.seed.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine.seed());
+        }
         *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
     }
 
@@ -157,6 +164,7 @@ impl Tier {
         let tier = Arc::clone(self);
         let forget = move || match tier.engine() {
             Some(engine) => engine.forget(up_to),
+            None if tier.queue.is_closed() => handed_over::forget_now(&tier.options.path),
             None => worker::forget_later(&tier.options.path, &tier.mark),
         };
         // A client waits for the answer to its write. A disk that has not taken it by then gets it once it works.

@@ -10,6 +10,7 @@ use larder_semantics::PrimaryKey;
 use larder_store::{Invalidation, InvalidationLog, InvalidationTarget, StoredResponse, Variant};
 
 use super::Tier;
+use super::handed_over::{forget_now, remove_now};
 use super::worker::{forget_later, mark_name};
 use crate::engine::Engine;
 use crate::log::Shared;
@@ -109,10 +110,17 @@ impl Tier {
             }
             return;
         }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         // The process that has it reads the purges of this one.
-        if let (Some(log), Ok(runtime)) = (self.log.clone(), tokio::runtime::Handle::try_current()) {
+        if let Some(log) = self.log.clone() {
             let url = InvalidationTarget::Url(response.key().url().to_owned());
             runtime.spawn(async move { Shared(log).publish(Invalidation::hard([url])).await });
+            return;
+        }
+        if let Some(note) = self.removal_note(response) {
+            let directory = self.options.path.clone();
+            // A full disk takes the file without the note.
+            runtime.spawn_blocking(move || remove_now(&directory, &note).or_else(|_| forget_now(&directory)));
         }
     }
 

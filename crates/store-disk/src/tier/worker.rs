@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder_semantics::PrimaryKey;
 use larder_store::codec::{encode, encode_selecting};
@@ -14,6 +14,7 @@ use larder_store::{Variant, Write};
 use tracing::{info, warn};
 
 use super::form::{content, sealed_head};
+use super::handed_over::Looked;
 use super::queue::{Next, Queue, WriteTask};
 use super::removals::Early;
 use super::{Tier, count, hash_of, refused};
@@ -30,7 +31,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Files that say that everything is to be forgotten: written where another process still has the directory.
-const FORGET: &str = "forget-";
+pub(super) const FORGET: &str = "forget-";
 
 /// Opens the directory, and writes for as long as the tier lives.
 pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
@@ -54,12 +55,12 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
             return;
         }
     };
-    let mut looked = None;
+    let mut looked = Looked::default();
     loop {
         let next = queue.next(LOOK);
         let Some(tier) = tier.upgrade() else { return };
         tier.forget_at_last(&engine);
-        tier.read_notes(&mut looked);
+        tier.take_over(&engine, &mut looked);
         tier.remove_due(&engine);
         match next {
             Next::WriteTask(job) => {
@@ -112,6 +113,7 @@ fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenErro
     for Early { key, variant, fetch } in tier.removals.take_early() {
         tier.lose(&engine, hash_of(engine.seed(), &key, variant.as_ref()), fetch);
     }
+    tier.take_over(&engine, &mut Looked::default());
     // Before anybody is told that it is ready.
     tier.set_engine(Some(Arc::clone(&engine)));
     if let Err(error) = std::thread::Builder::new().name("larder-restore".to_owned()).spawn(restore) {
@@ -174,17 +176,6 @@ impl Tier {
     pub(super) fn forget_all(&self, engine: &Engine) -> io::Result<()> {
         engine.forget(None)?;
         self.ledger.log_position(self.ledger.position()).map_or(Ok(()), |up_to| engine.forget(Some(up_to)))
-    }
-
-    /// Takes what the process before this one purges while it ends. A look into the directory each second at most.
-    pub(super) fn read_notes(&self, looked: &mut Option<Instant>) {
-        let (Some(log), now) = (&self.log, (self.clocks.monotonic)()) else { return };
-        if self.has_log.load(Ordering::Relaxed) && looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK) {
-            *looked = Some(now);
-            if let Err(error) = log.read_notes(&self.options.path) {
-                self.failed(&error);
-            }
-        }
     }
 
     /// Queues the responses that were asked for since they were stored.

@@ -51,6 +51,14 @@ impl Process {
         Self { store, ledger }
     }
 
+    /// Begins to open the directory, where Redis keeps the log, which was read to its end.
+    fn beside_redis(folder: &TempDir) -> Self {
+        let ledger = Arc::<Ledger>::default();
+        ledger.enter(crate::fixtures::epoch());
+        let store = DiskStore::start(options(folder), CLOCKS, Arc::clone(&ledger), false, None).expect("it starts");
+        Self { store, ledger }
+    }
+
     async fn start(folder: &TempDir) -> Self {
         Self::with(options(folder)).await
     }
@@ -111,9 +119,12 @@ impl Process {
         let invalidation = Invalidation::hard([InvalidationTarget::Url(format!("http://a{path}"))]);
         self.ledger.apply(&invalidation, Timestamp::from_secs(1_000));
         let up_to = self.ledger.log_position(self.ledger.position());
-        let log = self.store.log().expect("it keeps one");
-        let published = log.publish(invalidation).await;
-        let outlives = matches!(published, Published::Logged(_)) || published == Published::Kept && log.outlives_process();
+        // Redis is away.
+        let (mut published, mut outlives) = (Published::Kept, false);
+        if let Some(log) = self.store.log() {
+            published = log.publish(invalidation).await;
+            outlives = matches!(published, Published::Logged(_)) || published == Published::Kept && log.outlives_process();
+        }
         if !outlives {
             self.store.forget_after_restart(up_to).await;
         }
@@ -131,7 +142,7 @@ impl DiskStore {
 
 impl super::Tier {
     fn read_notes_now(&self) {
-        self.read_notes(&mut None);
+        self.take_over(&self.engine().expect("open"), &mut Default::default());
     }
 }
 

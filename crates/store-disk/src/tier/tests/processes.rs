@@ -193,6 +193,61 @@ async fn a_process_that_hands_over_while_a_write_hangs_leaves_the_log_too() {
     assert_eq!((second.get("/a").await, second.get("/b").await), (None, Some(1)));
 }
 
+/// Waits until a file of this kind is in the directory.
+fn await_file(folder: &TempDir, kind: &str) {
+    let is_it = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.starts_with(kind) && !name.ends_with(".new")
+    };
+    while !std::fs::read_dir(folder.path().join("cache")).unwrap().any(is_it) {
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn what_redis_does_not_take_of_a_process_that_hands_over_its_successor_forgets_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::beside_redis(&folder);
+    assert!(first.store.usable(LONG).await);
+    first.put("/a", 1, 1).await;
+    assert_eq!(first.store.hand_over(LONG).await, 0);
+    let second = Process::beside_redis(&folder);
+    assert!(second.store.usable(LONG).await);
+    assert_eq!(second.get("/a").await, Some(1));
+    assert_eq!(first.purge("/a").await, Published::Kept);
+    second.store.tier.read_notes_now();
+    assert_eq!(second.get("/a").await, None);
+    second.end().await;
+    let third = Process::beside_redis(&folder);
+    assert!(third.store.usable(LONG).await);
+    assert_eq!(third.get("/a").await, None);
+    third.put("/a", 1, 2).await;
+    third.end().await;
+}
+
+#[tokio::test]
+async fn what_a_process_beside_redis_removes_after_it_has_handed_over_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::beside_redis(&folder);
+    assert!(first.store.usable(LONG).await);
+    for path in ["/a", "/b", "/c"] {
+        first.put(path, 1, 1).await;
+    }
+    assert_eq!(first.store.hand_over(LONG).await, 0);
+    let second = Process::beside_redis(&folder);
+    assert!(second.store.usable(LONG).await);
+    first.store.remove(&response("/a", 1, 1, None));
+    await_file(&folder, "removal-note-");
+    second.store.tier.read_notes_now();
+    assert_eq!([second.get("/a").await, second.get("/b").await], [None, Some(1)]);
+    second.end().await;
+    first.store.remove(&response("/b", 1, 1, None));
+    await_file(&folder, "removal-note-");
+    let third = Process::beside_redis(&folder);
+    assert!(third.store.usable(LONG).await);
+    assert_eq!([third.get("/a").await, third.get("/b").await, third.get("/c").await], [None, None, Some(1)]);
+}
+
 /// What a process finds that begins after this one has died as it is now.
 async fn found_after_death(folder: &TempDir, path: &str) -> Option<u64> {
     let other = tempfile::tempdir().unwrap();
