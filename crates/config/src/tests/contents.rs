@@ -67,6 +67,20 @@ fn what_cannot_work_is_an_error() {
     assert!(complaints("[cache]\nmax_key_body = \"1GiB\"")[0].contains("error"));
 }
 
+/// Its class may say it, or `[cache]`: with `only` alone, all forms would have one key.
+#[test]
+fn a_form_has_no_nested_fields_whichever_layer_names_them() {
+    let of_class =
+        "[classes.search]\nread = true\nkey = { body = \"form\", only = [\"/user/id\"] }\n[[routes]]\npath = \"/a\"\nclass = \"search\"";
+    assert!(complaints(of_class)[0].starts_with("config.toml:3:32: error: a form has fields alone"), "{:?}", complaints(of_class));
+    let of_all = "[cache]\nread = true\nkey = { body = \"form\", drop = [\"/user/id\"] }\n[[routes]]\npath = \"/a\"\nupstream = \"a\"\n\
+                  [upstreams.a]\nurl = \"http://a\"";
+    assert!(complaints(of_all)[0].starts_with("config.toml:3:32: error: a form has fields alone"), "{:?}", complaints(of_all));
+    let overruled = "[cache]\nkey = { only = [\"/user/id\"] }\n[[routes]]\npath = \"/a\"\nread = true\nkey = { body = \"form\", only = [\"/q\"] }\n\
+                     [[routes]]\npath = \"/b\"\nread = true\nkey = { body = \"json\" }";
+    assert_eq!(complaints(overruled), Vec::<String>::new());
+}
+
 #[test]
 fn what_comes_to_nothing_is_a_warning() {
     in_route(

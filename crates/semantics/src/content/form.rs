@@ -27,7 +27,11 @@ impl Fields {
     }
 
     /// Without the fields that `drop` names, and where `only` names some, only those. A field is named as a member of JSON would be: `/name`.
+    /// `None` where `only` names a member of a member, which no form has: without its fields every form would have the same key.
     pub(super) fn select(mut self, drop: &[Pointer], only: &[Pointer]) -> Option<Self> {
+        if only.iter().any(|pointer| pointer.tokens().len() != 1) {
+            return None;
+        }
         let names = |pointer: &Pointer, name: &[u8]| matches!(pointer.tokens(), [token] if token.as_bytes() == name);
         self.0.retain(|(name, _)| !drop.iter().any(|pointer| names(pointer, name)));
         self.0.retain(|(name, _)| only.is_empty() || only.iter().any(|pointer| names(pointer, name)));

@@ -210,6 +210,8 @@ fn parts_can_be_left_out_or_be_all_there_is() {
     assert_eq!(with(&["/list/1/b"], &[], full), with(&["/list/1/b"], &[], &full.replace("\"b\":2", "\"b\":3")));
     let form = ContentRules { drop: pointers(&["/utm"]), only: pointers(&["/q", "/utm"]), ..ContentRules::new(ContentKind::Form) };
     assert_eq!(keyed(&form, FORM, b"q=1&utm=2&x=3"), keyed(&form, FORM, b"utm=9&q=1"));
+    let nested = ContentRules { only: pointers(&["/user/id"]), ..ContentRules::new(ContentKind::Form) };
+    assert_eq!(keyed(&nested, FORM, b"user=1"), None, "no form has such a field, so that all forms would have one key");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `read`, `max_key_body` and the body's part of `key`: requests with content that are answered from the cache.
 
+use std::ops::Range;
+
 use http::Method;
 use larder_semantics::content::{ContentKind, ContentRules, Pointer};
 use toml::Spanned;
@@ -64,7 +66,7 @@ pub(super) fn resolve(layers: &[&Layer]) -> Option<ContentRules> {
 
 /// Looks at a layer that some of the chains have: what none of them has a use for was meant otherwise.
 pub(super) fn look_at_layer(layer: &Layer, kinds: &[ContentKind], mistakes: &Mistakes) {
-    let unused = |span: Option<std::ops::Range<usize>>, kind: ContentKind| {
+    let unused = |span: Option<Range<usize>>, kind: ContentKind| {
         if let Some(span) = span.filter(|_| !kinds.contains(&kind)) {
             let mistake = Mistake::new(format!("this counts with key = {{ body = \"{}\" }} only", kind.as_str()));
             mistakes.warning(span, mistake.hint("add that, or leave it out"));
@@ -111,7 +113,7 @@ pub(super) fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
         mistakes.error(parts.span(), mistake.hint("write body = \"json\" or \"form\", or leave `drop` and `only` out"));
     }
     if rules.kind == ContentKind::Form
-        && let Some((span, pointer)) = nested_field(own, rules)
+        && let Some((span, pointer)) = nested_field(chain, rules)
     {
         let mistake = Mistake::new(format!("a form has fields alone, and `/{}` is a member of a member", pointer.tokens().join("/")));
         mistakes.error(span, mistake.hint("name a field of the form, like \"/name\"; or write body = \"json\""));
@@ -140,14 +142,14 @@ pub(super) fn look_at(chain: &Chain<'_>, mistakes: &Mistakes) {
     }
 }
 
-/// A part that no field of a form has: in `only` alone, it would leave every form with the same key. It stands where this layer says it, or where this
-/// layer makes a form of what others say.
-fn nested_field<'r>(own: &'r Layer, rules: &'r ContentRules) -> Option<(std::ops::Range<usize>, &'r Pointer)> {
-    let is_nested = |pointer: &Pointer| pointer.tokens().len() > 1;
-    let mut said = own.key.drop.iter().chain(&own.key.only).flat_map(|parts| parts.get_ref());
-    if let Some(pointer) = said.find(|pointer| is_nested(pointer.get_ref())) {
-        return Some((pointer.span(), pointer.get_ref()));
-    }
-    let body = own.key.body.as_ref()?;
-    rules.drop.iter().chain(&rules.only).find(|pointer| is_nested(pointer)).map(|pointer| (body.span(), pointer))
+/// A part that no field of a form has: in `only` alone, it would leave every form with the same key. It stands where the nearest layer says it, or
+/// makes a form of what others say: for a route often its class.
+fn nested_field<'r>(chain: &Chain<'_>, rules: &'r ContentRules) -> Option<(Range<usize>, &'r Pointer)> {
+    let nested = rules.drop.iter().chain(&rules.only).find(|pointer| pointer.tokens().len() > 1)?;
+    let place = |layer: &&Layer| {
+        let mut said = layer.key.drop.iter().chain(&layer.key.only).flat_map(|parts| parts.get_ref());
+        let said = said.find(|pointer| pointer.get_ref() == nested).map(Spanned::span);
+        said.or_else(|| layer.key.body.as_ref().map(Spanned::span))
+    };
+    chain.layers.iter().rev().find_map(place).map(|span| (span, nested))
 }
