@@ -76,6 +76,11 @@ impl FieldEdits {
         self.remove.iter()
     }
 
+    /// The names of fields that get lines besides the sender's.
+    pub fn added(&self) -> impl Iterator<Item = &HeaderName> {
+        self.add.iter().map(|(name, _)| name)
+    }
+
     /// All places in values.
     pub fn places(&self) -> impl Iterator<Item = &FieldPart> {
         self.set.iter().chain(&self.add).flat_map(|(_, text)| &text.0)

@@ -6,7 +6,7 @@ use http::HeaderName;
 use larder_message::PathRewrite;
 use larder_message::edit::{FieldPart, FieldText};
 
-use super::{config, in_cache, in_route};
+use super::{complaints, config, in_cache, in_route};
 
 #[test]
 fn fields_are_changed_by_list_and_by_table_and_each_is_inherited_by_itself() {
@@ -85,6 +85,26 @@ fn an_answer_for_everybody_shows_nothing_of_one_client() {
         "scope = \"identity\"\nidentity = [\"header:x-b\"]\nresponse = { set = { x-a = \"{header.x-b}\" } }",
     ] {
         assert!(config(&format!("{route}{fine}")).routes[0].settings.response.depends_on_request(), "{fine}");
+    }
+}
+
+/// The key has what `request` makes of a field, and the answer would have what the client sent: one client's value for everybody.
+#[test]
+fn a_field_of_the_key_that_is_changed_before_it_says_nothing_of_what_a_client_sent() {
+    let answer = |name: &str| format!("response = {{ set = {{ x-a = \"{{header.{name}}}\" }} }}");
+    for (name, changed) in [
+        ("x-b", "key = { headers = [\"x-b\"] }\nrequest = { set = { x-b = \"{header.x-c}\" } }"),
+        ("x-b", "key = { headers = [\"x-b\"] }\nrequest = { remove = [\"x-b\"] }"),
+        ("x-b", "key = { headers = [\"x-b\"] }\nrequest = { add = { x-b = \"{header.x-c}\" } }"),
+        ("x-b", "scope = \"identity\"\nidentity = [\"header:x-b\"]\nrequest = { set = { x-b = \"1\" } }"),
+        ("cookie", "scope = \"identity\"\nidentity = [\"header:cookie\"]\nignore_cookies = [\"_ga*\"]"),
+        ("accept-encoding", "key = { headers = [\"accept-encoding\"] }\nencodings = [\"gzip\"]"),
+    ] {
+        let lines = complaints(&format!("[[routes]]\npath = \"/a\"\n{}\n{changed}", answer(name)));
+        let told = format!("config.toml:3:28: error: `{{header.{name}}}` is what the client sent, and the key has what Larder makes of it");
+        assert!(lines[0].starts_with(&told), "{changed}: {lines:?}");
+        let apart = format!("[[routes]]\npath = \"/a\"\ncache = false\n{}\n{changed}", answer(name));
+        assert!(!complaints(&apart).iter().any(|line| line.contains("error")), "{apart}");
     }
 }
 

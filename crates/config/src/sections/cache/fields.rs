@@ -1,9 +1,9 @@
 //! `request` and `response` in `[cache]`, a class or a route: changes to the fields of messages.
 
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, COOKIE, SET_COOKIE};
 use http::header::{
     AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, EXPECT, FORWARDED, HOST, LAST_MODIFIED, TRAILER, VARY, VIA,
 };
-use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderName, HeaderValue};
 use larder_message::edit::{FieldEdits, FieldPart, FieldText};
 use larder_semantics::IdentityPart;
@@ -69,23 +69,41 @@ impl FieldsLayer {
 
     /// Reports values of answers that are made of what one client sent, where the answer is stored for others.
     pub(super) fn check_response(&self, settings: &RouteSettings, mistakes: &Mistakes) {
-        let in_key =
-            |name: &HeaderName| settings.key.headers.contains(name) || settings.key.identity.contains(&IdentityPart::Header(name.clone()));
         for (_, text) in self.set.iter().chain(&self.add).flatten().filter(|_| settings.cache) {
-            let place = text.get_ref().0.iter().find_map(|part| match part {
-                FieldPart::ClientAddress => Some(("{client.ip}".to_owned(), "leave it out, or add cache = false".to_owned())),
-                FieldPart::RequestId => Some(("{request_id}".to_owned(), "leave it out, or add cache = false".to_owned())),
-                FieldPart::Header(name) if !in_key(name) => {
-                    Some((format!("{{header.{name}}}"), format!("add key = {{ headers = [\"{name}\"] }}, or cache = false")))
-                }
+            let mistake = text.get_ref().0.iter().find_map(|part| match part {
+                FieldPart::ClientAddress => Some(shown("client.ip").hint("leave it out, or add cache = false")),
+                FieldPart::RequestId => Some(shown("request_id").hint("leave it out, or add cache = false")),
+                FieldPart::Header(name) => not_in_key(name, settings),
                 _ => None,
             });
-            if let Some((place, hint)) = place {
-                let mistake = Mistake::new(format!("`{place}` in an answer that is stored would show one client's to everybody"));
-                mistakes.error(text.span(), mistake.hint(hint));
+            if let Some(mistake) = mistake {
+                mistakes.error(text.span(), mistake);
             }
         }
     }
+}
+
+fn shown(place: &str) -> Mistake {
+    Mistake::new(format!("`{{{place}}}` in an answer that is stored would show one client's to everybody"))
+}
+
+/// What is wrong with this field of the client's in an answer: the key has to have it as the client sent it.
+fn not_in_key(name: &HeaderName, settings: &RouteSettings) -> Option<Mistake> {
+    let (key, edits) = (&settings.key, &settings.request);
+    if !key.headers.contains(name) && !key.identity.contains(&IdentityPart::Header(name.clone())) {
+        return Some(shown(&format!("header.{name}")).hint(format!("add key = {{ headers = [\"{name}\"] }}, or cache = false")));
+    }
+    let changes = if edits.removed().chain(edits.replaced()).chain(edits.added()).any(|changed| changed == name) {
+        "`request`"
+    } else if *name == ACCEPT_ENCODING && !settings.encodings.is_empty() {
+        "`encodings`"
+    } else if *name == COOKIE && !key.cookies.ignored.is_empty() {
+        "`ignore_cookies`"
+    } else {
+        return None;
+    };
+    let mistake = Mistake::new(format!("`{{header.{name}}}` is what the client sent, and the key has what Larder makes of it"));
+    Some(mistake.hint(format!("{changes} changes the field before the key is made: leave that out, or add cache = false")))
 }
 
 /// Whether a field of an answer decides what is stored, and for whom.
