@@ -14,6 +14,15 @@ pub(super) fn write(parts: &[IdentityPart], headers: &HeaderMap, query: Option<&
     let mut hash = blake3::Hasher::new();
     let mut found = false;
     for part in parts {
+        // Each with its kind and name: with another `identity`, after a reload or on another replica, the same value is another client's.
+        let (kind, name) = match part {
+            IdentityPart::Header(name) => (2, name.as_str()),
+            IdentityPart::Cookie(name) => (3, name.as_str()),
+            IdentityPart::Query(name) => (4, name.as_str()),
+            IdentityPart::Claim(name) => (5, name.as_str()),
+        };
+        hash.update(&[kind]);
+        add(&mut hash, name.as_bytes());
         let count_before = hash.count();
         match part {
             IdentityPart::Header(name) => headers.get_all(name).iter().for_each(|value| add(&mut hash, value.as_bytes())),
