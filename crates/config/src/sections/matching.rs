@@ -35,6 +35,21 @@ pub(super) fn as_name(matches: &RequestMatch) -> String {
     text.chars().map(|character| if character.is_ascii_graphic() && !"\"\\".contains(character) { character } else { '_' }).collect()
 }
 
+/// The same for keys, where no two may be alike: a number made of all conditions.
+pub(super) fn digest(matches: &RequestMatch) -> String {
+    let mut hash = blake3::Hasher::new();
+    let mut put = |kind: u8, name: &str, value: &str| {
+        hash.update(&[kind]);
+        for text in [name, value] {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+    };
+    matches.headers.iter().for_each(|(name, value)| put(0, name.as_str(), value));
+    matches.query.iter().for_each(|(name, value)| put(1, name, value));
+    hash.finalize().to_hex()[..32].to_owned()
+}
+
 fn field(text: &str) -> Result<HeaderName, Mistake> {
     let name =
         HeaderName::try_from(text).map_err(|_| Mistake::new(format!("`{text}` is not the name of a field")).hint("like \"x-api\""))?;

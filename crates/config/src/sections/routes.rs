@@ -182,7 +182,7 @@ impl Surroundings<'_> {
         let path = path.into_inner();
         let name_span = name.as_ref().map(Spanned::span);
         let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path, matches.as_ref()), Spanned::into_inner);
-        settings.key.route = matches.as_ref().map(|_| name.as_str().into());
+        settings.key.route = key_mark(&name, host.as_deref().filter(|_| !settings.key.host), matches.as_ref());
         let class = class.map(|(name, _)| Arc::from(name));
         let route = Route {
             name: Arc::from(name),
@@ -308,6 +308,15 @@ pub(crate) fn host_name(text: &str) -> Result<String, Mistake> {
         return wrong("letters, digits, `-` and `.`; other alphabets in their xn-- form");
     }
     Ok(text.to_ascii_lowercase())
+}
+
+/// What stands in keys for a route that takes only some of the requests that would have its key otherwise: its conditions, besides its name since
+/// these may change; and its `host`, where the rest of the key has none. Others have another upstream, or other rules.
+fn key_mark(name: &str, host: Option<&str>, matches: Option<&RequestMatch>) -> Option<Box<str>> {
+    let conditions = matches.map(|matches| format!("{name}:{}", matching::digest(matches)));
+    let host = host.map(|host| format!("//{host}"));
+    let parts: Vec<String> = conditions.into_iter().chain(host).collect();
+    (!parts.is_empty()).then(|| parts.concat().into())
 }
 
 /// Unique among routes that are not alike: `GET,HEAD api.example.com/issues?v=2 x-api:2`.

@@ -93,7 +93,7 @@ fn a_route_may_be_for_requests_with_some_fields_and_parameters() {
     let text = "[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/a\"\nmatch = { headers = { X-Api = \"2\" }, query = { v = \"*\" } }";
     let routes = config(text).routes;
     assert_eq!((&*routes[0].name, &*routes[1].name), ("/a", "/a[v=*,x-api:2]"));
-    assert_eq!((routes[0].settings.key.route.as_deref(), routes[1].settings.key.route.as_deref()), (None, Some("/a[v=*,x-api:2]")));
+    assert!(routes[0].settings.key.route.is_none() && routes[1].settings.key.route.is_some());
     let matches = routes[1].matches.as_ref().unwrap();
     let suits = |value: &'static str, query| {
         matches.suits(&http::HeaderMap::from_iter([(http::HeaderName::from_static("x-api"), http::HeaderValue::from_static(value))]), query)
@@ -101,6 +101,40 @@ fn a_route_may_be_for_requests_with_some_fields_and_parameters() {
     assert!(suits("2", Some("v=1")) && suits("2", Some("a=b&v")));
     assert!(!suits("2", None) && !suits("2", Some("vv=1")) && !suits("1", Some("v=1")));
     assert!(!matches.suits(&http::HeaderMap::new(), Some("v=1")));
+}
+
+/// What was stored under other conditions is not for those who meet the new ones, after a reload or on another replica.
+#[test]
+fn other_conditions_under_the_same_name_are_another_key() {
+    let marks: Vec<_> = [
+        "headers = { x-tenant = \"acme\" }",
+        "headers = { x-tenant = \"globex\" }",
+        "query = { x-tenant = \"acme\" }",
+        "headers = { x-tenant = \"a b\" }",
+        "headers = { x-tenant = \"a_b\" }",
+        "headers = { x-tenant = \"acme\" }, query = { v = \"1\" }",
+    ]
+    .into_iter()
+    .map(|matches| {
+        let text = format!("[[routes]]\nname = \"board\"\npath = \"/a\"\nmatch = {{ {matches} }}");
+        config(&text).routes[0].settings.key.route.clone().expect("a mark")
+    })
+    .collect();
+    assert!(marks.iter().all(|mark| mark.starts_with("board:")), "{marks:?}");
+    assert_eq!(marks.iter().collect::<std::collections::HashSet<_>>().len(), marks.len(), "{marks:?}");
+}
+
+/// Its answers are those of its own upstream and for its own host: others without a host in their keys share none of them.
+#[test]
+fn a_route_of_one_host_has_it_in_its_keys_although_they_leave_out_hosts() {
+    let text = "[cache]\nkey = { host = false }\n[[routes]]\nhost = \"admin.example\"\npath = \"/{*rest}\"\n[[routes]]\npath = \"/{*rest}\"\n\
+                [[routes]]\nhost = \"b.example\"\npath = \"/a\"\nkey = { host = true }\n\
+                [[routes]]\nname = \"c\"\nhost = \"c.example\"\npath = \"/a\"\nmatch = { query = { v = \"1\" } }";
+    let said = config(text);
+    let marks: Vec<_> = said.routes.iter().chain(&said.fallback).map(|route| route.settings.key.route.as_deref()).collect();
+    assert_eq!(marks[..3], [Some("//admin.example"), None, None]);
+    assert!(marks[3].is_some_and(|mark| mark.starts_with("c:") && mark.ends_with("//c.example")), "{marks:?}");
+    assert_eq!(marks[4], None);
 }
 
 #[test]

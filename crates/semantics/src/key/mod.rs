@@ -5,7 +5,7 @@
 //! |  |           |                            |                    |                  `- hash of who asks, where the scope is an identity;
 //! |  |           |                            |                    |                     before it ` #body=` where the request's content counts
 //! |  |           |                            |                    `- cookies that a route names
-//! |  |           |                            `- fields that a route names; before them ` #route=` where requests take it by more than their URL
+//! |  |           |                            `- fields that a route names; before them ` #route=` where requests take it by more than stands in the URL
 //! |  |           `- the URL: what an invalidation by URI names; `*` for a scheme or a host that a route leaves out
 //! |  `- namespace
 //! `- key version
@@ -74,7 +74,7 @@ pub struct KeyRules {
     pub path: PathCase,
     /// How the query enters the key.
     pub query: QueryRules,
-    /// Stands in the key for a route that only some of the requests for its paths take: others take another route, under another key.
+    /// Stands in the key for a route that only some of the requests take that would have the same key: others take another route, under another key.
     pub route: Option<Box<str>>,
     /// Names of the request fields that are part of the key, in the order in which they stand there.
     pub headers: Vec<HeaderName>,
