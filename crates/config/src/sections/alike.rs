@@ -6,9 +6,10 @@ use crate::model::Route;
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::sections::routes::METHODS;
 
-/// Reports routes with the same requests, with paths that the router cannot order, or with the same name. `paths` and `names` say where
-/// each route's path and name stand.
-pub(crate) fn check(routes: &[Route], paths: &[Range<usize>], names: &[Range<usize>], mistakes: &Mistakes) {
+/// Reports routes with the same requests, with paths that the router cannot order, or with the same name: `fallback` has one, too.
+/// `paths` and `names` say where each route's path and name stand.
+pub(crate) fn check(routes: &[Route], fallback: Option<&Route>, paths: &[Range<usize>], names: &[Range<usize>], mistakes: &Mistakes) {
+    const TOLD_APART: &str = "metrics and logs tell routes apart by name; leave `name` out to derive one from the path";
     for (later, route) in routes.iter().enumerate() {
         let earlier = |alike: fn(&Route, &Route) -> bool| routes[..later].iter().position(|other| alike(other, route));
         let clash = |places: &[Range<usize>], first: usize, message: String, hint: &str| {
@@ -23,7 +24,10 @@ pub(crate) fn check(routes: &[Route], paths: &[Range<usize>], names: &[Range<usi
             clash(paths, first, message, "a path that both match would go to either; make one of them longer");
         } else if let Some(first) = earlier(|one, other| one.name == other.name) {
             let message = format!("two routes are named `{}`", route.name);
-            clash(names, first, message, "metrics and logs tell routes apart by name; leave `name` out to derive one from the path");
+            clash(names, first, message, TOLD_APART);
+        } else if fallback.is_some_and(|fallback| fallback.name == route.name) {
+            let mistake = Mistake::new(format!("`{}` is the name of what takes no route", route.name));
+            mistakes.error(names[later].clone(), mistake.hint(TOLD_APART));
         } else if is_hidden(route, routes) {
             let mistake = Mistake::new(format!("no request takes route `{}`: others with its path take every method", route.path.text()));
             mistakes.warning(paths[later].clone(), mistake.hint("remove it, or take a method out of the others"));

@@ -84,10 +84,10 @@ pub(crate) fn read<'a>(root: &mut Table<'a>, upstreams: &'a [&'a str], memory: u
         names.push(located.name);
         own.push(located.own);
     }
-    alike::check(&routes, &spans, &names, mistakes);
     let settings = resolve(&[&around.cache], memory, mistakes);
     let namespace = settings.key.namespace.clone();
     let mut fallback = (upstreams.len() == 1).then(|| Route::fallback(settings));
+    alike::check(&routes, fallback.as_ref(), &spans, &names, mistakes);
     if let Some(route) = &mut fallback {
         route.settings.key_name = naming::resolve(&[&around.cache], route.path.captures(), &route.settings.key.headers, mistakes);
     }
@@ -278,6 +278,10 @@ pub(crate) fn methods(table: &mut Table<'_>) -> Option<Vec<Method>> {
 }
 
 fn route_name(text: &str) -> Result<String, Mistake> {
+    if text == "-" {
+        // Metrics and logs.
+        return Err(Mistake::new("`-` stands for requests without a route").hint("leave `name` out to derive one from the path"));
+    }
     let allowed =
         !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
     if allowed {

@@ -83,6 +83,18 @@ fn names_of_routes_are_unique() {
 }
 
 #[test]
+fn the_name_of_what_takes_no_route_is_no_route_s() {
+    in_route(
+        "name = \"default\"",
+        "3:8: error: `default` is the name of what takes no route (hint: metrics and logs tell routes apart by name; leave `name` out to derive \
+         one from the path)",
+    );
+    in_route("name = \"-\"", "3:8: error: `-` stands for requests without a route (hint: leave `name` out to derive one from the path)");
+    let several = "[[routes]]\nname = \"default\"\npath = \"/a\"\nupstream = \"a\"\n[upstreams.a]\nurl = \"http://a\"";
+    assert_eq!(complaints(several), Vec::<String>::new(), "nothing is forwarded beside the routes");
+}
+
+#[test]
 fn a_warning_that_many_routes_inherit_is_told_once() {
     let routes = "[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/b\"";
     assert_eq!(complaints(&format!("[cache]\nscope = \"identity\"\nidentity = []\n{routes}")).len(), 1);
