@@ -92,6 +92,8 @@ impl Cache {
     /// Stores a response whose body a tier has taken. Whether it has.
     pub(crate) async fn commit_body(&self, writer: Box<dyn RemoteBodyWriter>, record: ResponseRecord) -> bool {
         let ledger = self.store.ledger();
+        // First, as where the memory takes a response: the ledger keeps every later invalidation for as long as this one may be served.
+        ledger.concern(record.head().usable_for());
         // As in `log_position`: before the comparison.
         let Some(log_position) = ledger.log_position(record.position()) else { return false };
         let about = Subject { url: record.key().url(), tags: record.tags().into() };

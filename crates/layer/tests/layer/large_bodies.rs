@@ -23,6 +23,10 @@ fn cache(origin: &Origin) -> (CacheService<Origin>, Arc<Shelf>) {
 
 fn cache_of(capacity: u64, origin: &Origin, guard: GuardMode) -> (CacheService<Origin>, Arc<Shelf>) {
     let (clock, _) = Clock::manual(common::START);
+    cache_by(clock, capacity, origin, guard)
+}
+
+fn cache_by(clock: Clock, capacity: u64, origin: &Origin, guard: GuardMode) -> (CacheService<Origin>, Arc<Shelf>) {
     let (ledger, shelf) = (Arc::new(Ledger::default()), Arc::new(Shelf::default()));
     ledger.enter(Epoch::of("one"));
     let cache =
@@ -233,6 +237,22 @@ async fn a_purge_holds_for_a_body_that_arrived_meanwhile_and_for_one_that_is_sto
     drop(sender);
     assert!(is_whole(&read(arriving.response, arriving.outcome).await));
     assert_eq!(shelf.entries().len(), 0, "its fetch began before");
+}
+
+#[tokio::test]
+async fn purges_of_other_things_are_remembered_for_as_long_as_a_body_in_a_tier_may_be_served() {
+    let origin =
+        Origin::new(|_| streaming(200, Full::new(content()).map_err(Into::into).boxed_unsync()).header("cache-control", "max-age=86400"));
+    let (clock, hand) = Clock::manual(common::START);
+    let (cache, _shelf) = cache_by(clock, 64 << 20, &origin, GuardMode::Off);
+    send(&cache, get("/a")).await;
+    settled(&cache).await;
+    for seconds in [0, 1, 700] {
+        hand.advance(seconds);
+        cache.cache().invalidate(&larder_store::Invalidation::tag("other")).await;
+    }
+    let again = send(&cache, get("/a")).await;
+    assert!(again.x_cache() == "HIT" && is_whole(&again), "{:?}", again.response);
 }
 
 #[tokio::test]
