@@ -10,6 +10,7 @@ impl MemoryStore {
     /// Stores a part together with what is already there of the same representation, in at most `max` bytes. Refused, with `false`, where
     /// the whole is there, and otherwise like [`Self::commit`].
     pub fn commit_part(&self, part: StoredPart, max: u64) -> bool {
+        self.ledger.concern(part.meta.head.usable_for());
         if !part.is_valid(&self.ledger) {
             return false;
         }
@@ -153,6 +154,19 @@ mod tests {
         assert!(stored_part(&store).is_none());
         assert_eq!(store.stats().entries, 0);
         assert!(!store.commit_part(part(10, 19, 2), 1 << 10), "its fetch began before");
+    }
+
+    #[test]
+    fn purges_of_other_things_are_remembered_for_as_long_as_a_part_may_be_served() {
+        let store = store();
+        let mut part = part(0, 9, 1);
+        part.meta.head.lifetime.seconds = 86_400;
+        store.commit_part(part, 1 << 10);
+        for seconds in [0, 1, 700] {
+            let now = larder_semantics::Timestamp::from_millis(NOW.as_millis() + seconds * 1_000);
+            store.ledger().apply(&Invalidation::tag("other"), now);
+        }
+        assert!(stored_part(&store).is_some());
     }
 
     #[test]
