@@ -38,6 +38,7 @@ mod misses;
 mod models;
 mod nginx;
 mod observe;
+mod operations;
 mod origin_limits;
 mod packed_memory;
 mod paths;

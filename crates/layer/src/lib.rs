@@ -68,7 +68,7 @@ pub use respond::RangeOfCoded;
 pub use rules::BodyInvalidation;
 pub use rules::{
     BypassRate, CACHE_NAMESPACE, CACHE_TTL, Cascade, ContentDecoder, Finding, GuardObserver, HeaderTags, Invalidates, MayBypass, NoTags,
-    NoWrites, OperationVariables, Operations, Refetch, RouteRules, RouteRulesBuilder, TagSource, WriteRules,
+    NoWrites, Operations, Refetch, RouteRules, RouteRulesBuilder, TagSource, WriteRules,
 };
 pub use service::CacheService;
 pub use steps::{ObservedSteps, SpanLink, Step, StepObserver};

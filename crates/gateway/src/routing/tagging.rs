@@ -6,8 +6,9 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::request::Parts;
 use larder_semantics::PrimaryKey;
+use larder_semantics::content::Operation;
 use larder_store::NamedTag;
-use larder_tower::{HeaderTags, JsonFields, OperationVariables, TagSource};
+use larder_tower::{HeaderTags, JsonFields, TagSource};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::{NAME_TAG, PathTemplate, ResponseTags, TagPart, TagTemplate};
@@ -56,7 +57,7 @@ impl RouteTags {
         }
         let found = self.path.captures(request.uri.path()).unwrap_or_default();
         let captures: Vec<&str> = found.iter().map(String::as_str).collect();
-        let values = Values { request: Some(request), captures: &captures, request_json: None, response_json: Some(response_json) };
+        let values = Values { request: Some(request), captures: &captures, response_json: Some(response_json), ..Values::default() };
         let templates = self.templates.iter().filter(|template| template.members().1.next().is_some() == from_body);
         templates.filter_map(|template| values.fill(template).transpose()).collect()
     }
@@ -121,6 +122,8 @@ pub(crate) fn segment(text: &str) -> String {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Values<'a> {
     pub(crate) request: Option<&'a Parts>,
+    /// The operation that the request carries out.
+    pub(crate) operation: Option<&'a Operation>,
     /// By position; as they stand in a URL.
     pub(crate) captures: &'a [&'a str],
     /// The request's JSON.
@@ -201,7 +204,7 @@ impl<'a> Values<'a> {
             TagPart::Header(name) => self.request?.headers.get(name)?.to_str().ok()?,
             TagPart::Request(name) => self.request_json?.get(name)?,
             TagPart::Response(name) => self.response_json?.get(name)?,
-            TagPart::Variable(path) => self.request?.extensions.get::<OperationVariables>()?.get(path)?,
+            TagPart::Variable(path) => self.operation?.variable(path)?,
         };
         Some(Cow::Borrowed(value))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use larder_semantics::content::Operation;
 use larder_store::InvalidationTarget;
 use larder_tower::{BodyInvalidation, JsonFields, Refetch};
 
@@ -13,13 +14,21 @@ use crate::routing::tagging::Values;
 /// Templates with members of JSON bodies in them, of one write.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// Each with the captures of its rule's path.
-    templates: Vec<(PurgeTemplate, Arc<[String]>)>,
+    templates: Vec<WaitingTemplate>,
     request: Parts,
     base: UrlBase,
     in_request: Vec<String>,
     in_response: Vec<String>,
     refresh: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct WaitingTemplate {
+    pub(super) template: PurgeTemplate,
+    /// The captures of its rule's path.
+    pub(super) captures: Arc<[String]>,
+    /// The operation that its variables are of.
+    pub(super) operation: Option<Operation>,
 }
 
 /// Whether a template has members of bodies in it.
@@ -42,9 +51,9 @@ enum Body {
 }
 
 impl Waiting {
-    pub(super) fn new(templates: Vec<(PurgeTemplate, Arc<[String]>)>, request: Parts, base: UrlBase, refresh: bool) -> Self {
+    pub(super) fn new(templates: Vec<WaitingTemplate>, request: Parts, base: UrlBase, refresh: bool) -> Self {
         let names = |body: Body| -> Vec<String> {
-            let members = templates.iter().flat_map(|(template, _)| members(template));
+            let members = templates.iter().flat_map(|waiting| members(&waiting.template));
             members.filter(|(of, _)| *of == body).map(|(_, name)| name.clone()).collect()
         };
         let (in_request, in_response) = (names(Body::Request), names(Body::Response));
@@ -62,10 +71,15 @@ impl BodyInvalidation for Waiting {
     }
 
     fn targets(&self, request: &JsonFields, response: &JsonFields) -> Vec<InvalidationTarget> {
-        let targets = self.templates.iter().flat_map(|(template, captures)| {
+        let targets = self.templates.iter().flat_map(|WaitingTemplate { template, captures, operation }| {
             let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
-            let values =
-                Values { request: Some(&self.request), captures: &captures, request_json: Some(request), response_json: Some(response) };
+            let values = Values {
+                request: Some(&self.request),
+                operation: operation.as_ref(),
+                captures: &captures,
+                request_json: Some(request),
+                response_json: Some(response),
+            };
             self.base.targets(template, values)
         });
         targets.collect()

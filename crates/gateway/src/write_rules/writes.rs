@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use http::request::Parts;
+use larder_semantics::content::Operation;
 use larder_semantics::matches_pattern;
 use larder_semantics::{KeyRules, Target};
 use larder_store::InvalidationTarget;
@@ -10,8 +11,8 @@ use larder_tower::{FetchError, Invalidates, Operations, Refetch, RouteRules, Wri
 
 use super::KeySpellings;
 use super::url_base::{UrlBase, refetch};
-use super::waiting::{Waiting, waits};
-use crate::config::{Config, OnWrite, PurgeTemplate, Route};
+use super::waiting::{Waiting, WaitingTemplate, waits};
+use crate::config::{Config, OnWrite, PurgeTemplate, Route, TagTemplate};
 use crate::path_matcher::PathMatcher;
 use crate::path_reading;
 use crate::routing::RouteTable;
@@ -83,14 +84,26 @@ impl Rule {
     fn suits(&self, request: &Parts, target: Target<'_>) -> Vec<Vec<String>> {
         let Self { settings, path } = self;
         let host = host_of(target.authority);
-        let is_operation = settings.operation.as_ref().is_none_or(|wanted| {
-            let carried_out = request.extensions.get::<Operations>();
-            carried_out.is_some_and(|Operations(names)| names.iter().any(|name| matches_pattern(wanted, name.as_bytes())))
-        });
-        let suits = is_operation
+        let suits = (settings.operation.is_none() || self.operations(request).next().is_some())
             && settings.methods.contains(&request.method)
             && settings.host.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(host));
         if suits { path.captures_in_any_reading(target.path) } else { Vec::new() }
+    }
+
+    /// What it purges: templates with variables once for each of the operations, the others once.
+    fn templates<'a>(&'a self, request: &'a Parts) -> impl Iterator<Item = (&'a PurgeTemplate, Option<&'a Operation>)> {
+        self.settings.purge.iter().flat_map(move |template| {
+            let has_variables = template.template().is_some_and(TagTemplate::has_variables);
+            let each = self.operations(request).filter(move |_| has_variables).map(Some);
+            each.chain((!has_variables).then_some(None)).map(move |operation| (template, operation))
+        })
+    }
+
+    /// The operations of this write that it is for. One that is not known may be any.
+    fn operations<'a>(&'a self, request: &'a Parts) -> impl Iterator<Item = &'a Operation> {
+        let wanted = self.settings.operation.as_deref().unwrap_or("*");
+        let all = request.extensions.get::<Operations>().map_or(&[][..], |Operations(all)| all);
+        all.iter().filter(move |operation| operation.may_be(|name| matches_pattern(wanted, name.as_bytes())))
     }
 }
 
@@ -110,16 +123,20 @@ impl WriteRules for Writes {
             self.rules.iter().flat_map(|rule| self.captures(rule, request, target).into_iter().map(move |captures| (rule, captures)));
         for (rule, captures) in suiting {
             let captures: Arc<[String]> = captures.into();
-            for template in &rule.settings.purge {
+            for (template, operation) in rule.templates(request) {
                 if waits(template) {
-                    waiting.push((template.clone(), Arc::clone(&captures)));
+                    waiting.push(WaitingTemplate {
+                        template: template.clone(),
+                        captures: Arc::clone(&captures),
+                        operation: operation.cloned(),
+                    });
                     continue;
                 }
                 if matches!(template, PurgeTemplate::Identity) {
                     made.known.extend(self.identities(request));
                 }
                 let captures: Vec<&str> = captures.iter().map(String::as_str).collect();
-                let values = Values { request: Some(request), captures: &captures, ..Values::default() };
+                let values = Values { request: Some(request), operation, captures: &captures, ..Values::default() };
                 made.known.extend(base.targets(template, values));
             }
         }
@@ -161,6 +178,7 @@ pub(super) fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<Inva
 mod tests {
     use crate::purge::Known;
     use http::Request;
+    use larder_semantics::content::{ContentKind, ContentRequest, ContentRules};
     use larder_tower::JsonFields;
 
     use super::super::event;
@@ -187,6 +205,15 @@ mod tests {
         methods = ["POST"]
         path = "/orgs/{org}/issues"
         purge = ["tag:of:{request.project}", "url:/orgs/{org}/issues/{response.id}?b=1&a=2", "prefix:/teams/{request.team}", "tag:{response.at}"]
+        [[routes]]
+        path = "/rpc"
+        read = true
+        key = { body = "json-rpc" }
+        ttl = "1m"
+        [[on_write]]
+        path = "/rpc"
+        operation = "*.delete"
+        purge = ["tag:of:{variables.id}", "tag:issues"]
         [[on_event]]
         type = "project.moved"
         purge = ["tag:project:{id}", "prefix:/orgs/{org}/projects", "url:http://A.example/{id}?b=1&a=2"]
@@ -230,6 +257,26 @@ mod tests {
         let expected =
             [r#"{"tag":"issue:7"}"#, r#"{"route":"me"}"#, r#"{"prefix":"http://a.example:81/projects/p/board"}"#, r#"{"tag":"team:blue"}"#];
         assert_eq!(old(write), expected);
+    }
+
+    #[tokio::test]
+    async fn each_operation_invalidates_what_is_named_for_it_with_its_own_variables() {
+        let rpc = ContentRules::new(ContentKind::JsonRpc);
+        let fields = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+        let old = |content: &str| {
+            let unkeyed = rpc.key(&ContentRequest { path: "/rpc", fields: &fields, content: content.as_bytes() }).expect_err("no read");
+            let mut write = request("POST", "http://a.example/rpc");
+            write.extensions_mut().insert(Operations(unkeyed.operations.into()));
+            old(write)
+        };
+        let call = |method: &str, id: u32| format!(r#"{{"id":{id},"method":"issue.{method}","params":{{"id":{id}}}}}"#);
+        let tag = |name: &str| format!(r#"{{"tag":"{name}"}}"#);
+        assert_eq!(
+            old(&format!("[{},{},{}]", call("update", 6), call("delete", 7), call("delete", 8))),
+            [tag("of:7"), tag("of:8"), tag("issues")]
+        );
+        assert_eq!(old(&call("update", 7)), [] as [String; 0]);
+        assert_eq!(old("{"), [tag("issues")], "it may delete one, and nobody knows which");
     }
 
     #[tokio::test]

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
-use larder_semantics::Reason;
-use larder_semantics::content::{ContentKey, ContentRequest, ContentRules, Keyed, Unkeyed};
+use larder_semantics::content::{ContentKey, ContentRequest, ContentRules, Keyed, Operation, Unkeyed};
 
 use super::RouteRules;
 
@@ -26,21 +25,10 @@ pub trait ContentDecoder: Debug + Send + Sync {
     }
 }
 
-/// The operations that a request is to carry out, in its extensions where its content names them: the operation of GraphQL and its root fields, or methods of
-/// JSON-RPC. Such a request invalidates what [`WriteRules`](super::WriteRules) name for it, and not the URL that all operations share.
+/// The operations that a request is to carry out, in its extensions where it is one of GraphQL or JSON-RPC that does not only read, or cannot be read. Such a
+/// request invalidates what [`WriteRules`](super::WriteRules) name for each of them, and not the URL that all operations share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operations(pub Arc<[String]>);
-
-/// The variables of these operations by their paths, in the extensions beside them: `input.id` of GraphQL's `variables`, and of the `params` of JSON-RPC.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OperationVariables(pub Arc<[(String, String)]>);
-
-impl OperationVariables {
-    /// The text of one.
-    pub fn get(&self, path: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == path).map(|(_, text)| text.as_str())
-    }
-}
+pub struct Operations(pub Arc<[Operation]>);
 
 /// Cells of [`Turns`].
 const CELLS: usize = 4096;
@@ -89,7 +77,7 @@ impl RouteRules {
         if !rules.wants_decoding(fields) {
             return key(content);
         }
-        key(&self.decoded(fields, content, rules.max_length).ok_or(Reason::BodyNotKeyed)?)
+        key(&self.decoded(fields, content, rules.max_length).ok_or_else(|| rules.unread())?)
     }
 
     /// A content without its content coding.

@@ -15,7 +15,7 @@ pub use builder::{CACHE_NAMESPACE, CACHE_TTL, RouteRulesBuilder};
 pub use bypass::MayBypass;
 pub use bypass_rate::BypassRate;
 pub(crate) use bypass_rate::Bypasses;
-pub use content::{ContentDecoder, OperationVariables, Operations};
+pub use content::{ContentDecoder, Operations};
 pub use guard::{Finding, GuardObserver};
 pub(crate) use guard::{Glimpse, Guarded};
 pub use header_tags::HeaderTags;

@@ -12,11 +12,12 @@ use crate::body::request::{ClientBody, RequestBody};
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
 use crate::outcome::{CacheResult, Served};
-use crate::rules::{OperationVariables, Operations};
+use crate::rules::Operations;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
-/// Answers a request under `rules`. Content that has no key goes on as it came, and the request is a read all the same: it invalidates nothing.
+/// Answers a request under `rules`. Content that has no key goes on as it came, and the request is a read all the same, which invalidates nothing; but not where
+/// it carries out operations, or may do so.
 pub(crate) async fn answer<S: Upstream, R: ClientBody>(
     service: CacheService<S>,
     request: Request<R>,
@@ -28,7 +29,7 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
         ReadContent::Whole(content) => content,
         ReadContent::Other(body) => {
             let request = Request::from_parts(parts, RequestBody::new(body));
-            return pass::pass_read(service, request, Reason::BodyNotKeyed, ForwardReason::Request).await;
+            return without_key(service, request, rules.unread(), effective).await;
         }
     };
     // Reading it has answered this already.
@@ -67,7 +68,7 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
 async fn without_key<S: Upstream>(
     service: CacheService<S>,
     mut request: Request<RequestBody>,
-    Unkeyed { reason, operations, variables, .. }: Unkeyed,
+    Unkeyed { reason, operations, .. }: Unkeyed,
     effective: EffectiveTarget,
 ) -> Result<Served<S::Body>, FetchError> {
     let is_get = *request.method() == Method::GET;
@@ -79,7 +80,6 @@ async fn without_key<S: Upstream>(
         return pass::pass_read(service, request, reason, ForwardReason::Request).await;
     }
     request.extensions_mut().insert(Operations(operations.into()));
-    request.extensions_mut().insert(OperationVariables(variables.into()));
     pass::pass(service, request, effective, reason, ForwardReason::Request).await
 }
 

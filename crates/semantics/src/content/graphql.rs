@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::json::Value;
-use super::{Unkeyed, variables};
+use super::{Operation, Unkeyed, variables};
 use crate::reason::Reason;
 
 /// Reads documents; the parser is the caller's.
@@ -26,6 +26,9 @@ pub trait DocumentReader: Debug + Send + Sync {
         let _ = (hash, document);
     }
 }
+
+/// Bytes of documents that are read for the hashes of one batch: its client sends a few bytes for each.
+const MAX_DOCUMENTS: usize = 1 << 20;
 
 /// The parameters of a GET that stand for the members of a content.
 pub(super) const PARAMETERS: [&str; 4] = ["extensions", "operationName", "query", "variables"];
@@ -47,33 +50,16 @@ pub struct Document {
 /// # Errors
 /// The reason for which it is not answered from the store.
 pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>, is_safe: bool) -> Result<bool, Unkeyed> {
-    let operation = match request.member("operationName").filter(|name| !is_nothing(name)) {
-        None => None,
-        Some(name) => Some(name.text().ok_or(Reason::BodyNotKeyed)?),
+    if let Some(batch) = request.items() {
+        return Err(read_batch(reader, batch));
+    }
+    let text = match read_document(reader, request, &mut { usize::MAX })? {
+        Some(document) if document.is_query => Some(document.text),
+        Some(document) => return Err(Unkeyed::of_operations(vec![operation(document, request)], false)),
+        None if is_safe && hash(request).is_some() => None,
+        None => return Err(Unkeyed::unread()),
     };
-    let hash = || request.member("extensions")?.member("persistedQuery")?.text_at("sha256Hash");
-    let said = request.member("query").filter(|query| !is_nothing(query));
-    let document = match (said, hash()) {
-        (Some(said), _) => Some(Cow::Borrowed(said.text().ok_or(Reason::BodyNotKeyed)?)),
-        // By a hash alone it is not known what is run, unless its document was seen.
-        (None, Some(hash)) => reader.persisted(hash).map(|document| Cow::Owned(document.to_string())),
-        (None, None) => None,
-    };
-    let text = match &document {
-        Some(document) => {
-            let read = reader.read(document, operation).ok_or(Reason::BodyNotKeyed)?;
-            // A mutation's as well: the next one comes by its hash alone.
-            said.and(hash()).into_iter().for_each(|hash| reader.remember(hash, document));
-            if !read.is_query {
-                let variables = request.member("variables").map(variables::of).unwrap_or_default();
-                return Err(Unkeyed { reason: Reason::Operation, operations: read.names, variables });
-            }
-            Some(read.text)
-        }
-        None if is_safe && hash().is_some() => None,
-        None => return Err(Reason::BodyNotKeyed.into()),
-    };
-    let by_hash = said.is_none() && text.is_some();
+    let by_hash = said(request).is_none() && text.is_some();
     if !request.member("variables").is_none_or(|variables| is_nothing(variables) || matches!(variables, Value::Object(_))) {
         return Err(Reason::BodyNotKeyed.into());
     }
@@ -91,6 +77,59 @@ pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>, is_safe
         }
     }
     Ok(by_hash)
+}
+
+/// What the requests of a batch carry out. They have no key together.
+fn read_batch(reader: &dyn DocumentReader, batch: &[Value<'_>]) -> Unkeyed {
+    let (mut operations, mut or_any, mut budget) = (Vec::new(), false, MAX_DOCUMENTS);
+    for request in batch {
+        match read_document(reader, request, &mut budget) {
+            Ok(Some(document)) if document.is_query => {}
+            Ok(Some(document)) if !document.names.is_empty() => operations.push(operation(document, request)),
+            Ok(_) | Err(_) => or_any = true,
+        }
+    }
+    Unkeyed::of_operations(operations, or_any)
+}
+
+/// The document that a request runs; `None` where it does not say it, or only by a hash that is not known. `budget`: bytes of documents that may be read for
+/// hashes.
+fn read_document(reader: &dyn DocumentReader, request: &Value<'_>, budget: &mut usize) -> Result<Option<Document>, Unkeyed> {
+    let operation = match request.member("operationName").filter(|name| !is_nothing(name)) {
+        None => None,
+        Some(name) => Some(name.text().ok_or_else(Unkeyed::unread)?),
+    };
+    let text = match (said(request), hash(request)) {
+        (Some(said), _) => Cow::Borrowed(said.text().ok_or_else(Unkeyed::unread)?),
+        // By a hash alone it is not known what is run, unless its document was seen.
+        (None, Some(hash)) => match reader.persisted(hash) {
+            Some(document) => {
+                *budget = budget.checked_sub(document.len()).ok_or_else(Unkeyed::unread)?;
+                Cow::Owned(document.to_string())
+            }
+            None => return Ok(None),
+        },
+        (None, None) => return Ok(None),
+    };
+    let read = reader.read(&text, operation).ok_or_else(Unkeyed::unread)?;
+    // A mutation's as well: the next one comes by its hash alone.
+    said(request).and(hash(request)).into_iter().for_each(|hash| reader.remember(hash, &text));
+    Ok(Some(read))
+}
+
+fn operation(document: Document, request: &Value<'_>) -> Operation {
+    let variables = request.member("variables").map(variables::of).unwrap_or_default();
+    Operation { names: document.names, variables }
+}
+
+/// The document in a request.
+fn said<'v, 'a>(request: &'v Value<'a>) -> Option<&'v Value<'a>> {
+    request.member("query").filter(|query| !is_nothing(query))
+}
+
+/// The hash of a document in a request.
+fn hash<'v>(request: &'v Value<'_>) -> Option<&'v str> {
+    request.member("extensions")?.member("persistedQuery")?.text_at("sha256Hash")
 }
 
 /// What an answer says of its own reuse, by `extensions.cacheControl` (Apollo's cache hints, version 1).
@@ -257,7 +296,7 @@ mod tests {
         assert_eq!(document.asked, Asked::GraphQl { by_hash: false });
         let known = ask(&by_hash("known")).expect("a key");
         assert_eq!((known.key, known.asked), (document.key, Asked::GraphQl { by_hash: true }));
-        assert_eq!(ask(&by_hash("unknown")).err(), Some(Reason::BodyNotKeyed.into()), "it may be a mutation");
+        assert_eq!(ask(&by_hash("unknown")).err(), Some(Unkeyed::unread()), "it may be a mutation");
         let extensions =
             |hash: &str| format!("extensions=%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{hash}%22%7D%7D");
         assert_eq!(asked_in(&extensions("known")).expect("a key").key, document.key);
@@ -277,20 +316,43 @@ mod tests {
     #[test]
     fn what_is_no_query_passes() {
         let unkeyed = ask(r#"{"query":"mutation { a }","variables":{"id":7,"input":{"ids":["a"]}}}"#).expect_err("no query");
-        assert_eq!((unkeyed.reason, unkeyed.operations), (Reason::Operation, vec!["a".to_owned()]));
-        assert_eq!(unkeyed.variables, [("id", "7"), ("input.ids.0", "a")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let [operation] = unkeyed.operations.try_into().expect("one");
+        assert_eq!((unkeyed.reason, operation.names), (Reason::Operation, vec!["a".to_owned()]));
+        assert_eq!(operation.variables, [("id", "7"), ("input.ids.0", "a")].map(|(name, value)| (name.to_owned(), value.to_owned())));
         for content in [
             r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"a"}}}"#,
             r#"{"query":"query"}"#,
             r#"{"query":1}"#,
-            r#"{"query":"query { a }","variables":[]}"#,
             r#"{"query":"query { a }","operationName":1}"#,
             r#"{"query":"query { a }","operationName":"unknown"}"#,
-            r#"[{"query":"query { a }"}]"#,
+            r#"{"documentId":"a"}"#,
+            r#"[{"query":"query { a }"},{"query":"query"}]"#,
+            r#"{"query":"query { a }","query":"mutation { a }"}"#,
             "{}",
+            "",
         ] {
-            assert_eq!(ask(content).err(), Some(Reason::BodyNotKeyed.into()), "{content}");
+            assert_eq!(ask(content).err(), Some(Unkeyed::unread()), "{content}: it may be a mutation");
         }
+        for content in [r#"{"query":"query { a }","variables":[]}"#, r#"[{"query":"query { a }"}]"#, "[]"] {
+            assert_eq!(ask(content).err(), Some(Reason::BodyNotKeyed.into()), "{content}: it only reads");
+        }
+    }
+
+    #[test]
+    fn every_mutation_of_a_batch_is_an_operation_with_its_own_variables() {
+        let mutation = |id: u32| format!(r#"{{"query":"mutation {{ a }}","variables":{{"id":{id}}}}}"#);
+        let unkeyed = ask(&format!(r#"[{{"query":"query {{ a }}"}},{},{}]"#, mutation(7), mutation(8))).expect_err("no key");
+        let ids: Vec<_> = unkeyed.operations.iter().map(|operation| operation.variable("id")).collect();
+        assert_eq!((unkeyed.reason, ids), (Reason::Operation, vec![Some("7"), Some("8")]));
+        let known = r#"{"extensions":{"persistedQuery":{"sha256Hash":"known"}}}"#;
+        let unknown = known.replace("known", "unknown");
+        assert_eq!(ask(&format!("[{known}]")).err(), Some(Reason::BodyNotKeyed.into()));
+        let unkeyed = ask(&format!("[{unknown},{},{unknown}]", mutation(7))).expect_err("no key");
+        assert!(unkeyed.reason == Reason::Operation && unkeyed.operations.len() == 2, "{unkeyed:?}");
+        assert!(unkeyed.operations[0].names == ["a"] && unkeyed.operations[1] == Operation::default(), "{unkeyed:?}");
+        let many = vec![known; MAX_DOCUMENTS / "query { a }".len() + 1].join(",");
+        let rules = ContentRules { max_length: usize::MAX, ..rules() };
+        assert_eq!(ask_under(&rules, &format!("[{many}]")).err(), Some(Unkeyed::unread()), "their documents are too much to read");
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl ContentRules {
     pub fn key(&self, request: &ContentRequest<'_>) -> Result<Keyed, Unkeyed> {
         let ContentRequest { fields, content, .. } = *request;
         if content.len() > self.max_length {
-            return Err(Reason::BodyNotKeyed.into());
+            return Err(self.unread());
         }
         let mut hash = blake3::Hasher::new();
         let kind = self.kind_for(fields);
@@ -82,11 +82,11 @@ impl ContentRules {
 
     /// Reads a request of a protocol, and takes out of it what the key does not have.
     fn read_protocol<'a>(&self, request: &ContentRequest<'a>, hash: &mut blake3::Hasher) -> Result<(Asked, json::Value<'a>), Unkeyed> {
-        self.media_type(request.fields, hash).filter(MediaType::is_json).ok_or(Reason::BodyNotKeyed)?;
-        let mut value = json::Value::parse(request.content).ok_or(Reason::BodyNotKeyed)?;
+        self.media_type(request.fields, hash).filter(MediaType::is_json).ok_or_else(|| self.unread())?;
+        let mut value = json::Value::parse(request.content).ok_or_else(|| self.unread())?;
         let asked = match self.kind {
             ContentKind::GraphQl => {
-                let reader = self.documents.as_deref().ok_or(Reason::BodyNotKeyed)?;
+                let reader = self.documents.as_deref().ok_or_else(|| self.unread())?;
                 Asked::GraphQl { by_hash: graphql::read(reader, &mut value, false)? }
             }
             ContentKind::JsonRpc => Asked::Rpc(rpc::read(&self.rpc, &mut value)?),

@@ -25,6 +25,7 @@ pub mod model;
 mod pointer;
 pub mod rpc;
 pub mod several;
+mod unkeyed;
 mod value;
 mod variables;
 
@@ -32,11 +33,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::reason::Reason;
 use graphql::{CacheHint, DocumentReader};
 use model::{AnswerForm, Judged, ModelRequest, When};
 pub use pointer::{BadPointer, Pointer};
 use rpc::{RpcRequest, RpcRules};
+pub use unkeyed::{Operation, Unkeyed};
 
 /// What kind of content is part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,24 +139,6 @@ pub struct Keyed {
     pub asked: Asked,
     /// The keys of requests for the same in another form, whose answers can be given in this one ([`ContentRules::converted`]).
     pub other_forms: Vec<ContentKey>,
-}
-
-/// Why a content has no key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unkeyed {
-    /// The reason.
-    pub reason: Reason,
-    /// With [`Reason::Operation`], the names of what is to be carried out: an operation of GraphQL and its root fields, methods of JSON-RPC.
-    pub operations: Vec<String>,
-    /// The variables of these, each by its path (`input.id`) with its text, as far as they are texts, numbers or booleans.
-    pub variables: Vec<(String, String)>,
-}
-
-impl From<Reason> for Unkeyed {
-    fn from(reason: Reason) -> Self {
-        Self { reason, operations: Vec::new(), variables: Vec::new() }
-    }
 }
 
 /// What a request asks for, as far as its answer is judged by that.

@@ -2,7 +2,7 @@
 //! own.
 
 use super::json::{Value, quoted};
-use super::{Unkeyed, variables};
+use super::{Operation, Unkeyed, variables};
 use crate::pattern::matches_pattern;
 use crate::reason::Reason;
 
@@ -14,6 +14,12 @@ pub struct RpcRules {
     pub lifetimes: Vec<(String, u32)>,
     /// Whether other methods are answered from the store.
     pub others: bool,
+}
+
+impl RpcRules {
+    fn lifetime(&self, method: &str) -> Option<u32> {
+        self.lifetimes.iter().find(|(pattern, _)| matches_pattern(pattern, method.as_bytes())).map(|(_, ttl)| *ttl)
+    }
 }
 
 /// What of a request bears on its answer.
@@ -31,8 +37,14 @@ pub struct RpcRequest {
 /// # Errors
 /// The reason for which it is not answered from the store.
 pub(super) fn read(rules: &RpcRules, request: &mut Value<'_>) -> Result<RpcRequest, Unkeyed> {
+    // Before anything else, for all of them are carried out, and without an `id`, too.
+    let operations: Vec<_> =
+        request.items().unwrap_or(std::slice::from_ref(request)).iter().filter_map(|call| operation(rules, call)).collect();
+    if !operations.is_empty() {
+        return Err(Unkeyed::of_operations(operations, false));
+    }
     if let Some(batch) = request.items() {
-        let calls = batch.iter().map(|call| Ok((id(call)?, lifetime(rules, call)?))).collect::<Result<Vec<_>, Unkeyed>>()?;
+        let calls = batch.iter().map(|call| Ok((id(call)?, lifetime(rules, call)?))).collect::<Result<Vec<_>, Reason>>()?;
         if calls.is_empty() {
             return Err(Reason::BodyNotKeyed.into());
         }
@@ -52,14 +64,17 @@ pub(super) fn id(call: &Value<'_>) -> Result<String, Reason> {
     }
 }
 
-fn lifetime(rules: &RpcRules, call: &Value<'_>) -> Result<Option<u32>, Unkeyed> {
-    let method = call.text_at("method").ok_or(Reason::BodyNotKeyed)?;
-    let own = rules.lifetimes.iter().find(|(pattern, _)| matches_pattern(pattern, method.as_bytes())).map(|(_, ttl)| *ttl);
-    if own == Some(0) || (own.is_none() && !rules.others) {
-        let variables = call.member("params").map(variables::of).unwrap_or_default();
-        return Err(Unkeyed { reason: Reason::Operation, operations: vec![method.to_owned()], variables });
-    }
-    Ok(own)
+fn lifetime(rules: &RpcRules, call: &Value<'_>) -> Result<Option<u32>, Reason> {
+    call.text_at("method").map(|method| rules.lifetime(method)).ok_or(Reason::BodyNotKeyed)
+}
+
+/// What a call carries out; `None` where it only reads, or calls nothing.
+fn operation(rules: &RpcRules, call: &Value<'_>) -> Option<Operation> {
+    let method = call.text_at("method")?;
+    let own = rules.lifetime(method);
+    let is_one = own == Some(0) || (own.is_none() && !rules.others);
+    let variables = || call.member("params").map(variables::of).unwrap_or_default();
+    is_one.then(|| Operation { names: vec![method.to_owned()], variables: variables() })
 }
 
 /// Whether an answer may be given again: it has a result, and each of a batch has. Without one, what was asked for is not there yet.
@@ -138,7 +153,10 @@ mod tests {
             [r#"{"id":1,"method":"eth_sendRawTransaction"}"#, r#"[{"id":1,"method":"a"},{"id":2,"method":"eth_sendTransaction"}]"#]
         {
             let unkeyed = ask(content).expect_err("no key");
-            assert!(unkeyed.reason == Reason::Operation && unkeyed.operations[0].starts_with("eth_send"), "{content}: {unkeyed:?}");
+            assert!(
+                unkeyed.reason == Reason::Operation && unkeyed.operations[0].names[0].starts_with("eth_send"),
+                "{content}: {unkeyed:?}"
+            );
         }
         for content in [
             r#"{"method":"a"}"#,
@@ -149,11 +167,29 @@ mod tests {
             "[]",
             r#"[{"id":1,"method":"a"},{"method":"b"}]"#,
             r#"[[{"id":1,"method":"a"}]]"#,
-            r#"{"id":1,"id":2,"method":"a"}"#,
             "1",
         ] {
             assert_eq!(ask(content).err(), Some(Reason::BodyNotKeyed.into()), "{content}");
         }
+        for content in [r#"{"id":1,"id":2,"method":"a"}"#, "{", ""] {
+            assert_eq!(ask(content).err(), Some(Unkeyed::unread()), "{content}: it may call anything");
+        }
+    }
+
+    #[test]
+    fn every_call_that_does_not_only_read_is_an_operation_with_its_own_parameters() {
+        let operations = |content: &str| {
+            let unkeyed = ask(content).expect_err("no key");
+            assert_eq!(unkeyed.reason, Reason::Operation, "{content}");
+            unkeyed.operations.iter().map(|one| (one.names[0].clone(), one.variable("id").map(str::to_owned))).collect::<Vec<_>>()
+        };
+        let send = |name: &str, id: &str| (name.to_owned(), Some(id.to_owned()));
+        let (a, b) = (r#"{"id":1,"method":"eth_sendA","params":{"id":7}}"#, r#"{"id":2,"method":"eth_sendB","params":{"id":8}}"#);
+        let read = r#"{"method":"eth_call"}"#;
+        assert_eq!(operations(&format!("[{read},{a},{b},{a}]")), [send("eth_sendA", "7"), send("eth_sendB", "8"), send("eth_sendA", "7")]);
+        // "A Notification is a Request object without an "id" member" (JSON-RPC 2.0 §4.1). It is carried out, too.
+        assert_eq!(operations(r#"{"method":"eth_sendA","params":{"id":7}}"#), [send("eth_sendA", "7")]);
+        assert_eq!(operations(r#"[{"id":1},{"id":null,"method":"eth_sendA","params":{"id":7}}]"#), [send("eth_sendA", "7")]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl TagTemplate {
     }
 
     /// Whether it names variables of an operation.
-    pub(crate) fn has_variables(&self) -> bool {
+    pub fn has_variables(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, TagPart::Variable(_)))
     }
 
