@@ -74,6 +74,21 @@ async fn a_host_that_the_key_leaves_out_reaches_no_page() -> Result<()> {
     Ok(())
 }
 
+/// By both doors: the first is the general one, since `Connection` names more than whether it stays.
+#[tokio::test]
+async fn no_client_keeps_an_operators_field_from_the_origin_by_naming_it_in_connection() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.respond_with("GET", "/page", |request: &Received| {
+        Answer::ok().header("Cache-Control", "max-age=60").body(request.head.joined("x-api-version").unwrap_or_default())
+    });
+    let route = "[[routes]]\npath = \"/page\"\nrequest = { set = { x-api-version = \"2\" } }\n";
+    let larder = Larder::before(&origin, route).await?;
+    let attack = [("Connection", "x-api-version"), ("X-Api-Version", "1")];
+    assert_eq!(larder.request("GET", "/page", &attack, "").await?.text(), "2");
+    assert_eq!(larder.request("GET", "/page", &[("Cache-Control", "no-cache")], "").await?.text(), "2");
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_origin_gets_one_account_in_both_forms() -> Result<()> {
     let origin = reflecting().await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
-use larder_semantics::fields::{connection_options, is_hop_by_hop};
+use larder_semantics::fields::is_hop_by_hop;
 use smallvec::SmallVec;
 
 use super::claims::{self, Claimed};
@@ -61,6 +61,9 @@ const ADDED: usize = 7;
 /// Gives out the field lines that go upstream for a received head: hop-by-hop fields end here (RFC 9110 §7.6.1), `Via`, `CDN-Loop`,
 /// `Max-Forwards` and `Host` are brought up to date, and the origin is told the client and the target, the same as in the key.
 ///
+/// What the client's `Connection` names is gone already ([`larder_semantics::fields::drop_nominated`], before the key was made). A field of such
+/// a name that is here was written since, by the operator or by Larder, and goes on: no client keeps that from the origin.
+///
 /// A request without a `connection` is Larder's own, such as a refresh: it has no client, so only the target is named, where it has a scheme.
 pub fn upstream_fields(
     parts: &Parts,
@@ -83,10 +86,9 @@ pub fn upstream_fields(
     write(&header::HOST, if shows_own { authority.as_bytes() } else { rules.upstream_host.as_bytes() });
     let peer = connection.map(|connection| connection.peer.to_canonical());
     let believed = peer.is_some_and(|peer| rules.trusted.contains(peer));
-    let options = if has(headers, &header::CONNECTION) { connection_options(headers) } else { Default::default() };
     for (name, value) in headers {
         // Each hop decides for itself whether its content waits for a 100 (Continue) (RFC 9110 §10.1.1).
-        if *name == header::HOST || *name == header::EXPECT || is_hop_by_hop(name) || options.contains(name) {
+        if *name == header::HOST || *name == header::EXPECT || is_hop_by_hop(name) {
             continue;
         }
         match (claims::of(name), &target) {
@@ -139,6 +141,7 @@ fn list_contains(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use larder_semantics::fields::drop_nominated;
 
     use super::*;
     use crate::client::Trust;
@@ -173,8 +176,7 @@ mod tests {
     fn rfc9110_7_6_1_hop_by_hop_fields_end_here() {
         let headers = get(&[
             ("host", "a"),
-            ("connection", "x-private, close"),
-            ("x-private", "1"),
+            ("connection", "close"),
             ("keep-alive", "timeout=5"),
             ("proxy-connection", "keep-alive"),
             ("transfer-encoding", "chunked"),
@@ -182,10 +184,26 @@ mod tests {
             ("te", "gzip"),
             ("x-public", "2"),
         ]);
-        for gone in ["connection", "x-private", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"] {
+        for gone in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te"] {
             assert!(!headers.contains_key(gone), "{gone} went on");
         }
         assert_eq!(headers["x-public"], "2");
+    }
+
+    #[test]
+    fn no_client_keeps_a_field_from_the_origin_that_was_written_since() {
+        let mut parts = Request::get("/a")
+            .header("connection", "x-api-version, close")
+            .header("x-api-version", "9")
+            .body(())
+            .expect("request")
+            .into_parts()
+            .0;
+        drop_nominated(&mut parts.headers);
+        assert!(!parts.headers.contains_key("x-api-version"), "that is the client's own");
+        parts.headers.insert("x-api-version", HeaderValue::from_static("2"));
+        to_upstream(&mut parts, Some(&CLIENT), &rules(HostPolicy::Preserve));
+        assert_eq!(parts.headers["x-api-version"], "2");
     }
 
     #[test]
