@@ -1,4 +1,5 @@
-//! A circuit breaker: after some failures in a row it refuses all requests for a while, then it lets one at a time try again.
+//! A circuit breaker: after some failures in a row it refuses all requests for a while, then it lets one try again in each such while,
+//! until one succeeds.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -28,15 +29,16 @@ pub struct Breaker {
 #[derive(Debug, Default)]
 struct Tripped {
     until: Option<Instant>,
-    /// A probe is under way.
-    probing: bool,
+    /// When the last of the probes under way began. One that takes long, such as an upload, holds up nobody for longer than the pause.
+    probing: Option<Instant>,
 }
 
 /// The right to make one request. Dropped without a result (its client left), it counts neither as a success nor as a failure.
 #[derive(Debug)]
 pub struct Pass<'a> {
     breaker: &'a Breaker,
-    probe: bool,
+    /// When it began, if it is a probe.
+    probe: Option<Instant>,
 }
 
 impl Breaker {
@@ -52,19 +54,22 @@ impl Breaker {
 
     /// As [`Self::pass`] while it is closed; `None` otherwise.
     pub fn pass_closed(&self) -> Option<Pass<'_>> {
-        self.is_closed().then(|| Pass { breaker: self, probe: false })
+        self.is_closed().then(|| Pass { breaker: self, probe: None })
     }
 
-    /// `None` while it is open, or another request is trying.
+    /// `None` while it is open, or another request has begun to try less than the pause ago.
     pub fn pass(&self, now: Instant) -> Option<Pass<'_>> {
         if let Some(pass) = self.pass_closed() {
             return Some(pass);
         }
         let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = tripped.until.is_none_or(|until| until <= now) && !tripped.probing;
-        tripped.probing |= due;
+        let is_tried = tripped.probing.is_some_and(|since| now.saturating_duration_since(since) < self.pause);
+        let due = tripped.until.is_none_or(|until| until <= now) && !is_tried;
+        if due {
+            tripped.probing = Some(now);
+        }
         // Made only where it is due: dropping an unused pass would end the probe.
-        due.then(|| Pass { breaker: self, probe: true })
+        due.then(|| Pass { breaker: self, probe: Some(now) })
     }
 
     /// Its state now.
@@ -95,7 +100,7 @@ impl Breaker {
 
     fn trip(&self, now: Instant) -> bool {
         let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
-        *tripped = Tripped { until: now.checked_add(self.pause), probing: false };
+        *tripped = Tripped { until: now.checked_add(self.pause), probing: None };
         !self.open.swap(true, Ordering::Release)
     }
 }
@@ -103,7 +108,7 @@ impl Breaker {
 impl Pass<'_> {
     /// The request succeeded.
     pub fn succeeded(self) {
-        if self.probe {
+        if self.probe.is_some() {
             self.breaker.close();
         } else {
             self.breaker.failures.store(0, Ordering::Relaxed);
@@ -113,18 +118,23 @@ impl Pass<'_> {
     /// `true` if this failure is the one that opened it.
     pub fn failed(self, now: Instant) -> bool {
         let failures = self.breaker.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if !self.probe && self.breaker.open.load(Ordering::Acquire) {
-            // It began before the breaker opened, so it says nothing about the pause or the probe.
+        let is_probe = self.is_last_probe();
+        if !is_probe && self.breaker.open.load(Ordering::Acquire) {
+            // It began before the breaker opened, or before the last probe, so it says nothing about the pause.
             return false;
         }
-        (self.probe || failures >= self.breaker.max_failures) && self.breaker.trip(now)
+        (is_probe || failures >= self.breaker.max_failures) && self.breaker.trip(now)
+    }
+
+    fn is_last_probe(&self) -> bool {
+        self.probe.is_some() && self.breaker.tripped.lock().unwrap_or_else(PoisonError::into_inner).probing == self.probe
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.probe {
-            self.breaker.tripped.lock().unwrap_or_else(PoisonError::into_inner).probing = false;
+        if self.is_last_probe() {
+            self.breaker.tripped.lock().unwrap_or_else(PoisonError::into_inner).probing = None;
         }
     }
 }
@@ -151,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_pause_one_at_a_time_tries() {
+    fn after_the_pause_one_tries() {
         let (breaker, now) = (Breaker::new(1, PAUSE), Instant::now());
         breaker.pass(now).expect("closed").failed(now);
         let later = now + PAUSE;
@@ -184,6 +194,33 @@ mod tests {
         breaker.pass(now).expect("closed").failed(now);
         drop(breaker.pass(now + PAUSE));
         assert!(breaker.pass(now + PAUSE).is_some());
+    }
+
+    #[test]
+    fn a_probe_that_lasts_holds_up_no_other_for_longer_than_the_pause() {
+        let (breaker, now) = (Breaker::new(1, PAUSE), Instant::now());
+        breaker.pass(now).expect("closed").failed(now);
+        let begun = now + PAUSE;
+        let upload = breaker.pass(begun).expect("due");
+        let next = begun + PAUSE;
+        assert!(breaker.pass(next - Duration::from_millis(1)).is_none(), "one is trying");
+        let second = breaker.pass(next).expect("the first has had its time");
+        assert!(breaker.pass(next).is_none(), "that one is trying now");
+        assert!(!upload.failed(next), "the later one decides");
+        assert_eq!(breaker.left(next), Duration::ZERO);
+        second.succeeded();
+        assert_eq!(breaker.state(next), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_probe_that_fails_after_another_succeeded_is_a_failure_like_any() {
+        let (breaker, now) = (Breaker::new(2, PAUSE), Instant::now());
+        let pass = || breaker.pass(now).expect("closed");
+        let _ = (pass().failed(now), pass().failed(now));
+        let late = breaker.pass(now + PAUSE).expect("due");
+        breaker.pass(now + 2 * PAUSE).expect("due").succeeded();
+        assert!(!late.failed(now + 2 * PAUSE), "the first of two");
+        assert_eq!(breaker.state(now + 2 * PAUSE), BreakerState::Closed);
     }
 
     #[test]
