@@ -9,7 +9,7 @@ use std::time::Duration;
 use larder_config::{Resolve, UpstreamUrl};
 use larder_tower::clock::monotonic;
 
-use crate::names::look_up::Found;
+use crate::names::look_up::{Found, LookedUp};
 use crate::options::UpstreamOptions;
 use crate::protect::failure_log::RateLimited;
 use crate::upstream::Upstream;
@@ -20,17 +20,25 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 /// Looks up all names now and after each interval, for as long as the upstream is configured.
 pub(crate) async fn keep_resolving(upstream: Weak<Upstream>, resolve: Resolve) {
     let mut log = RateLimited::default();
+    let mut known: Vec<BTreeSet<Found>> = Vec::new();
     loop {
         let Some(configured) = upstream.upgrade().filter(|upstream| !upstream.is_retired()) else { return };
+        let configured_servers = &configured.options.config.servers;
+        known.resize_with(configured_servers.len(), BTreeSet::new);
         let mut found = Vec::new();
-        for server in &configured.options.config.servers {
-            found.push(match servers(&configured.options, resolve, &server.url).await {
-                Ok(servers) => Some(servers),
-                Err(error) => {
-                    warn(&configured, &server.url, &error, &mut log);
-                    None
-                }
-            });
+        for (server, known) in configured_servers.iter().zip(&mut known) {
+            let looked_up = servers(&configured.options, resolve, &server.url).await;
+            let failure = match &looked_up {
+                Ok(looked_up) => looked_up.as_ref().and_then(|looked_up| looked_up.failure.as_ref()),
+                Err(error) => Some(error),
+            };
+            if let Some(error) = failure {
+                warn(&configured, &server.url, error, &mut log);
+            }
+            found.push(looked_up.ok().map(|looked_up| {
+                *known = looked_up.map(|looked_up| looked_up.beside(known)).unwrap_or_default();
+                known.clone()
+            }));
         }
         configured.resolved(&found);
         drop(configured);
@@ -46,10 +54,10 @@ fn warn(upstream: &Arc<Upstream>, url: &UpstreamUrl, error: &io::Error, log: &mu
     }
 }
 
-/// The servers that a URL's name stands for; none where it has an address for a name.
-async fn servers(options: &UpstreamOptions, resolve: Resolve, url: &UpstreamUrl) -> io::Result<BTreeSet<Found>> {
+/// The servers that a URL's name stands for; `None` where it has an address for a name.
+async fn servers(options: &UpstreamOptions, resolve: Resolve, url: &UpstreamUrl) -> io::Result<Option<LookedUp>> {
     if url.address().is_some() {
-        return Ok(BTreeSet::new());
+        return Ok(None);
     }
-    tokio::time::timeout(MAX_TIME, options.look_up.servers(url, resolve.server)).await?
+    tokio::time::timeout(MAX_TIME, options.look_up.servers(url, resolve.server)).await?.map(Some)
 }

@@ -89,7 +89,7 @@ impl Service<Name> for Resolver {
                 Self::System(resolver) => resolver.call(name).await.map_err(DnsFailure)?.collect(),
                 Self::Known(address) => vec![*address],
                 Self::Own(look_up, url, at) => {
-                    let mut found: Vec<_> = look_up.servers(url, *at).await.map_err(DnsFailure)?.into_iter().collect();
+                    let mut found: Vec<_> = look_up.servers(url, *at).await.map_err(DnsFailure)?.servers.into_iter().collect();
                     found.sort_by_key(|found| found.is_backup);
                     found.into_iter().map(|found| found.address).collect()
                 }

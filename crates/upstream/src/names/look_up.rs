@@ -40,20 +40,39 @@ pub(crate) struct Found {
     pub(crate) is_backup: bool,
 }
 
+/// What a look-up found: at least one server.
+pub(crate) struct LookedUp {
+    pub(crate) servers: BTreeSet<Found>,
+    /// Why a part of them could not be looked up. There may be more of them then.
+    pub(crate) failure: Option<io::Error>,
+}
+
+impl LookedUp {
+    /// Those found, and of `known` those at other addresses where not all could be looked up: what could not be asked for says nothing of them.
+    pub(crate) fn beside(&self, known: &BTreeSet<Found>) -> BTreeSet<Found> {
+        let mut servers = self.servers.clone();
+        if self.failure.is_some() {
+            let is_new = |one: &&Found| self.servers.iter().all(|found| found.address != one.address);
+            servers.extend(known.iter().filter(is_new));
+        }
+        servers.into_iter().take(MAX_FOUND).collect()
+    }
+}
+
 impl LookUp {
     /// The servers that a URL's host stands for. `at`: the name server to ask.
-    pub(crate) async fn servers(&self, url: &UpstreamUrl, at: Option<SocketAddr>) -> io::Result<BTreeSet<Found>> {
-        let found = match url.service() {
+    pub(crate) async fn servers(&self, url: &UpstreamUrl, at: Option<SocketAddr>) -> io::Result<LookedUp> {
+        let (found, failure) = match url.service() {
             Some(service) => self.of_service(service, at).await?,
             None => {
                 let plain = |address: IpAddr| Found { address: SocketAddr::new(address.to_canonical(), 0), weight: 1, is_backup: false };
-                self.addresses(url.authority().host(), at).await?.into_iter().map(plain).collect()
+                (self.addresses(url.authority().host(), at).await?.into_iter().map(plain).collect(), None)
             }
         };
         if found.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
+            return Err(failure.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no address")));
         }
-        Ok(found.into_iter().take(MAX_FOUND).collect())
+        Ok(LookedUp { servers: found.into_iter().take(MAX_FOUND).collect(), failure })
     }
 
     async fn addresses(&self, host: &str, at: Option<SocketAddr>) -> io::Result<Vec<IpAddr>> {
@@ -65,7 +84,8 @@ impl LookUp {
     }
 
     /// RFC 2782: those of the lowest priority have the requests, by weight, and the others wait for these to be away.
-    async fn of_service(&self, service: &str, at: Option<SocketAddr>) -> io::Result<BTreeSet<Found>> {
+    /// With why one of its targets could not be looked up. A target without an address is an answer.
+    async fn of_service(&self, service: &str, at: Option<SocketAddr>) -> io::Result<(BTreeSet<Found>, Option<io::Error>)> {
         let name_server = match at {
             Some(server) => server,
             None => systems_name_server()?,
@@ -87,14 +107,11 @@ impl LookUp {
                     weight: weight.max(1),
                     is_backup,
                 })),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => failure = Some(error),
             }
         }
-        match failure {
-            // Those that have addresses can be used.
-            Some(error) if all.is_empty() => Err(error),
-            _ => Ok(all),
-        }
+        Ok((all, failure))
     }
 }
 
@@ -113,6 +130,15 @@ fn name_server_in(text: &str) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_looked_up_takes_no_known_server_away() {
+        let at = |last: u8, weight| Found { address: SocketAddr::new([127, 0, 0, last].into(), 80), weight, is_backup: false };
+        let known = BTreeSet::from([at(1, 1), at(2, 1)]);
+        let beside = |failure: Option<io::Error>| LookedUp { servers: BTreeSet::from([at(2, 5), at(3, 1)]), failure }.beside(&known);
+        assert_eq!(beside(None), BTreeSet::from([at(2, 5), at(3, 1)]), "the whole answer replaces what was known");
+        assert_eq!(beside(Some(io::Error::other("no answer"))), BTreeSet::from([at(1, 1), at(2, 5), at(3, 1)]));
+    }
 
     #[test]
     fn the_systems_first_name_server_is_asked_for_services() {

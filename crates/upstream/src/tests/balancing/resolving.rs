@@ -1,7 +1,7 @@
 //! Names with several addresses, each of which is a server.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -122,6 +122,9 @@ async fn name_server(zone: Zone, is_long: bool) -> SocketAddr {
     let answer = move |question: &[u8], flags: u8| {
         let (name, kind) = asked(question);
         let records = zone(&name, kind);
+        if records.iter().any(|(kind, _)| *kind == FAILS) {
+            return response(question, flags, 0x82, &[]);
+        }
         let records: Vec<_> = records.iter().map(|(kind, data)| (name.as_str(), *kind, data.clone())).collect();
         response(question, flags, if records.is_empty() { 0x83 } else { 0x80 }, if flags == TRUNCATED { &[] } else { &records })
     };
@@ -149,6 +152,8 @@ async fn name_server(zone: Zone, is_long: bool) -> SocketAddr {
 
 const A: u16 = 1;
 const SRV: u16 = 33;
+/// No kind of record: the name server says that it failed.
+const FAILS: u16 = 0;
 
 #[tokio::test]
 async fn names_are_looked_up_at_a_name_server_of_ones_own_over_tcp_where_the_answer_is_long() {
@@ -202,4 +207,40 @@ async fn rfc2782_a_service_is_its_servers_at_their_ports_and_those_of_a_higher_p
     all.sort();
     assert_eq!(all, ["1", "1", "1", "2"]);
     assert!(known(&service).contains(&format!("(127.77.5.1:{})", ports[0])), "{:?}", known(&service));
+}
+
+#[tokio::test]
+async fn a_name_server_that_fails_for_one_target_of_a_service_takes_no_server_away() {
+    static PORTS: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    static FAILURES: AtomicUsize = AtomicUsize::new(0);
+    static FAILING: AtomicBool = AtomicBool::new(false);
+    let zone: Zone = |name, kind| {
+        let ports = PORTS.lock().expect("lock");
+        match (name, kind) {
+            ("_http._tcp.api.internal", SRV) => {
+                vec![(SRV, service_record(1, 1, ports[0], "one.internal")), (SRV, service_record(2, 1, ports[1], "two.internal"))]
+            }
+            ("one.internal", _) if FAILING.load(Ordering::Relaxed) => {
+                FAILURES.fetch_add(1, Ordering::Relaxed);
+                vec![(FAILS, Vec::new())]
+            }
+            ("one.internal", A) => vec![(A, vec![127, 77, 6, 1])],
+            ("two.internal", A) => vec![(A, vec![127, 77, 6, 2])],
+            _ => Vec::new(),
+        }
+    };
+    let at = |last: u8| SocketAddr::new([127, 77, 6, last].into(), 0);
+    let ports = [listening("1", at(1)).await.port(), listening("2", at(2)).await.port()];
+    *PORTS.lock().expect("lock") = ports.to_vec();
+    let url = "http://_http._tcp.api.internal".parse().expect("upstream URL");
+    let mut options = over(vec![UpstreamServer::new(url)]);
+    options.config.resolve = Some(Resolve { every: Duration::from_millis(20), server: Some(name_server(zone, false).await) });
+    let service = service(options);
+    until(|| service.servers().len() == 2).await;
+    FAILING.store(true, Ordering::Relaxed);
+    let before = FAILURES.load(Ordering::Relaxed);
+    // The third answer is of a look-up that began after the first was over.
+    until(|| FAILURES.load(Ordering::Relaxed) > before + 8).await;
+    assert_eq!(service.servers().len(), 2);
+    assert_eq!(answers(&service, 2).await, ["1", "1"], "no request goes to the backup");
 }
