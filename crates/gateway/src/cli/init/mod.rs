@@ -142,9 +142,10 @@ impl Init {
         }
         match last {
             Some(error) if answers == 0 => Err(away(url, &error)),
-            _ => {
+            last => {
                 let (answered, asked) = survey.samples();
-                eprintln!("larder: looked at {url}: {answered} of {asked} samples were answered");
+                let why = last.map(|error| format!("; the last failure: {}", visible(&error))).unwrap_or_default();
+                eprintln!("larder: looked at {url}: {answered} of {asked} samples were answered{why}");
                 if !survey.leads_on() {
                     eprintln!("larder: nothing leads on from /: name what to look at with --path /api/v1/books");
                 }
