@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use larder_testkit::client::H2Client;
 use larder_testkit::{Answer, Client, Error, Larder, Origin, Response, Result};
 
 const TOKEN: &str = "a-token-for-tests-0123456789";
@@ -148,6 +149,20 @@ async fn a_cookie_sees_and_changes_nothing_without_the_token_of_a_form() -> Resu
     }
     let out = ask(&larder, "POST", "/ui/sign-out", &[with_cookie, FORM], &format!("form_token={form_token}")).await?;
     assert_eq!((out.status, ask(&larder, "GET", "/stats", &[with_cookie], "").await?.status), (303, 401));
+    Ok(())
+}
+
+/// Cookies are not kept apart by port: the browser sends the session's to the public listener of the same host.
+#[tokio::test]
+async fn rfc6265_8_5_no_origin_sees_the_cookie_of_a_session() -> Result<()> {
+    let (origin, larder, _folder) = with_tokens().await?;
+    let (cookie, _) = session(&larder, TOKEN).await?;
+    for (method, cookies) in [("GET", format!("{cookie}; a=b")), ("GET", cookie.clone()), ("POST", cookie.clone())] {
+        larder.request(method, "/a", &[("Cookie", &cookies)], "").await?;
+    }
+    H2Client::connect(larder.address()).await?.exchange("GET", "/h2", &[("cookie", &cookie)], "").await?;
+    let seen: Vec<_> = origin.received().iter().map(|request| request.header("cookie").map(str::to_owned)).collect();
+    assert_eq!(seen, [Some("a=b".to_owned()), None, None, None]);
     Ok(())
 }
 

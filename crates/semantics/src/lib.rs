@@ -44,7 +44,7 @@ pub use guard::GuardMode;
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl, Shape, StoredFields, StoredHead, entity_tag, fields};
 pub use key::{
     CookieFate, CookieRules, IdentityPart, KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, QueryRules, Target, TokenVerifier,
-    VerifiedClaims,
+    VerifiedClaims, strip_cookies,
 };
 pub use pattern::matches_pattern;
 pub use policy::{

@@ -20,6 +20,7 @@ use super::pending::PendingAnswer;
 use super::public::Wanted;
 use super::request_id::RequestIds;
 use super::request_limit::{is_too_large, limited};
+use super::session_cookie::take_session_cookie;
 use super::shadowing::Shadowing;
 use super::tracing::Tracing;
 use super::way::{NO_ROUTE, Step, for_the_cache, way};
@@ -94,6 +95,7 @@ impl Gateway {
     ) -> Option<PlainAnswer<LoggedBody<GatewayBody>, Pooled<Answered>>> {
         let started = monotonic();
         let active = self.active.load();
+        take_own_cookie(&active, request.headers_mut());
         let connection = peer.client_connection(request.version());
         let request_id = self.request_id(&active, request.headers_mut(), &connection);
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
@@ -170,6 +172,7 @@ impl Gateway {
     pub(crate) fn handle(self: &Arc<Self>, mut request: Request<Incoming>, peer: Peer) -> Handling {
         let started = monotonic();
         let active = self.active.load();
+        take_own_cookie(&active, request.headers_mut());
         if let Some(answers) = ask_ahead(&active, &request, &peer) {
             let gateway = Arc::clone(self);
             return Handling::waiting(async move {
@@ -260,6 +263,13 @@ impl Gateway {
             // Across an await the configuration is held by count, not by the thread's slot.
             Err(waiting) => Handling::waiting(pending.waits(Guard::into_inner(active), waiting)),
         }
+    }
+}
+
+/// Takes the dashboard's cookie out of a request. Only a token opens a session, so that without one no request is looked at.
+fn take_own_cookie(active: &ActiveConfig, headers: &mut HeaderMap) {
+    if !active.config.admin.tokens.is_empty() {
+        take_session_cookie(headers);
     }
 }
 

@@ -92,16 +92,7 @@ impl KeyRules {
     /// Takes the ignored cookies out of a request: an origin must not answer by what the key knows nothing of. Tells whether there were any;
     /// allocates only then.
     pub fn strip_ignored_cookies(&self, headers: &mut HeaderMap) -> bool {
-        if !pairs(headers).any(|pair| self.is_ignored(name_of(pair))) {
-            return false;
-        }
-        let kept: Vec<&[u8]> = pairs(headers).filter(|pair| !self.is_ignored(name_of(pair))).collect();
-        let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok().filter(|kept| !kept.is_empty());
-        match kept {
-            Some(kept) => _ = headers.insert(COOKIE, kept),
-            None => _ = headers.remove(COOKIE),
-        }
-        true
+        strip_cookies(headers, |name| self.is_ignored(name))
     }
 
     fn is_kept(&self, name: &[u8]) -> bool {
@@ -112,6 +103,20 @@ impl KeyRules {
     fn is_ignored(&self, name: &[u8]) -> bool {
         self.cookies.ignored.iter().any(|pattern| matches_pattern(pattern, name)) && !self.is_kept(name)
     }
+}
+
+/// Takes the cookies of these names out of a request. Tells whether there were any; allocates only then.
+pub fn strip_cookies(headers: &mut HeaderMap, is_stripped: impl Fn(&[u8]) -> bool) -> bool {
+    if !pairs(headers).any(|pair| is_stripped(name_of(pair))) {
+        return false;
+    }
+    let kept: Vec<&[u8]> = pairs(headers).filter(|pair| !is_stripped(name_of(pair))).collect();
+    let kept = HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok().filter(|kept| !kept.is_empty());
+    match kept {
+        Some(kept) => _ = headers.insert(COOKIE, kept),
+        None => _ = headers.remove(COOKIE),
+    }
+    true
 }
 
 /// Appends ` #cookies=` and the cookies of these names, `a=1;b=2`; nothing where the request has none of them.

@@ -34,7 +34,7 @@ use http::{HeaderMap, HeaderName, Method};
 use crate::content::ContentKey;
 use crate::digits::push_number;
 
-pub use cookies::{CookieFate, CookieRules};
+pub use cookies::{CookieFate, CookieRules, strip_cookies};
 pub use part::{put_claim, put_cookie, put_header, put_value};
 pub use parts::KeyParts;
 pub use path::PathCase;

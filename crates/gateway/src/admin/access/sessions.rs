@@ -12,9 +12,7 @@ use axum::http::{HeaderMap, header};
 use blake3::Hash;
 
 use crate::config::{Token, TokenScope};
-
-/// The cookie's name.
-const COOKIE: &str = "larder_session";
+use crate::proxy::SESSION_COOKIE;
 
 /// Its attributes, whatever connection it is sent over.
 const ATTRIBUTES: &str = "Path=/; HttpOnly; SameSite=Strict";
@@ -72,7 +70,7 @@ impl Sessions {
             open.pop_front();
         }
         open.push_back(session);
-        Some(format!("{COOKIE}={number}; {ATTRIBUTES}; Max-Age={}{}", LIFETIME.as_secs(), secure(is_secure)))
+        Some(format!("{SESSION_COOKIE}={number}; {ATTRIBUTES}; Max-Age={}{}", LIFETIME.as_secs(), secure(is_secure)))
     }
 
     /// The session whose cookie a request shows.
@@ -84,7 +82,7 @@ impl Sessions {
     /// Ends a session, and returns the cookie that says so.
     pub(crate) fn close(&self, session: &Session, is_secure: bool) -> String {
         self.lock().retain(|open| open.id != session.id);
-        format!("{COOKIE}=; {ATTRIBUTES}; Max-Age=0{}", secure(is_secure))
+        format!("{SESSION_COOKIE}=; {ATTRIBUTES}; Max-Age=0{}", secure(is_secure))
     }
 
     /// What forms of a page carry, so that no other page can send them: for a session, or for everybody on a loopback listener.
@@ -122,7 +120,7 @@ fn secure(is_secure: bool) -> &'static str {
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+    pairs.find(|(name, _)| *name == SESSION_COOKIE).map(|(_, value)| value)
 }
 
 /// Numbers that nobody can guess.
