@@ -12,7 +12,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use larder_store::{Invalidation, InvalidationTarget, StoredResponse};
 use tracing::info;
@@ -21,9 +20,6 @@ use super::worker::{FORGET, forget_later};
 use super::{Tier, hash_of};
 use crate::engine::Engine;
 
-/// How often the process that has the directory looks for them.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// What follows [`FORGET`], so that a process which begins takes it for a mark like any other.
 const HANDED_OVER: &str = "handed-over-";
 
@@ -31,14 +27,6 @@ const REMOVAL: &str = "removal-note-";
 
 /// A file that is not whole yet.
 const UNFINISHED: &str = ".new";
-
-/// When the directory was looked at last.
-#[derive(Debug, Default)]
-pub(super) struct Looked {
-    at: Option<Instant>,
-    /// What this process has applied, and the disk has not taken yet.
-    applied: HashSet<PathBuf>,
-}
 
 /// A file that the process before left.
 enum Left {
@@ -53,18 +41,13 @@ impl Tier {
         Some(format!("{:016x} {} {}", hash_of(seed, &key, response.variant()), response.fetch, key.url()))
     }
 
-    /// Takes what the process before this one invalidates while it ends. A look into the directory each second at most.
-    pub(super) fn take_over(&self, engine: &Engine, looked: &mut Looked) {
-        let now = (self.clocks.monotonic)();
-        if looked.at.is_some_and(|at| now.saturating_duration_since(at) < LOOK) {
-            return;
-        }
-        looked.at = Some(now);
+    /// Takes what the process before this one invalidates while it ends. `applied`: what this one has applied, and the disk has not taken yet.
+    pub(super) fn take_over(&self, engine: &Engine, applied: &mut HashSet<PathBuf>) {
         let notes = match &self.log {
             Some(log) if self.has_log.load(Ordering::Relaxed) => log.read_notes(&self.options.path),
             _ => Ok(()),
         };
-        if let Err(error) = notes.and_then(|()| self.take_left(engine, &mut looked.applied)) {
+        if let Err(error) = notes.and_then(|()| self.take_left(engine, applied)) {
             self.failed(&error);
         }
     }

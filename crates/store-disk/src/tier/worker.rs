@@ -1,12 +1,13 @@
 //! The thread that opens the directory and writes to it.
 
+use std::collections::HashSet;
 use std::fs::DirEntry;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_semantics::PrimaryKey;
 use larder_store::codec::{encode, encode_selecting};
@@ -14,7 +15,6 @@ use larder_store::{Variant, Write};
 use tracing::{info, warn};
 
 use super::form::{content, sealed_head};
-use super::handed_over::Looked;
 use super::queue::{Next, Queue, WriteTask};
 use super::removals::Early;
 use super::{Tier, count, hash_of, refused};
@@ -27,7 +27,7 @@ use crate::volume::{Directory, OpenError, Volume};
 /// How often a directory that another process has, or that cannot be used, is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How often responses that were not written at first are looked at.
+/// How often responses that were not written at first are looked at, and what the process before this one leaves.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Files that say that everything is to be forgotten: written where another process still has the directory.
@@ -55,12 +55,18 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
             return;
         }
     };
-    let mut looked = Looked::default();
+    let (mut looked, mut applied) = (None::<Instant>, HashSet::new());
     loop {
         let next = queue.next(LOOK);
         let Some(tier) = tier.upgrade() else { return };
         tier.forget_at_last(&engine);
-        tier.take_over(&engine, &mut looked);
+        // However much there is to write.
+        let now = (tier.clocks.monotonic)();
+        if looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK) {
+            looked = Some(now);
+            tier.take_over(&engine, &mut applied);
+            tier.write_asked();
+        }
         tier.remove_due(&engine);
         match next {
             Next::WriteTask(job) => {
@@ -68,7 +74,7 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
                 tier.work(&engine, job);
                 queue.done(bytes);
             }
-            Next::Idle => tier.write_asked(),
+            Next::Idle => {}
             Next::Closed => {
                 if let Err(error) = tier.remove_at_last(&engine) {
                     tier.failed(&error);
@@ -113,7 +119,7 @@ fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenErro
     for Early { key, variant, fetch } in tier.removals.take_early() {
         tier.lose(&engine, hash_of(engine.seed(), &key, variant.as_ref()), fetch);
     }
-    tier.take_over(&engine, &mut Looked::default());
+    tier.take_over(&engine, &mut HashSet::new());
     // Before anybody is told that it is ready.
     tier.set_engine(Some(Arc::clone(&engine)));
     if let Err(error) = std::thread::Builder::new().name("larder-restore".to_owned()).spawn(restore) {

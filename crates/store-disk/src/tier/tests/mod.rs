@@ -7,6 +7,7 @@ mod processes;
 mod spooled;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -257,6 +258,24 @@ async fn a_response_is_written_when_it_is_asked_for_a_second_time() {
     process.end().await;
     let process = Process::with(second_hit()).await;
     assert_eq!((process.get("/once").await, process.get("/twice").await), (None, Some(1)));
+}
+
+#[tokio::test]
+async fn a_response_that_was_asked_for_is_written_although_the_disk_always_has_something_to_do() {
+    static SECONDS: AtomicU64 = AtomicU64::new(0);
+    #[expect(clippy::disallowed_methods, reason = "the clock of a test")]
+    let monotonic = || Instant::now() + Duration::from_secs(SECONDS.fetch_add(1, Ordering::Relaxed));
+    let folder = tempfile::tempdir().unwrap();
+    let second_hit = DiskOptions { admission: Admission::SecondHit, ..options(&folder) };
+    let process = Process::by(second_hit, Clocks { monotonic, ..CLOCKS });
+    assert!(process.store.usable(LONG).await);
+    let asked = process.write("/asked", 1, 1, None);
+    let in_memory = Arc::clone(&asked.response);
+    process.store.commit(asked).await;
+    in_memory.mark_asked();
+    process.store.remove(&response("/other", 1, 1, None));
+    process.written().await;
+    assert_eq!(process.get("/asked").await, Some(1));
 }
 
 #[tokio::test]
