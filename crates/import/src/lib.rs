@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What comes out is a beginning, to be read and completed: what has no equivalent is told in a note, and nothing is guessed that would store more
-//! than the original did. `larder check` accepts it as it is.
+//! than the original did, or give clients what it refused them. `larder check` accepts it as it is.
 
 mod nginx;
 

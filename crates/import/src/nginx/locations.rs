@@ -1,10 +1,11 @@
 //! `server` and `location`: hosts and paths, as routes.
 
+use super::access;
 use super::conditions;
 use super::fields;
 use super::keys;
 use super::lifetimes;
-use super::output::{Output, Route};
+use super::output::{Output, Refusal, Route};
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::unknown;
@@ -15,17 +16,28 @@ use crate::Note;
 /// Directives of a server that are read elsewhere.
 const OF_SERVERS: &[&str] = &["listen", "server_name", "location", "return", "http2"];
 const OF_LOCATIONS: &[&str] = &["proxy_pass", "location"];
+/// By which a location answers without a backend.
+const ANSWERS: &[&str] = &["return", "root", "alias", "try_files"];
 
 /// Adds the routes of a server.
 pub(super) fn routes_of(server: Scope<'_>, output: &mut Output, notes: &mut Vec<Note>) {
     let hosts = hosts(server, notes);
+    let patterns = Pattern::all(server);
     for directive in server.block {
         if directive.name == "location" {
-            location(directive, &server, &hosts, output, notes);
+            location(directive, Around { scope: &server, hosts: &hosts, patterns: &patterns }, output, notes);
         } else {
             notes.extend(unknown(directive, OF_SERVERS));
         }
     }
+}
+
+/// What stands around a location.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    scope: &'a Scope<'a>,
+    hosts: &'a [Option<String>],
+    patterns: &'a [Pattern<'a>],
 }
 
 /// The hosts of a server; `None` for every host.
@@ -47,34 +59,64 @@ fn hosts(server: Scope<'_>, notes: &mut Vec<Note>) -> Vec<Option<String>> {
     if hosts.is_empty() { vec![None] } else { hosts }
 }
 
-fn location(directive: &Directive, around: &Scope<'_>, hosts: &[Option<String>], output: &mut Output, notes: &mut Vec<Note>) {
-    let scope = around.within(&directive.block);
+fn location(directive: &Directive, around: Around<'_>, output: &mut Output, notes: &mut Vec<Note>) {
+    let scope = around.scope.within(&directive.block);
+    let own = Pattern::all(scope);
+    let patterns: Vec<Pattern<'_>> = around.patterns.iter().cloned().chain(own).collect();
     for inner in directive.block.iter() {
         if inner.name == "location" {
-            location(inner, &scope, hosts, output, notes);
-        } else if !matches!(inner.name.as_str(), "return" | "root" | "alias" | "try_files") {
+            location(inner, Around { scope: &scope, hosts: around.hosts, patterns: &patterns }, output, notes);
+        } else if !ANSWERS.contains(&inner.name.as_str()) {
             notes.extend(unknown(inner, OF_LOCATIONS));
         }
     }
+    let Some(paths) = paths(directive, notes) else { return };
+    let refuse = |output: &mut Output, always: bool| {
+        let refusal =
+            |host: &Option<String>, path: &String| Refusal { host: host.clone(), path: path.clone(), always, location: directive.clone() };
+        output.refusals.extend(around.hosts.iter().flat_map(|host| paths.templates.iter().map(move |path| refusal(host, path))));
+    };
     // `proxy_pass` is of its own block alone.
-    let Some(pass) = directive.block.iter().find(|inner| inner.name == "proxy_pass") else {
-        let answers = directive.block.iter().find(|inner| matches!(inner.name.as_str(), "return" | "root" | "alias" | "try_files"));
-        let leads_to_https = answers.is_some_and(|inner| inner.name == "return" && inner.arg(1).starts_with("https://"));
+    let Some(pass) = passes(directive) else {
+        let answers = directive.block.iter().find(|inner| ANSWERS.contains(&inner.name.as_str()));
+        // The redirect of a whole server is its listener's.
+        let leads_to_https =
+            paths.prefix == "/" && answers.is_some_and(|inner| inner.name == "return" && inner.arg(1).starts_with("https://"));
         if let Some(answers) = answers.filter(|_| !leads_to_https) {
             notes.push(
                 directive.note(format!("this location answers by itself (`{}`): files and fixed answers are a web server's", answers.name)),
             );
         }
+        if !leads_to_https {
+            refuse(output, false);
+        }
         return;
     };
-    let Some(paths) = paths(directive, notes) else { return };
-    let Some(Passed { upstream, path: replaced }) = passed(pass, output, notes) else { return };
-    let mut settings = settings(scope, &upstream, output, notes);
+    if let Some(check) = access::check(scope) {
+        notes
+            .push(check.note(format!("`{}`: nginx asks this before each answer, and Larder does not: let the backend ask it", check.name)));
+        return refuse(output, true);
+    }
+    let Some(Passed { upstream, path: replaced }) = passed(pass, output, notes) else { return refuse(output, false) };
+    let cached = cached(scope, notes).filter(|cached| {
+        let otherwise = applying(directive, &patterns).find(|pattern| !pattern.stores_the_same(pass, cached));
+        if let Some(otherwise) = otherwise {
+            let text = format!(
+                "`location {}`: its requests take the route for {} here, so that nothing is stored there (cache = false){}",
+                otherwise.directive.args.join(" "),
+                paths.templates[0],
+                if otherwise.pass.is_none() { "; they reach its backend" } else { "" }
+            );
+            notes.push(otherwise.directive.note(text));
+        }
+        otherwise.is_none()
+    });
+    let mut settings = settings(scope, cached, &upstream, output, notes);
     match rewrite(&paths.prefix, replaced.as_deref()) {
         Ok(rewrite) => settings.extend(rewrite),
         Err(text) => notes.push(pass.note(text)),
     }
-    for host in hosts {
+    for host in around.hosts {
         for path in &paths.templates {
             if output.routes.iter().any(|route| route.host == *host && route.path == *path) {
                 let of = host.as_deref().unwrap_or("every host");
@@ -87,6 +129,48 @@ fn location(directive: &Directive, around: &Scope<'_>, hosts: &[Option<String>],
     }
 }
 
+fn passes(location: &Directive) -> Option<&Directive> {
+    location.block.iter().find(|inner| inner.name == "proxy_pass")
+}
+
+/// A location that no route can have, such as one by a regular expression. nginx tries it before most of those by a prefix, so that routes take
+/// requests that were its own.
+#[derive(Clone)]
+struct Pattern<'a> {
+    directive: &'a Directive,
+    /// The backend that it gives its requests to, where it does.
+    pass: Option<&'a str>,
+    /// As [`cached`] says.
+    cached: Option<Vec<String>>,
+}
+
+impl<'a> Pattern<'a> {
+    /// Those that stand in this block.
+    fn all(scope: Scope<'a>) -> Vec<Self> {
+        let by_pattern = |directive: &&Directive| directive.name == "location" && parsed(directive).is_none_or(is_pattern);
+        let of = |directive: &'a Directive| {
+            let own = scope.within(&directive.block);
+            let pass = passes(directive).filter(|_| access::check(own).is_none()).map(|pass| pass.arg(0));
+            Self { directive, pass, cached: pass.and_then(|_| cached(own, &mut Vec::new())) }
+        };
+        // Requests do not take a location with a name by themselves.
+        let has_name = |directive: &&Directive| directive.arg(0).starts_with('@');
+        scope.block.iter().filter(by_pattern).filter(|directive| !has_name(directive)).map(of).collect()
+    }
+
+    /// Whether what a location with this backend and these settings stores of its requests is what nginx stores of them.
+    fn stores_the_same(&self, pass: &Directive, cached: &[String]) -> bool {
+        self.pass == Some(pass.arg(0)) && self.cached.as_deref() == Some(cached)
+    }
+}
+
+/// The patterns that nginx tries before it takes this location: after `=` none, and after `^~` its own alone.
+fn applying<'a>(location: &'a Directive, patterns: &'a [Pattern<'a>]) -> impl Iterator<Item = &'a Pattern<'a>> {
+    let modifier = parsed(location).map_or("", |(modifier, _)| modifier);
+    let is_own = |pattern: &Pattern<'_>| location.block.iter().any(|inner| std::ptr::eq(inner, pattern.directive));
+    patterns.iter().filter(move |pattern| modifier != "=" && (modifier != "^~" || is_own(pattern)))
+}
+
 /// The paths of a location.
 struct Paths {
     templates: Vec<String>,
@@ -95,15 +179,11 @@ struct Paths {
 }
 
 fn paths(directive: &Directive, notes: &mut Vec<Note>) -> Option<Paths> {
-    let (modifier, path) = match directive.args.as_slice() {
-        [path] => ("", path.as_str()),
-        [modifier, path] => (modifier.as_str(), path.as_str()),
-        _ => {
-            notes.push(directive.note("this location cannot be read"));
-            return None;
-        }
+    let Some((modifier, path)) = parsed(directive) else {
+        notes.push(directive.note("this location cannot be read"));
+        return None;
     };
-    if matches!(modifier, "~" | "~*") || path.starts_with(['@', '~']) || path.contains(['{', '}', '*']) || !path.starts_with('/') {
+    if is_pattern((modifier, path)) {
         let text = format!(
             "`location {}`: write routes with {{name}} for a segment and {{*rest}} for everything to the end",
             directive.args.join(" ")
@@ -122,6 +202,20 @@ fn paths(directive: &Directive, notes: &mut Vec<Note>) -> Option<Paths> {
     Some(Paths { templates, prefix: path.to_owned() })
 }
 
+/// The modifier of a location and its path.
+fn parsed(location: &Directive) -> Option<(&str, &str)> {
+    match location.args.as_slice() {
+        [path] => Some(("", path)),
+        [modifier, path] => Some((modifier, path)),
+        _ => None,
+    }
+}
+
+/// Whether no route can stand for it.
+fn is_pattern((modifier, path): (&str, &str)) -> bool {
+    matches!(modifier, "~" | "~*") || path.starts_with(['@', '~']) || path.contains(['{', '}', '*']) || !path.starts_with('/')
+}
+
 /// How a path changes on its way to the backend.
 fn rewrite(location: &str, replaced: Option<&str>) -> Result<Option<String>, String> {
     let Some(replaced) = replaced else { return Ok(None) };
@@ -138,16 +232,25 @@ fn rewrite(location: &str, replaced: Option<&str>) -> Result<Option<String>, Str
     Ok((!parts.is_empty()).then(|| format!("rewrite = {{ {} }}", parts.join(", "))))
 }
 
-fn settings(scope: Scope<'_>, upstream: &str, output: &mut Output, notes: &mut Vec<Note>) -> Vec<String> {
+/// How answers of this place are stored; `None` where nothing is.
+fn cached(scope: Scope<'_>, notes: &mut Vec<Note>) -> Option<Vec<String>> {
     let mut outermost = scope;
     while let Some(around) = outermost.around() {
         outermost = around;
     }
-    let cached = lifetimes::settings(scope, outermost.block, notes).and_then(|mut settings| {
-        settings.extend(keys::settings(scope, notes)?);
-        settings.extend(conditions::settings(scope, notes)?);
-        Some(settings)
-    });
+    let mut settings = lifetimes::settings(scope, outermost.block, notes)?;
+    settings.extend(keys::settings(scope, notes)?);
+    settings.extend(conditions::settings(scope, notes)?);
+    if let Some(condition) = access::condition(scope) {
+        notes.push(
+            condition.note("nginx asks this `if` before each answer, and Larder does not, so nothing is stored here (cache = false)"),
+        );
+        return None;
+    }
+    Some(settings)
+}
+
+fn settings(scope: Scope<'_>, cached: Option<Vec<String>>, upstream: &str, output: &mut Output, notes: &mut Vec<Note>) -> Vec<String> {
     let mut settings = cached.unwrap_or_else(|| vec!["cache = false".to_owned()]);
     settings.extend(fields::settings(scope, upstream, output, notes));
     settings.extend(fields::timeouts(scope, upstream, output, notes));

@@ -1,5 +1,6 @@
 //! nginx: `proxy_cache` and what stands around it.
 
+mod access;
 mod conditions;
 mod fields;
 mod keys;
@@ -104,6 +105,7 @@ fn imported(directives: &[Directive]) -> Imported {
         listeners::collect(server, scope, &mut output, &mut notes);
         routes_of(scope, &mut output, &mut notes);
     }
+    output.refuse(&mut notes);
     notes.extend(inner.iter().filter_map(|directive| unknown(directive, &["server", "upstream", "proxy_cache_path", "map"])));
     notes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     notes.dedup();

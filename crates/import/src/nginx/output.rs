@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::syntax::Directive;
 use super::values::{quoted, size};
+use crate::Note;
 
 const HEAD: &str = "\
 # Carried over from a configuration of nginx by `larder import nginx`: a beginning, to be read and completed. The notes on standard error name what has
@@ -46,6 +48,25 @@ pub(super) struct Route {
     pub(super) settings: Vec<String>,
 }
 
+/// A path that nginx does not give to the backend of the routes around it.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) host: Option<String>,
+    pub(super) path: String,
+    /// Whether it has a route in any case: otherwise only where another one would take its requests.
+    pub(super) always: bool,
+    /// Its location.
+    pub(super) location: Directive,
+}
+
+impl Route {
+    /// Whether it takes requests for this path where no other route does.
+    fn takes(&self, host: Option<&str>, path: &str) -> bool {
+        let suits = self.host.is_none() || self.host.as_deref() == host;
+        suits && self.path.strip_suffix("{*rest}").is_some_and(|stem| path.starts_with(stem))
+    }
+}
+
 /// All of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Output {
@@ -55,7 +76,11 @@ pub(super) struct Output {
     pub(super) capacity: Option<u64>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) routes: Vec<Route>,
+    pub(super) refusals: Vec<Refusal>,
 }
+
+/// Nothing listens there, so that each request is answered with 502.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// The least that a store on disk has; less fits into memory.
 const LEAST_DISK: u64 = 1 << 30;
@@ -68,6 +93,30 @@ impl Output {
             self.upstreams.len() - 1
         });
         &mut self.upstreams[place]
+    }
+
+    /// Adds the routes of the refusals, to an upstream where nothing listens: without them, broader routes would open what nginx keeps shut.
+    pub(super) fn refuse(&mut self, notes: &mut Vec<Note>) {
+        let mut upstream = "refused".to_owned();
+        while self.upstreams.iter().any(|known| known.name == upstream) {
+            upstream.push('-');
+        }
+        for Refusal { host, path, always, location } in std::mem::take(&mut self.refusals) {
+            let is_there = |route: &Route| route.host == host && route.path == path;
+            if always {
+                // Another server may have the path, open: both cannot be, and this one is to stay shut.
+                self.routes.retain(|route| !is_there(route));
+            } else if self.routes.iter().any(is_there) || !self.routes.iter().any(|route| route.takes(host.as_deref(), &path)) {
+                continue;
+            }
+            self.upstream(&upstream, || vec![format!("url = {}", quoted(NOWHERE))]);
+            let of = host.as_deref().unwrap_or("every host");
+            notes.push(
+                location
+                    .note(format!("requests for {path} of {of} are refused here (upstream = \"{upstream}\"): name a backend to open it")),
+            );
+            self.routes.push(Route { host, path, upstream: upstream.clone(), settings: vec!["cache = false".to_owned()] });
+        }
     }
 
     pub(super) fn text(&self) -> String {

@@ -25,9 +25,14 @@ impl<'a> Scope<'a> {
 
     /// All directives of this name in the innermost block that has any: nginx takes those of the blocks around only where there is none.
     pub(super) fn all(&self, name: &str) -> Vec<&'a Directive> {
-        let here: Vec<_> = self.block.iter().filter(|directive| directive.name == name).collect();
+        self.all_of(&[name])
+    }
+
+    /// The same of several names that are one setting.
+    pub(super) fn all_of(&self, names: &[&str]) -> Vec<&'a Directive> {
+        let here: Vec<_> = self.block.iter().filter(|directive| names.contains(&directive.name.as_str())).collect();
         match self.around {
-            Some(around) if here.is_empty() => around.all(name),
+            Some(around) if here.is_empty() => around.all_of(names),
             _ => here,
         }
     }
