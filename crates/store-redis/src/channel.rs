@@ -68,9 +68,12 @@ async fn receive<F: Future<Output = ()>>(store: &Weak<Tier>, channel: &str, hand
     let Some(tier) = store.upgrade() else { return Ok(()) };
     let time_limit = tier.link.options().connect_timeout;
     let Ok(found) = tier.link.find().await else { return Ok(()) };
-    drop(tier);
-    let Ok(connected) = timeout(time_limit, found.subscriber()).await else { return Ok(()) };
+    // What the log has before this replica listens, it has of messages that it does not receive.
+    let connecting = timeout(time_limit, async { tokio::join!(found.subscriber(), tier.log.end(&found)) });
+    let Ok((connected, end)) = connecting.await else { return Ok(()) };
     let (mut commands, messages) = connected?.split();
+    tier.log.messages.listen(end?);
+    drop(tier);
     let Ok(subscribed) = timeout(time_limit, commands.subscribe(channel)).await else { return Ok(()) };
     subscribed?;
     if let Some(tier) = store.upgrade() {

@@ -16,4 +16,4 @@ pub use clocks::Clocks;
 pub(crate) use health::Health;
 pub(crate) use lanes::{Lane, Link, MAX_CONCURRENT_CHUNKS};
 pub use observer::{Operation, RedisObserver};
-pub(crate) use servers::{Connection, Servers, in_words};
+pub(crate) use servers::{Connection, Found, Servers, in_words};

@@ -1,12 +1,12 @@
 //! One look at the log: what is new in it, where it ends, and who else follows it.
 
 use larder_store::Epoch;
-use redis::RedisResult;
+use redis::{RedisResult, cmd};
 
 use super::record::Entry;
 use super::registry::Registry;
 use super::state::Log;
-use crate::link::Connection;
+use crate::link::{Connection, Found};
 use crate::scripts;
 
 /// Bytes of entries in one answer: what a slow connection brings in a moment.
@@ -46,5 +46,16 @@ impl Look {
         const UNKNOWN: &str = "unknown";
         let is_known = !self.server.is_empty() && self.server != UNKNOWN;
         is_known.then(|| Epoch::of(&format!("{prefix} {}", self.server)))
+    }
+}
+
+impl Log {
+    /// The number of the last entry, by a connection of its own. 0 where the counter is missing or damaged.
+    pub(crate) async fn end(&self, found: &Found) -> RedisResult<u64> {
+        let options = self.link.options();
+        let [counter, ..] = self.keys();
+        let mut connection = found.connect(options, options.connect_timeout).await?;
+        let text = cmd("GET").arg(counter).query_async::<Option<String>>(&mut connection).await;
+        Ok(text.ok().flatten().and_then(|text| text.parse().ok()).unwrap_or_default())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use larder_store::{AppliedBy, Invalidation, InvalidationLog, Published, RemoteError, StoreFuture};
 
-use super::messages::{MAX_DELAY, RANK_DELAY};
+use super::messages::{MAX_DELAY, RANK_DELAY, Unlogged};
 use super::state::Log;
 use crate::journal::{encode, within};
 use crate::link::{Lane, Operation, in_words};
@@ -20,12 +20,14 @@ const MAX_STREAM_BYTES: u64 = 8 << 20;
 const MAX_ENTRY_BYTES: usize = 64 << 10;
 
 impl Log {
-    /// Puts an invalidation in, with the messages that it stands for, and says under which number.
-    pub(crate) async fn put(&self, invalidation: &Invalidation, messages: &[u64]) -> Result<u64, RemoteError> {
+    /// Puts an invalidation in, with the messages that it stands for, and says under which number. Where others have put in all of these
+    /// meanwhile, nothing is added, and theirs is the number.
+    pub(crate) async fn put(&self, invalidation: &Invalidation, messages: &Unlogged) -> Result<u64, RemoteError> {
         let bounded = within(invalidation.clone(), MAX_ENTRY_BYTES);
-        let marks: Vec<u8> = messages.iter().flat_map(|mark| mark.to_le_bytes()).collect();
+        let bytes = |marks: &[u64]| -> Vec<u8> { marks.iter().flat_map(|mark| mark.to_le_bytes()).collect() };
         let call = self.keys().into_iter().fold(scripts::PUBLISH.call(), |call, key| call.key(key));
-        let call = call.arg(self.applied()).arg(encode(&bounded)).arg(marks).arg(MAX_STREAM_ENTRIES).arg(MAX_STREAM_BYTES);
+        let call = call.arg(self.applied()).arg(encode(&bounded)).arg(bytes(&messages.marks)).arg(MAX_STREAM_ENTRIES).arg(MAX_STREAM_BYTES);
+        let call = call.arg(bytes(&messages.expected)).arg(messages.after);
         let (call, refusal) = (&call, &Mutex::new(String::new()));
         let work = |mut connection| async move {
             let answer = call.invoke::<(u64, String)>(&mut connection).await;
@@ -65,7 +67,7 @@ impl Log {
     /// Puts in what the log does not have yet, as much as goes into one entry; `false` if that could not be done, or there is nothing.
     pub(crate) async fn publish_waiting(&self) -> bool {
         let (invalidation, batched) = self.journal.batch(MAX_ENTRY_BYTES);
-        if batched.is_empty() || self.put(&invalidation, &[]).await.is_err() {
+        if batched.is_empty() || self.put(&invalidation, &Unlogged::default()).await.is_err() {
             return false;
         }
         batched.iter().for_each(|invalidation| self.journal.done(invalidation));
@@ -79,7 +81,7 @@ impl Log {
         let _ = self.link.run(Operation::Publish, Lane::Small, work).await;
     }
 
-    async fn publish_marked(&self, invalidation: Invalidation, messages: &[u64]) -> Published {
+    async fn publish_marked(&self, invalidation: Invalidation, messages: &Unlogged) -> Published {
         // In their order: none goes ahead of those that wait.
         let put = match self.journal.len() {
             0 => self.put(&invalidation, messages).await.ok(),
@@ -87,11 +89,12 @@ impl Log {
         };
         match put {
             Some(number) => {
+                self.messages.published(&messages.marks, number);
                 self.follow(number).await;
                 Published::Logged(number)
             }
             None => {
-                self.messages.forget(messages);
+                self.messages.give_up(&messages.marks, (self.link.clocks().monotonic)());
                 if self.journal.keep(invalidation) { Published::Kept } else { Published::Unwritten }
             }
         }
@@ -100,15 +103,15 @@ impl Log {
 
 impl InvalidationLog for Log {
     fn publish(&self, invalidation: Invalidation) -> StoreFuture<'_, Published> {
-        Box::pin(async move { self.publish_marked(invalidation, &[]).await })
+        Box::pin(async move { self.publish_marked(invalidation, &Unlogged::default()).await })
     }
 
     fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, Published> {
         Box::pin(async move {
             self.messages.receive(&messages, (self.link.clocks().monotonic)());
             let delay = (RANK_DELAY * self.replicas.rank()).min(MAX_DELAY);
-            let not_logged = self.messages.not_logged(&messages, delay).await;
-            if not_logged.is_empty() { Published::Logged(self.applied()) } else { self.publish_marked(invalidation, &not_logged).await }
+            let unlogged = self.messages.not_logged(&messages, delay).await;
+            if unlogged.marks.is_empty() { Published::Logged(unlogged.after) } else { self.publish_marked(invalidation, &unlogged).await }
         })
     }
 

@@ -111,14 +111,15 @@ impl Log {
             self.start_over_at(entry.number - 1);
         }
         self.ledger.apply_logged(entry.number, &entry.invalidation);
+        self.messages.logged(entry.number, entry.messages.into_iter(), (self.link.clocks().monotonic)());
         self.applied.send_replace(entry.number);
-        self.messages.logged(entry.messages.into_iter(), (self.link.clocks().monotonic)());
     }
 
     /// Goes on from `number`, whatever came before. Invalidations of this replica may be among the missing ones.
     pub(crate) fn start_over_at(&self, number: u64) {
         self.last.take().into_iter().for_each(|invalidation| _ = self.journal.keep(invalidation));
         self.ledger.start_over_at(number);
+        self.messages.start_over_at(number);
         self.applied.send_replace(number);
     }
 

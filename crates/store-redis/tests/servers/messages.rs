@@ -88,3 +88,42 @@ async fn the_next_replica_acts_where_the_first_does_not() -> Result<()> {
     assert_eq!(redis.count(&["EVAL", LOGGED, "0"]).await?, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn replicas_that_do_not_know_of_each_other_yet_log_a_message_once_and_the_next_equal_one_too() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (one, other) = (Replica::start(&redis).await?, Replica::start(&redis).await?);
+    let (one_log, other_log) = (one.store.log(), other.store.log());
+    // Neither says that it listens, so each takes itself for the first of those that do.
+    for published in 1..=2 {
+        let before = one.ledger.position();
+        let invalidation = Invalidation::hard([InvalidationTarget::Tag("issue:7".to_owned())]);
+        let (first, second) =
+            tokio::join!(one_log.publish_once(invalidation.clone(), vec![7]), other_log.publish_once(invalidation, vec![7]));
+        assert_eq!(first, second, "both say the number of the one entry");
+        assert_eq!(redis.count(&["EVAL", LOGGED, "0"]).await?, published);
+        assert!(!one.vouches("issue:7", before));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_after_a_restart_is_not_taken_for_an_equal_one_of_before() -> Result<()> {
+    let redis = Redis::start().await?;
+    let invalidation = Invalidation::hard([InvalidationTarget::Tag("issue:7".to_owned())]);
+    let before = Replica::start(&redis).await?;
+    let (received, mut messages) = tokio::sync::mpsc::unbounded_channel();
+    before.store.listen(CHANNEL.to_owned(), move |batch| {
+        batch.into_iter().for_each(|message| _ = received.send(message.mark));
+        async {}
+    });
+    let hears = || async { Ok((redis.count(&["PUBLISH", CHANNEL, "issue:7"]).await? == 1).then_some(())) };
+    eventually("waiting for a replica to listen", hears).await?;
+    let mark = messages.recv().await.expect("it listens");
+    before.store.log().publish_once(invalidation, vec![mark]).await;
+    drop(before);
+    let _after = listening(&redis, 1).await?;
+    redis.command(&["PUBLISH", CHANNEL, "issue:7"]).await?;
+    let logged = || async { Ok((redis.count(&["EVAL", LOGGED, "0"]).await? == 2).then_some(())) };
+    eventually("waiting for the second message in the log", logged).await
+}
