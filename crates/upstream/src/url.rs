@@ -1,7 +1,7 @@
 //! The target of a request to an origin: the upstream's URL and the client's target, joined.
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 use larder_config::UpstreamUrl;
 use larder_message::path_reading;
@@ -16,9 +16,11 @@ pub(crate) fn base(url: &UpstreamUrl) -> Uri {
     with_path(url, PathAndQuery::from_static("/"))
 }
 
-/// The upstream's URL for a request's target. Path and query go on byte for byte; `*` stays as it is (RFC 9112 §3.2.4).
+/// The upstream's URL for a request's target, of a service with its domain, as [`host`] has it. Path and query go on byte for byte; `*` stays as
+/// it is (RFC 9112 §3.2.4).
 pub(crate) fn resolve(url: &UpstreamUrl, target: &Uri) -> Uri {
-    with_path(url, path_and_query(url, target))
+    let authority = url.service_domain().and_then(|domain| domain.parse().ok()).unwrap_or_else(|| url.authority().clone());
+    of_parts(url, authority, path_and_query(url, target))
 }
 
 /// Whether an origin may read a request's path so that it leads out of the base path.
@@ -41,9 +43,13 @@ fn path_and_query(url: &UpstreamUrl, target: &Uri) -> PathAndQuery {
 }
 
 fn with_path(url: &UpstreamUrl, path_and_query: PathAndQuery) -> Uri {
+    of_parts(url, url.authority().clone(), path_and_query)
+}
+
+fn of_parts(url: &UpstreamUrl, authority: Authority, path_and_query: PathAndQuery) -> Uri {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(url.scheme().clone());
-    parts.authority = Some(url.authority().clone());
+    parts.authority = Some(authority);
     parts.path_and_query = Some(path_and_query);
     Uri::from_parts(parts).unwrap_or_default()
 }
@@ -61,6 +67,13 @@ mod tests {
         let odd = "/a//b/../%7e%2F?x=%20&&y=[]|'&x";
         assert_eq!(resolved("http://o:3000", odd), format!("http://o:3000{odd}"));
         assert_eq!(resolved("http://o:3000/", "/?"), "http://o:3000/?");
+    }
+
+    #[test]
+    fn rfc9113_8_3_1_a_service_is_asked_under_the_name_that_host_has() {
+        let url: UpstreamUrl = "https://_https._tcp.api.example".parse().expect("upstream URL");
+        assert_eq!(resolve(&url, &Uri::from_static("/a")), "https://api.example/a");
+        assert_eq!(host(&url), "api.example");
     }
 
     #[test]
