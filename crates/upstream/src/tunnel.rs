@@ -24,6 +24,7 @@ use crate::error::UpstreamError;
 use crate::exchange::body::{Held, Source, UpstreamBody};
 use crate::exchange::failure::classify;
 use crate::observe::{ExchangeObserver, ExchangeReport, InFlight};
+use crate::protect::learnt::LimitedKey;
 use crate::request::content::WatchedBody;
 use crate::upstream::Upstream;
 use crate::url;
@@ -72,6 +73,8 @@ impl UpstreamService {
     async fn admitted(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
         let upstream = self.upstream();
         let (parts, body) = request.into_parts();
+        let learnt = upstream.learnt.as_deref().map(|learnt| (learnt, LimitedKey::of(&parts.headers)));
+        learnt.as_ref().map_or(Ok(()), |(learnt, key)| learnt.check(key))?;
         let server = upstream.pick(&parts, Some(&client.connection), &[]);
         let held = upstream.admit(&server, upstream.concurrency.try_acquire()).await?;
         let attempt = upstream.health.attempt()?;
@@ -79,6 +82,9 @@ impl UpstreamService {
         let timeout = client.first_byte_timeout.unwrap_or(upstream.options.config.first_byte_timeout);
         let result = self.switch(server, request, (client, timer_now().checked_add(timeout)), held).await;
         attempt.ended(&result);
+        if let (Some((learnt, key)), Ok(response)) = (&learnt, &result) {
+            learnt.learn(key, response.status(), response.headers(), upstream.options.clock.now());
+        }
         result
     }
 

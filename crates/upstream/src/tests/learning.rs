@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
+use larder_message::client::ClientConnection;
 use larder_tower::RequestBody;
 
 use super::origin::{OK, get, options, origin, send};
-use crate::{UpstreamError, UpstreamService};
+use crate::{TunnelClient, UpstreamError, UpstreamService};
 
 /// An origin that refuses all but one client, and how often it was asked.
 async fn refusing(answer: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -92,6 +94,22 @@ async fn an_origin_that_is_away_is_asked_for_nobody_and_one_without_the_setting_
         assert_eq!(status(&other, by("ann")).await, (503, None));
     }
     assert_eq!((asked.load(Ordering::SeqCst), other.held_total()), (4, 0));
+}
+
+#[tokio::test]
+async fn an_upgrade_teaches_and_is_refused_as_any_request() {
+    let (address, asked) = refusing(TOO_MANY).await;
+    let service = learning(address, true);
+    let upgrade = || {
+        let request = Request::builder().uri("/").header("host", "a").header("authorization", "ann");
+        let request = request.header("connection", "upgrade").header("upgrade", "websocket").body(RequestBody::empty()).expect("request");
+        let connection = ClientConnection { peer: [127, 0, 0, 1].into(), secure: false, version: http::Version::HTTP_11 };
+        let guard = Box::new(());
+        service.upgrade(request, TunnelClient { connection, idle: Duration::from_secs(60), first_byte_timeout: None, guard, observer: None })
+    };
+    assert_eq!(upgrade().await.expect("response").status(), 429);
+    assert!(matches!(upgrade().await.map(|response| response.status()), Err(UpstreamError::Limited(_))));
+    assert_eq!((status(&service, by("ann")).await.0, asked.load(Ordering::SeqCst)), (429, 1));
 }
 
 #[tokio::test]
