@@ -8,6 +8,7 @@ use http::uri::Authority;
 use http::{Extensions, HeaderValue, Method, Request, Response, Uri, header};
 use hyper::body::Body;
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, Connected, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use larder_config::{Upstream, UpstreamUrl};
 use larder_tower::BoxError;
@@ -172,9 +173,10 @@ impl Outgoing {
         progress: Option<Arc<Progress>>,
         (timeout, stats): (HeadTimeout, &UpstreamStats),
     ) -> Result<Response<Source>, UpstreamError> {
-        let shared = match &self {
-            Self::Http2 { client, .. } => Some(client.clone()),
-            Self::Http1 { .. } | Self::Negotiated { .. } => None,
+        let shared = match &mut self {
+            Self::Http2 { client, .. } => Some(Shared::Own(client.clone())),
+            Self::Negotiated { request, .. } => Some(Shared::General(capture_connection(request))),
+            Self::Http1 { .. } => None,
         };
         if let Self::Http1 { upload, .. } = &mut self {
             upload.keep_to(timeout);
@@ -201,6 +203,34 @@ impl Outgoing {
             None => classify(error),
         })
     }
+}
+
+/// What other requests may share with this one: a connection of HTTP/2.
+enum Shared {
+    Own(Http2),
+    General(CaptureConnection),
+}
+
+impl Shared {
+    /// As [`Http2::doubt`].
+    fn doubt(self) {
+        match self {
+            Self::Own(client) => client.doubt(),
+            Self::General(captured) => {
+                if let Some(connected) = captured.connection_metadata().as_ref()
+                    && mark_of(connected).is_some_and(|mark| mark.is_silent())
+                {
+                    connected.poison();
+                }
+            }
+        }
+    }
+}
+
+fn mark_of(connected: &Connected) -> Option<ConnectionMark> {
+    let mut extensions = Extensions::new();
+    connected.get_extras(&mut extensions);
+    extensions.remove()
 }
 
 /// The general client's exchange, with the same retry as [`Pool::request`].
@@ -242,9 +272,5 @@ fn with_spare(mut request: Request<WatchedBody>, interim: InterimSink) -> (Reque
 }
 
 fn may_be_repeated(error: &legacy::Error) -> bool {
-    let mut extensions = Extensions::new();
-    if let Some(connected) = error.connect_info() {
-        connected.get_extras(&mut extensions);
-    }
-    extensions.get::<ConnectionMark>().is_some_and(|mark| may_repeat(error, mark))
+    error.connect_info().and_then(mark_of).is_some_and(|mark| may_repeat(error, &mark))
 }

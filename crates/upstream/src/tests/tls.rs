@@ -47,6 +47,11 @@ impl TlsOrigin {
 
     /// With `clients`, only those are served whose certificates this one in a file has signed.
     async fn start_for(names: &[&str], clients: Option<&std::path::Path>) -> Self {
+        Self::start_silent(names, clients, 0).await
+    }
+
+    /// On the first so many connections nothing comes after the handshake.
+    async fn start_silent(names: &[&str], clients: Option<&std::path::Path>, silent: usize) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let own = rcgen::generate_simple_self_signed(names).expect("certificate");
         let authority = tempfile::tempdir().expect("directory");
@@ -66,14 +71,20 @@ impl TlsOrigin {
         };
         let mut config = builder.with_single_cert(vec![own.cert.der().clone()], key).expect("key");
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Nothing that would come after the request.
+        config.send_tls13_tickets = 0;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            for count in 0.. {
+                let Ok((stream, _)) = listener.accept().await else { return };
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
+                    if count < silent {
+                        std::future::pending::<()>().await;
+                    }
                     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service_fn(tell)).await;
                 });
             }
@@ -118,6 +129,19 @@ async fn rfc9113_8_3_1_http2_is_offered_where_host_and_authority_agree() {
     options.config.host = HostPolicy::Upstream;
     let own = format!("127.0.0.1:{}", origin.address.port());
     assert_eq!(received(options).await, format!("HTTP/2.0 {own} {own}"));
+}
+
+/// As over plain TCP: the next request would wait on it in vain, until the kernel gives it up.
+#[tokio::test]
+async fn an_http2_connection_over_tls_on_which_nothing_comes_any_more_is_not_used_again() {
+    let origin = TlsOrigin::start_silent(&["127.0.0.1"], None, 1).await;
+    let mut options = origin.options();
+    options.config.host = HostPolicy::Upstream;
+    options.config.first_byte_timeout = Duration::from_secs(1);
+    let service = UpstreamService::new(options).expect("service");
+    let error = send(&service, get("/")).await.map(|response| response.status()).expect_err("silence");
+    assert!(matches!(error, UpstreamError::FirstByteTimeout), "{error:?}");
+    assert_eq!(send(&service, get("/")).await.expect("response").status(), 200);
 }
 
 #[tokio::test]
