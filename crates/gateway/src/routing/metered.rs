@@ -9,7 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use larder_coding::decoded;
-use larder_semantics::content::model::{AnswerForm, Api, Judged, Meter};
+use larder_semantics::content::model::{AnswerForm, Api, Judged, Meter, plain_name};
 
 use crate::config::{Price, Prices, Route};
 use crate::limits::{MissTicket, RouteLimits, Tokens};
@@ -53,6 +53,8 @@ impl RouteUsage {
         let Tokens { model, input, output } = tokens;
         let UsageBooks { prices, metrics, spending } = &self.books;
         let price = model.and_then(|model| prices.of(model)).or(self.price.as_ref()).map(|price| price.of_tokens(input, output));
+        // What is counted by a name keeps it for as long as the process runs.
+        let model = model.and_then(plain_name);
         metrics.usage(&self.route, outcome, &UsageRecord { model, input, output, price });
         spending.add(Asked { route: &self.route, client, model }, outcome, Sum::of_answer(input, output, price));
     }
@@ -198,6 +200,16 @@ mod tests {
             drop(body);
         }
         metrics.usages().into_iter().map(|one| (one.model, one.input, one.output, one.price)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_model_whose_name_is_too_long_or_not_plain_counts_as_other() {
+        for (name, counted_as) in
+            [("x".repeat(100), "x".repeat(100)), ("x".repeat(101), "other".to_owned()), ("\u{e9}".to_owned(), "other".to_owned())]
+        {
+            let answer = ANSWER.replace("gpt", &name);
+            assert_eq!(counted(answer.into(), &[], true).await, [(counted_as, 8, 2, None)]);
+        }
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ pub use answer::{AnswerForm, Judged, Meter, Usage, judge};
 pub(super) use convert::Wanted;
 pub use convert::convert;
 pub(super) use request::{read, set_form, trim};
-pub use saved::{USAGE_SAVED, read_saved, saved_field};
+pub use saved::{USAGE_SAVED, plain_name, read_saved, saved_field};
 
 /// Members of requests that do not change answers, as far as providers document them.
 pub(super) const WITHOUT_EFFECT: [&str; 9] = [

@@ -10,13 +10,18 @@ pub const USAGE_SAVED: HeaderName = HeaderName::from_static("larder-usage-saved"
 /// Bytes of the longest name of a model that is told.
 const MAX_NAME: usize = 100;
 
+/// The name of a model, if it is one that can be counted and told under: many backends repeat the name in the request, so a client could make it of any
+/// length, and of anything.
+pub fn plain_name(name: &str) -> Option<&str> {
+    let is_plain = name.len() <= MAX_NAME && name.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(&byte));
+    is_plain.then_some(name)
+}
+
 /// What a stored answer tells of its cost; `None` where that is not known.
 pub fn saved_field(judged: &Judged) -> Option<HeaderValue> {
     let usage = judged.usage?;
     let mut text = format!("{};in={};out={}", usage.total(), usage.input, usage.output);
-    let is_plain =
-        |name: &&String| name.len() <= MAX_NAME && name.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(&byte));
-    if let Some(name) = judged.model.as_ref().filter(is_plain) {
+    if let Some(name) = judged.model.as_deref().and_then(plain_name) {
         text.push_str(&format!(";model=\"{name}\""));
     }
     HeaderValue::try_from(text).ok()
