@@ -27,6 +27,8 @@ pub(crate) struct Alert {
     pub(crate) remedy: &'static str,
     /// Where it is about a quota.
     pub(crate) quota: Option<QuotaFacts>,
+    /// Whether its end will be told, until which it holds.
+    pub(crate) ends: bool,
 }
 
 /// How a client stands under a quota.
@@ -48,11 +50,11 @@ pub(crate) struct QuotaFacts {
 
 impl Alert {
     pub(crate) fn firing(kind: AlertKind, subject: impl Into<String>, message: impl Into<String>, remedy: &'static str) -> Self {
-        Self { kind, state: State::Firing, subject: subject.into(), message: message.into(), remedy, quota: None }
+        Self { kind, state: State::Firing, subject: subject.into(), message: message.into(), remedy, quota: None, ends: true }
     }
 
     /// The end of a condition, of which nothing is left to do.
     pub(crate) fn resolved(kind: AlertKind, subject: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, state: State::Resolved, subject: subject.into(), message: message.into(), remedy: "", quota: None }
+        Self { kind, state: State::Resolved, subject: subject.into(), message: message.into(), remedy: "", quota: None, ends: true }
     }
 }

@@ -1,4 +1,4 @@
-//! Delivering alerts, one after the other: to the webhook, and on the channel in Redis.
+//! Delivering alerts: to the webhook, and on the channel in Redis, each one after the other.
 
 use std::sync::Arc;
 
@@ -10,28 +10,31 @@ use super::webhook;
 use crate::config::{self, AlertKind};
 use crate::redis::Redis;
 
-/// Delivers what is raised, by the settings of that moment, for as long as it is polled.
-pub(crate) async fn deliver(alerts: &Alerts, mut waiting: Waiting, redis: Option<&Redis>, settings: impl Fn() -> config::Alerts) {
-    while let Some((kind, raised)) = waiting.recv().await {
+/// Delivers what is raised, by the settings of that moment, for as long as it is polled. A webhook that does not answer holds up the channel in nothing.
+pub(crate) async fn deliver(alerts: &Alerts, waiting: [Waiting; 2], redis: Option<&Redis>, settings: impl Fn() -> config::Alerts) {
+    let [webhook, channel] = waiting;
+    tokio::join!(to_webhook(alerts, webhook, &settings), to_channel(alerts, channel, redis, &settings));
+}
+
+async fn to_webhook(alerts: &Alerts, mut waiting: Waiting, settings: impl Fn() -> config::Alerts) {
+    while let Some((kind, raised)) = waiting.next().await {
         let settings = settings();
-        if !settings.on.contains(&kind) {
-            continue;
+        if let Some(webhook) = settings.webhook.as_ref().filter(|_| settings.on.contains(&kind)) {
+            let sent = webhook::send(webhook, &raised.id, &body(&raised)).await;
+            let host = webhook.url.authority().map(|authority| authority.as_str()).unwrap_or_default();
+            told(alerts, &raised, &format!("the webhook at {host}"), sent);
         }
-        let to_webhook = async {
-            if let Some(webhook) = &settings.webhook {
-                let sent = webhook::send(webhook, &raised.id, &body(&raised)).await;
-                let host = webhook.url.authority().map(|authority| authority.as_str()).unwrap_or_default();
-                told(alerts, &raised, &format!("the webhook at {host}"), sent);
-            }
-        };
-        let to_channel = async {
-            let channel = if kind == AlertKind::Quota { &settings.quota_channel } else { &settings.channel };
-            if let (Some(redis), Some(channel)) = (redis, channel) {
-                let sent = redis.publish(channel, &body(&raised)).await;
-                told(alerts, &raised, &format!("the channel {channel}"), sent);
-            }
-        };
-        tokio::join!(to_webhook, to_channel);
+    }
+}
+
+async fn to_channel(alerts: &Alerts, mut waiting: Waiting, redis: Option<&Redis>, settings: impl Fn() -> config::Alerts) {
+    while let Some((kind, raised)) = waiting.next().await {
+        let settings = settings();
+        let channel = if kind == AlertKind::Quota { &settings.quota_channel } else { &settings.channel };
+        if let (Some(redis), Some(channel), true) = (redis, channel, settings.on.contains(&kind)) {
+            let sent = redis.publish(channel, &body(&raised)).await;
+            told(alerts, &raised, &format!("the channel {channel}"), sent);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! the snapshot, every few seconds --> conditions (begins, ends) --+
 //! clients near the end of a quota (quotas) ------------------------+
-//! a reload that was refused --------------------------------------+--> Alerts: the last ones, counted --> delivery: webhook, Redis channel
+//! a reload that was refused --------------------------------------+--> Alerts: the last ones, counted --> delivery: webhook, Redis channel (a queue each)
 //! ```
 //!
 //! A condition is told when it begins and when it ends, and not in between. No request waits for any of it.

@@ -8,7 +8,7 @@ use crate::limits::Warning;
 use crate::telemetry::access_log::timestamp;
 
 /// Clients whose windows end with a word; others end in silence.
-const KEPT: usize = 100;
+const KEPT: usize = 1000;
 
 const REMEDY: &str = "`larder limits` shows who uses how much; `larder limits LIMIT CLIENT --give-back` begins anew";
 
@@ -25,12 +25,13 @@ impl QuotaWarnings {
         let (used, max) = (count.as_people_count(used), count.as_people_count(max));
         let resets_at = timestamp(Timestamp::from_millis(ends_at.saturating_mul(1000)));
         let message = format!("{subject}: {used} of {max} {} are used ({share} %) before {resets_at}", count.as_str());
-        if self.0.len() < KEPT {
+        let ends = self.0.len() < KEPT;
+        if ends {
             self.0.push((ends_at, subject.clone()));
         }
         let (name, limit) = (quota.to_string(), limit.to_string());
         let facts = QuotaFacts { name, limit, count: count.as_str(), key, used, max, resets_at };
-        Alert { quota: Some(facts), ..Alert::firing(AlertKind::Quota, subject, message, REMEDY) }
+        Alert { quota: Some(facts), ends, ..Alert::firing(AlertKind::Quota, subject, message, REMEDY) }
     }
 
     /// Those whose windows have ended, at a time in seconds since 1970.

@@ -24,7 +24,7 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// Keeps the history and the files, and tells what needs a person, from now on.
-    pub(super) fn start(gateway: &Arc<Gateway>, waiting: Waiting) -> Self {
+    pub(super) fn start(gateway: &Arc<Gateway>, waiting: [Waiting; 2]) -> Self {
         Self::of(watch(Arc::clone(gateway), waiting), keep_files(Arc::clone(gateway)))
     }
 
@@ -45,7 +45,7 @@ impl Keeping {
 }
 
 /// Keeps the history, and tells what needs a person, for as long as it is polled.
-async fn watch(gateway: Arc<Gateway>, waiting: Waiting) {
+async fn watch(gateway: Arc<Gateway>, waiting: [Waiting; 2]) {
     let settings = || gateway.active.load().config.alerts.clone();
     let delivering = deliver(&gateway.alerts, waiting, gateway.redis.as_ref(), settings);
     tokio::join!(look(&gateway), settle(&gateway), delivering);
@@ -83,6 +83,9 @@ async fn look(gateway: &Gateway) {
 /// How often Redis is told of what clients owe, and people of those who have used much.
 const SETTLING: Duration = Duration::from_millis(250);
 
+/// Warnings at each time.
+const MAX_WARNINGS: usize = 64;
+
 /// Keeps what clients owe under limits that replicas share at zero, and warns of those near the end of a quota.
 async fn settle(gateway: &Gateway) {
     let mut ticks = tokio::time::interval(SETTLING);
@@ -94,8 +97,8 @@ async fn settle(gateway: &Gateway) {
         let active = gateway.active.load_full();
         active.limits.settle().await;
         let wall = gateway.clock.now();
-        // What does not fit into the queue waits for the next time.
-        let waiting = std::iter::from_fn(|| active.limits.warnings().pop()).take(gateway.alerts.room());
+        // More wait for the next time: each has a line in the log.
+        let waiting = std::iter::from_fn(|| active.limits.warnings().pop()).take(MAX_WARNINGS);
         for alert in waiting.map(|warning| warned.begin(warning)).collect::<Vec<_>>() {
             gateway.alerts.raise(alert, timestamp(wall));
         }
