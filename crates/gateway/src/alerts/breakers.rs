@@ -18,9 +18,9 @@ pub(super) struct Breakers(BTreeSet<String>);
 impl Breakers {
     pub(super) fn look(&mut self, snapshot: &Snapshot) -> Vec<Alert> {
         let mut alerts = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut open = BTreeSet::new();
         for (subject, is_open, remedy) in subjects(snapshot) {
-            match (is_open, self.0.contains(&subject)) {
+            match (is_open, self.0.remove(&subject)) {
                 (true, false) => {
                     let message = format!("{subject} is left alone, since it failed several times in a row");
                     alerts.push(Alert::firing(AlertKind::Breaker, subject.clone(), message, remedy));
@@ -29,11 +29,15 @@ impl Breakers {
                 _ => {}
             }
             if is_open {
-                seen.insert(subject);
+                open.insert(subject);
             }
         }
-        // What the configuration has no more is over without a word.
-        self.0 = seen;
+        // A reload, or a name server, may take away what is left alone.
+        let gone = std::mem::replace(&mut self.0, open);
+        alerts.extend(gone.into_iter().map(|subject| {
+            let message = format!("{subject} is not there any more");
+            Alert::resolved(AlertKind::Breaker, subject, message)
+        }));
         alerts
     }
 }
@@ -72,6 +76,19 @@ mod tests {
         let state = UpstreamState { breaker, servers: vec![server("a", ejected), server("b", false)], ..UpstreamState::default() };
         let upstream = UpstreamSnapshot { name: "api".to_owned(), state: Some(state), ..UpstreamSnapshot::default() };
         Snapshot { upstreams: vec![upstream], ..Snapshot::default() }
+    }
+
+    #[test]
+    fn what_is_left_alone_and_then_not_there_any_more_is_over() {
+        let mut breakers = Breakers::default();
+        breakers.look(&snapshot(Breaker::Open, true));
+        let over = breakers.look(&Snapshot::default());
+        let told: Vec<_> = over.iter().map(|alert| (&*alert.message, alert.state)).collect();
+        assert_eq!(
+            told,
+            [("server a of upstream api is not there any more", State::Resolved), ("upstream api is not there any more", State::Resolved)]
+        );
+        assert_eq!(breakers.look(&Snapshot::default()), []);
     }
 
     #[test]

@@ -16,11 +16,10 @@ pub(super) struct Keys(bool);
 
 impl Keys {
     pub(super) fn look(&mut self, tokens: Option<&TokensSnapshot>) -> Option<Alert> {
-        // What the configuration has no more is over without a word.
-        let (tokens, fetches) = tokens.and_then(|tokens| Some((tokens, tokens.fetches?))).or_else(|| {
-            self.0 = false;
-            None
-        })?;
+        let Some((tokens, fetches)) = tokens.and_then(|tokens| Some((tokens, tokens.fetches?))) else {
+            let gone = || Alert::resolved(AlertKind::Keys, SUBJECT, format!("{SUBJECT} are not fetched any more"));
+            return std::mem::take(&mut self.0).then(gone);
+        };
         match (self.0, fetches.failed_in_a_row) {
             (false, failed @ MANY..) => {
                 self.0 = true;
@@ -53,7 +52,7 @@ mod tests {
         assert_eq!([0, 1, 2].map(&mut look), [None, None, None], "an issuer may be restarted");
         assert_eq!([3, 4, 9].map(&mut look), [Some(State::Firing), None, None]);
         assert_eq!([0, 0, 5].map(&mut look), [Some(State::Resolved), None, Some(State::Firing)]);
-        assert!(keys.look(None).is_none(), "the section is gone");
+        assert_eq!([None, None].map(|gone| keys.look(gone).map(|alert| alert.state)), [Some(State::Resolved), None], "the section is gone");
         assert!(keys.look(Some(&TokensSnapshot { fetches: Some(KeyFetches::default()), ..TokensSnapshot::default() })).is_none());
     }
 }

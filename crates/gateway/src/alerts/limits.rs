@@ -29,7 +29,14 @@ pub(super) struct Limits(BTreeMap<String, (u64, Option<Instant>)>);
 impl Limits {
     pub(super) fn look(&mut self, snapshot: &Snapshot, now: Instant) -> Vec<Alert> {
         let mut alerts = Vec::new();
-        for Counted { subject, count, what, remedy } in counts(snapshot) {
+        let counts = counts(snapshot);
+        for (subject, (_, grew)) in &mut self.0 {
+            if grew.is_some() && counts.iter().all(|counted| counted.subject != *subject) {
+                *grew = None;
+                alerts.push(Alert::resolved(AlertKind::Limit, subject.clone(), format!("{subject} is not there any more")));
+            }
+        }
+        for Counted { subject, count, what, remedy } in counts {
             // Of what is seen first nothing is known: a process begins at nothing.
             let (before, grew) = self.0.entry(subject.clone()).or_default();
             let more = count.saturating_sub(*before);
@@ -116,5 +123,18 @@ mod tests {
         assert_eq!(look(9, 309), []);
         assert_eq!(look(9, 310), [State::Resolved]);
         assert_eq!(look(10, 315), [State::Firing]);
+    }
+
+    #[test]
+    fn what_has_refused_requests_and_is_not_there_any_more_is_over() {
+        let (mut limits, start) = (Limits::default(), monotonic());
+        let mut look = |upstreams: &[u64]| {
+            let state = |refused: &u64| Some(UpstreamState { refused: *refused, ..UpstreamState::default() });
+            let upstream = |refused| UpstreamSnapshot { name: "api".to_owned(), state: state(refused), ..UpstreamSnapshot::default() };
+            let snapshot = Snapshot { upstreams: upstreams.iter().map(upstream).collect(), ..Snapshot::default() };
+            limits.look(&snapshot, start).into_iter().map(|alert| alert.state).collect::<Vec<_>>()
+        };
+        assert_eq!((look(&[3]), look(&[])), (vec![State::Firing], vec![State::Resolved]));
+        assert_eq!((look(&[]), look(&[3]), look(&[4])), (vec![], vec![], vec![State::Firing]), "it is there again");
     }
 }

@@ -14,34 +14,52 @@ const MAX_LAG: f64 = 3.0;
 
 const REMEDY: &str = "does its process run, and does it reach Redis? Purges wait for it meanwhile, up to their `wait`";
 
-/// How often in a row each replica was found silent.
+/// The replicas that are silent, and those whose silence this replica has told.
 #[derive(Debug, Default)]
-pub(super) struct Replicas(BTreeMap<String, u32>);
+pub(super) struct Replicas {
+    /// How often in a row, by id.
+    silent: BTreeMap<String, u32>,
+    /// Their names, by id.
+    told: BTreeMap<String, String>,
+}
 
 impl Replicas {
+    /// Of those that could tell, one does. The others count along, so that none of them tells it a second time when that one stops; and what a replica has told
+    /// itself, it also ends.
     pub(super) fn look(&mut self, report: &ReplicasReport) -> Vec<Alert> {
         let mut alerts = Vec::new();
-        // Who is cut off itself cannot tell; and of those that could tell, one does.
-        if !report.shared || report.lag_seconds.is_none_or(|lag| lag > MAX_LAG) || !tells(&report.replicas) {
+        // Who is cut off itself cannot tell.
+        if !report.shared || report.lag_seconds.is_none_or(|lag| lag > MAX_LAG) {
             return alerts;
         }
-        let mut silent = BTreeMap::new();
+        let tells = tells(&report.replicas);
+        let (mut silent, mut told) = (BTreeMap::new(), BTreeMap::new());
         for replica in report.replicas.iter().filter(|replica| !replica.own) {
-            let before = self.0.get(&replica.id).copied().unwrap_or_default();
+            let before = self.silent.get(&replica.id).copied().unwrap_or_default();
+            let own = self.told.remove(&replica.id);
             let name = if replica.name.is_empty() { &replica.id } else { &replica.name };
             if replica.state == "live" {
-                if before >= LOOKS {
+                if own.is_some() || tells && before >= LOOKS {
                     alerts.push(Alert::resolved(AlertKind::Replica, name.clone(), format!("replica {name} is heard of again")));
                 }
                 continue;
             }
             silent.insert(replica.id.clone(), before + 1);
-            if before + 1 == LOOKS {
+            if tells && before + 1 == LOOKS {
                 let message = format!("replica {name} has not been heard of for {:.0} s", replica.silent_seconds);
                 alerts.push(Alert::firing(AlertKind::Replica, name.clone(), message, REMEDY));
+                told.insert(replica.id.clone(), name.clone());
+            } else if let Some(name) = own {
+                told.insert(replica.id.clone(), name);
             }
         }
-        self.0 = silent;
+        // The list has those only that may come back.
+        let forgotten = std::mem::replace(&mut self.told, told).into_values();
+        alerts.extend(forgotten.map(|name| {
+            let message = format!("replica {name} is not waited for any more");
+            Alert::resolved(AlertKind::Replica, name, message)
+        }));
+        self.silent = silent;
         alerts
     }
 }
@@ -81,6 +99,36 @@ mod tests {
             (0..LOOKS).flat_map(|_| replicas.look(&looked)).count()
         };
         assert_eq!([silent("a", Some(0.1)), silent("c", Some(0.1)), silent("a", Some(9.0)), silent("a", None)], [1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn when_another_begins_to_tell_nothing_is_told_twice_and_who_has_told_it_ends_it() {
+        let mut look = {
+            let mut replicas = [("c", Replicas::default()), ("d", Replicas::default())];
+            move |others: &[(&str, &str)]| {
+                let states = |(own, replicas): &mut (&str, Replicas)| {
+                    let other = if *own == "c" { "d" } else { "c" };
+                    let others = [others, &[(other, "live")]].concat();
+                    replicas.look(&report(own, &others)).into_iter().map(|alert| alert.state).collect::<Vec<_>>()
+                };
+                replicas.each_mut().map(states)
+            }
+        };
+        let nothing: [Vec<State>; 2] = Default::default();
+        assert_eq!([(); 2].map(|()| look(&[("x", "silent")])), [nothing.clone(), nothing.clone()]);
+        assert_eq!(look(&[("x", "silent")]), [vec![State::Firing], vec![]]);
+        // From now on another one is the first.
+        assert_eq!([(); 3].map(|()| look(&[("b", "live"), ("x", "silent")])), [(); 3].map(|()| nothing.clone()));
+        assert_eq!(look(&[("b", "live"), ("x", "live")]), [vec![State::Resolved], vec![]]);
+    }
+
+    #[test]
+    fn one_that_is_not_listed_any_more_is_over() {
+        let mut replicas = Replicas::default();
+        let mut look =
+            |others: &[(&str, &str)]| replicas.look(&report("a", others)).into_iter().map(|alert| alert.state).collect::<Vec<_>>();
+        (1..LOOKS).for_each(|_| assert_eq!(look(&[("x", "silent")]), []));
+        assert_eq!((look(&[("x", "silent")]), look(&[]), look(&[])), (vec![State::Firing], vec![State::Resolved], vec![]));
     }
 
     #[test]
