@@ -112,3 +112,21 @@ async fn what_cannot_be_read_may_be_any_operation() -> Result<()> {
     assert_eq!(invalidated(&larder, "/graphql", JSON, &query).await?, [0; 0], "it only reads");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_write_invalidates_as_usual_where_its_route_passes_by_the_cache() -> Result<()> {
+    let shadow = "verify = { mode = \"shadow\" }";
+    for (path, setting) in [("", shadow), ("", "cache = false"), ("/", "odd_paths = \"pass\"")] {
+        let config = ["/graphql", "/rpc"].into_iter().fold(CONFIG.to_owned(), |config, path| {
+            let route = format!("path = \"{path}\"\n");
+            config.replacen(&route, &format!("{route}{setting}\n"), 1)
+        });
+        let (_origin, larder) = tracker(&config).await?;
+        let (graphql, rpc) = (format!("{path}/graphql"), format!("{path}/rpc"));
+        assert_eq!(invalidated(&larder, &graphql, JSON, &mutation(7)).await?, [7, 9], "{setting}");
+        assert_eq!(invalidated(&larder, &rpc, JSON, &format!("[{},{}]", delete(7), delete(8))).await?, [7, 8], "{setting}");
+        assert_eq!(invalidated(&larder, &graphql, JSON, r#"{"query":"{ a }"}"#).await?, [0; 0], "{setting}: it only reads");
+        assert_eq!(invalidated(&larder, &rpc, JSON, r#"{"id":1,"method":"issue.get"}"#).await?, [0; 0], "{setting}: it only reads");
+    }
+    Ok(())
+}

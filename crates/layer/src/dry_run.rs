@@ -231,6 +231,9 @@ impl<S> CacheService<S> {
     ) -> (Option<Content>, Result<RequestContext, Verdict>, Vec<ContentKey>) {
         let keyed = match self.admit(request.method(), request.uri(), !content.is_empty()) {
             Admission::Pass(reason, forward) => return (None, Err(Verdict::Pass { reason, forward }), Vec::new()),
+            Admission::ReadOperations(_, reason) => {
+                return (None, Err(Verdict::Pass { reason, forward: ForwardReason::Bypass }), Vec::new());
+            }
             Admission::LookUp => None,
             Admission::ReadContent(rules) => {
                 match self.route.content_key(&rules, request.method(), request.uri(), request.headers(), content) {

@@ -112,7 +112,7 @@ impl<S: Upstream> CacheService<S> {
     }
 
     /// Passes a read by the store, so that it is neither answered from there nor stored, for a `reason` that the caller knows. Any other request goes
-    /// the usual way, which is past the store too; a write invalidates as usual.
+    /// the usual way, which is past the store too; a write invalidates as usual, also where only its content tells that it is one.
     pub fn pass_by<R>(
         &self,
         mut request: Request<R>,
@@ -123,8 +123,11 @@ impl<S: Upstream> CacheService<S> {
     where
         R: ClientBody,
     {
-        if let Admission::ReadContent(_) = self.admit(request.method(), request.uri(), true) {
+        if let Admission::ReadContent(rules) = self.admit(request.method(), request.uri(), true) {
             extend(request.extensions_mut());
+            if rules.kind.has_operations() && MethodKind::of(request.method()) == MethodKind::Unsafe {
+                return ServeFuture::walking(content::pass_by(self.clone(), request, rules, effective, reason));
+            }
             return ServeFuture::walking(pass::pass_read(self.clone(), request, reason, ForwardReason::Bypass));
         }
         if !MethodKind::of(request.method()).reads() {
@@ -143,7 +146,7 @@ impl<S: Upstream> CacheService<S> {
                 let fetch = |plan, context, key: &KeyBuffer| Some(Plain::Fetch(Planned { plan, context, key: key.to_key() }));
                 self.look_up_plain_with(request, effective, key, fetch)
             }),
-            Admission::ReadContent(_) | Admission::Pass(..) => None,
+            Admission::ReadContent(_) | Admission::ReadOperations(..) | Admission::Pass(..) => None,
         }
     }
 
@@ -152,7 +155,7 @@ impl<S: Upstream> CacheService<S> {
     pub fn look_up_stored<B>(&self, request: &mut Request<()>, effective: &EffectiveTarget) -> Option<StoredAnswer<B>> {
         match self.admit(request.method(), request.uri(), false) {
             Admission::LookUp => with_key(|key| self.look_up_plain_with(request, effective, key, |_, _, _| None)).and_then(Plain::stored),
-            Admission::ReadContent(_) | Admission::Pass(..) => None,
+            Admission::ReadContent(_) | Admission::ReadOperations(..) | Admission::Pass(..) => None,
         }
     }
 
@@ -202,6 +205,10 @@ impl<S: Upstream> CacheService<S> {
             Admission::ReadContent(rules) => {
                 extend(request.extensions_mut());
                 ServeFuture::walking(content::answer(self.clone(), request, rules, effective))
+            }
+            Admission::ReadOperations(rules, reason) => {
+                extend(request.extensions_mut());
+                ServeFuture::walking(content::pass_by(self.clone(), request, rules, effective, reason))
             }
             Admission::Pass(reason, forward) => {
                 extend(request.extensions_mut());

@@ -36,6 +36,8 @@ pub(crate) enum Admission {
     LookUp,
     /// Its content is read, and it is looked up by that, too.
     ReadContent(ContentRules),
+    /// It passes by the store, and its content is read, for it may be a write.
+    ReadOperations(ContentRules, Reason),
     /// It passes by the store.
     Pass(Reason, ForwardReason),
 }
@@ -79,6 +81,12 @@ impl<S> CacheService<S> {
     /// The way that a request with this method takes. Called once for each request, at each of the two doors, before its key is derived.
     pub(crate) fn admit(&self, method: &Method, uri: &Uri, has_content: bool) -> Admission {
         match MethodKind::of(method) {
+            MethodKind::Unsafe if !self.route.cache => {
+                match self.route.reads_with_content(method).filter(|rules| rules.kind.has_operations()) {
+                    Some(rules) => Admission::ReadOperations(rules.clone(), Reason::RouteNotCached),
+                    None => Admission::Pass(Reason::RouteNotCached, ForwardReason::Bypass),
+                }
+            }
             _ if !self.route.cache => Admission::Pass(Reason::RouteNotCached, ForwardReason::Bypass),
             MethodKind::Unsafe | MethodKind::OtherSafe => match self.route.reads_with_content(method) {
                 Some(rules) => Admission::ReadContent(rules.clone()),

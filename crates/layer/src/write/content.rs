@@ -3,7 +3,7 @@
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, EXPECT, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use larder_semantics::content::{Asked, ContentRequest, ContentRules, Keyed, Unkeyed};
+use larder_semantics::content::{Asked, ContentRequest, ContentRules, Keyed, Operation, Unkeyed};
 use larder_semantics::{ForwardReason, Reason};
 
 use super::{forms, pass, several};
@@ -64,10 +64,39 @@ pub(crate) async fn answer<S: Upstream, R: ClientBody>(
     })
 }
 
+/// Passes a request by the store, for this `reason`, whose content tells whether it is a write.
+pub(crate) async fn pass_by<S: Upstream, R: ClientBody>(
+    service: CacheService<S>,
+    request: Request<R>,
+    rules: ContentRules,
+    effective: EffectiveTarget,
+    reason: Reason,
+) -> Result<Served<S::Body>, FetchError> {
+    let (mut parts, body) = request.into_parts();
+    // What is held of it counts in the budget until the answer is there.
+    let (unkeyed, body, _held) = match read(body, rules.max_length, &service.cache.in_flight).await {
+        ReadContent::Whole(content) => {
+            // Reading it has answered this already.
+            parts.headers.remove(EXPECT);
+            let keyed = service.route.content_key(&rules, &parts.method, &parts.uri, &parts.headers, content.bytes());
+            (keyed.err(), content.to_body(), Some(content))
+        }
+        ReadContent::Other(body) => (Some(rules.unread()), RequestBody::new(body), None),
+    };
+    let request = Request::from_parts(parts, body);
+    match unkeyed {
+        Some(Unkeyed { reason: why, operations, .. }) if !operations.is_empty() => {
+            let reason = if why == Reason::Operation { why } else { reason };
+            carry_out(service, request, operations, effective, (reason, ForwardReason::Bypass)).await
+        }
+        _ => pass::pass_read(service, request, reason, ForwardReason::Bypass).await,
+    }
+}
+
 /// Answers a request whose content has no key.
 async fn without_key<S: Upstream>(
     service: CacheService<S>,
-    mut request: Request<RequestBody>,
+    request: Request<RequestBody>,
     Unkeyed { reason, operations, .. }: Unkeyed,
     effective: EffectiveTarget,
 ) -> Result<Served<S::Body>, FetchError> {
@@ -79,8 +108,19 @@ async fn without_key<S: Upstream>(
     if is_get || operations.is_empty() {
         return pass::pass_read(service, request, reason, ForwardReason::Request).await;
     }
+    carry_out(service, request, operations, effective, (reason, ForwardReason::Request)).await
+}
+
+/// Passes a write on that is known by its operations.
+async fn carry_out<S: Upstream>(
+    service: CacheService<S>,
+    mut request: Request<RequestBody>,
+    operations: Vec<Operation>,
+    effective: EffectiveTarget,
+    (reason, forward): (Reason, ForwardReason),
+) -> Result<Served<S::Body>, FetchError> {
     request.extensions_mut().insert(Operations(operations.into()));
-    pass::pass(service, request, effective, reason, ForwardReason::Request).await
+    pass::pass(service, request, effective, reason, forward).await
 }
 
 impl<S: Upstream> CacheService<S> {
