@@ -43,10 +43,15 @@ impl Marks {
 
     /// Everything in segments up to this sequence is. Positions stay: what was fetched before one of them may still be written, behind these segments.
     pub(super) fn forget_all(&mut self, sequence: u64) {
-        self.sequence = self.sequence.max(sequence);
+        self.forget_segments(sequence);
         if self.positions.len() >= MAX_EPOCHS {
             self.positions.clear();
         }
+    }
+
+    /// Segments up to this sequence are, and those behind it are not.
+    pub(super) fn forget_segments(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
     }
 
     /// Whether a response from this position must not be used.

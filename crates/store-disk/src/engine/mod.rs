@@ -142,6 +142,14 @@ impl Engine {
         })
     }
 
+    /// No later process may use segments up to this sequence, of which this one uses none.
+    fn forget_segments(&self, sequence: u64) {
+        self.marks().forget_segments(sequence);
+        self.marks_are_due.store(true, Ordering::Relaxed);
+        // Tried again before each write.
+        let _ = self.write_due_marks();
+    }
+
     /// Writes marks that the disk had no room for: a response that was fetched before may still be written. Returns once none are left to write.
     pub(crate) fn write_due_marks(&self) -> io::Result<()> {
         if !self.marks_are_due.load(Ordering::Relaxed) {

@@ -6,7 +6,11 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
+use tracing::warn;
+
 use super::marks::{self, Marks};
+use super::read::ReadError;
 use super::slots::Slots;
 use super::superblock::{self, Superblock};
 use super::wear::Wear;
@@ -74,22 +78,46 @@ impl Engine {
             restored: AtomicBool::new(false),
             counters: Counters::default(),
         };
-        engine.adopt();
+        let headers = match engine.headers()? {
+            Some(headers) => headers,
+            None => {
+                warn!("a segment on disk cannot be read, and may say that others are out of date: nothing that is there is used");
+                engine.volume.remove_segments()?;
+                (0..shape.segments).for_each(|slot| engine.volume.release(slot));
+                Vec::new()
+            }
+        };
+        engine.adopt(headers);
         Ok(Arc::new(engine))
     }
 
-    /// Reads the headers of all segments, and goes on at the end of the latest one.
-    fn adopt(&self) {
-        let mut writer = self.writer();
-        let mut segments: Vec<(u32, SegmentHeader)> = Vec::new();
-        for slot in (0..self.shape.segments).rev() {
+    /// The headers of all segments that have a life. `None`: one cannot be read. When it was written is not known then, so any other segment may have what
+    /// it replaces or removes. An error: the process lacks something for now, such as file descriptors.
+    fn headers(&self) -> io::Result<Option<Vec<(u32, SegmentHeader)>>> {
+        let mut headers = Vec::new();
+        for slot in (0..self.shape.segments).filter(|slot| self.volume.exists(*slot)) {
             let mut bytes = [0; UNIT as usize];
-            let header = if self.volume.exists(slot) { self.volume.read(slot, 0, &mut bytes).ok() } else { None };
-            match header.and_then(|()| SegmentHeader::decode(&bytes)) {
-                Some(header) if header.sequence > self.forgotten.sequence => segments.push((slot, header)),
-                _ => writer.free.push(slot),
+            match self.volume.read(slot, 0, &mut bytes) {
+                Ok(()) => {}
+                Err(error) if is_lack(&error) => return Err(error),
+                Err(_) => return Ok(None),
+            }
+            match SegmentHeader::decode(&bytes) {
+                Some(header) => headers.push((slot, header)),
+                // One that was given up, or never written.
+                None if bytes.iter().all(|byte| *byte == 0) => {}
+                None => return Ok(None),
             }
         }
+        Ok(Some(headers))
+    }
+
+    /// Goes on at the end of the latest segment.
+    fn adopt(&self, headers: Vec<(u32, SegmentHeader)>) {
+        let mut writer = self.writer();
+        let mut segments: Vec<_> = headers.into_iter().filter(|(_, header)| header.sequence > self.forgotten.sequence).collect();
+        let is_free = |slot: &u32| segments.iter().all(|(used, _)| used != slot);
+        writer.free = (0..self.shape.segments).rev().filter(is_free).collect();
         // Those that exist have their space already, so they are used first.
         writer.free.sort_by_key(|slot| (self.volume.exists(*slot), std::cmp::Reverse(*slot)));
         segments.sort_by_key(|(_, header)| header.sequence);
@@ -97,8 +125,13 @@ impl Engine {
             self.slots.begin(*slot, header.life);
             writer.next_sequence = writer.next_sequence.max(header.sequence + 1);
         }
-        if let Some((slot, header)) = segments.pop_if(|(slot, header)| self.trailer(*slot, header.life).is_none()) {
-            let Scan { items, end } = self.without_torn(slot, header.life, self.scan(slot, header.life));
+        // Where the end cannot be read, it is left as it is.
+        let last = segments.last().filter(|(slot, header)| matches!(self.trailer(*slot, header.life), Ok(None)));
+        if let Some(&(slot, header)) = last
+            && let Ok(scan) = self.scan(slot, header.life)
+        {
+            segments.pop();
+            let Scan { items, end } = self.without_torn(slot, header.life, scan);
             writer.active = Some(Active { slot, sequence: header.sequence, life: header.life, unit: end, items });
         }
         writer.sealed = segments.into_iter().map(|(slot, header)| Sealed { slot, sequence: header.sequence }).collect();
@@ -108,7 +141,7 @@ impl Engine {
     fn without_torn(&self, slot: u32, life: u64, mut scan: Scan) -> Scan {
         let last = scan.items.last().copied().filter(|last| last.kind == Kind::Entry && last.unit + last.units == scan.end);
         if let Some(Item { unit, units, .. }) = last
-            && !matches!(self.read_entry(Location::new(slot, unit, units), life, Access::Waiting), Ok(Some(_)))
+            && matches!(self.read_entry(Location::new(slot, unit, units), life, Access::Waiting), Ok(None) | Err(ReadError::Damaged))
         {
             scan.items.pop();
             scan.end = unit;
@@ -123,14 +156,22 @@ impl Engine {
         let (active, sealed) = {
             let writer = self.writer();
             let active = writer.active.as_ref().map(|active| (active.slot, active.life, active.items.clone()));
-            (active, writer.sealed.iter().map(|sealed| sealed.slot).rev().collect::<Vec<u32>>())
+            (active, writer.sealed.iter().copied().rev().collect::<Vec<_>>())
         };
         if let Some((slot, life, items)) = active {
             longest = self.restore_segment(slot, life, &items, now);
         }
-        for slot in sealed {
+        for Sealed { slot, sequence } in sealed {
             let Some(life) = self.slots.life(slot) else { continue };
-            let items = self.items_of(slot, life).unwrap_or_default();
+            let read = self.items_of(slot, life);
+            if self.slots.life(slot) != Some(life) {
+                continue;
+            }
+            let Ok(items) = read else {
+                warn!("a segment on disk cannot be read, and may say that those before it are out of date: they are not used");
+                self.forget_segments(sequence);
+                break;
+            };
             longest = longest.max(self.restore_segment(slot, life, &items, now));
         }
         *self.superseded.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -164,48 +205,50 @@ impl Engine {
         longest
     }
 
-    fn trailer(&self, slot: u32, life: u64) -> Option<Trailer> {
+    /// `None`: the segment was not sealed.
+    fn trailer(&self, slot: u32, life: u64) -> io::Result<Option<Trailer>> {
         let mut bytes = [0; UNIT as usize];
-        self.volume.read(slot, self.shape.segment_size - UNIT, &mut bytes).ok()?;
-        Trailer::decode(&bytes).filter(|trailer| trailer.life == life)
+        self.volume.read(slot, self.shape.segment_size - UNIT, &mut bytes)?;
+        Ok(Trailer::decode(&bytes).filter(|trailer| trailer.life == life))
     }
 
     /// The entries and removals of a segment, in the order in which they were written: from its footer, or else from its records.
-    pub(super) fn items_of(&self, slot: u32, life: u64) -> Option<Vec<Item>> {
-        let from_footer = self.trailer(slot, life).and_then(|trailer| {
-            let length = u64::from(trailer.count) * ITEM as u64;
-            let start = (self.shape.segment_size - UNIT).checked_sub(length)?;
-            let mut bytes = vec![0; length as usize];
-            self.volume.read(slot, start, &mut bytes).ok()?;
-            trailer.items(&bytes)
-        });
+    pub(super) fn items_of(&self, slot: u32, life: u64) -> io::Result<Vec<Item>> {
+        let trailer = self.trailer(slot, life)?;
+        let start = |trailer: &Trailer| (self.shape.segment_size - UNIT).checked_sub(u64::from(trailer.count) * ITEM as u64);
+        let from_footer = match trailer.and_then(|trailer| Some((trailer, start(&trailer)?))) {
+            Some((trailer, start)) => {
+                let mut bytes = vec![0; trailer.count as usize * ITEM];
+                self.volume.read(slot, start, &mut bytes)?;
+                trailer.items(&bytes)
+            }
+            None => None,
+        };
         let within = |item: &Item| (u64::from(item.unit) + u64::from(item.units)) * UNIT <= self.shape.segment_size;
-        let items = from_footer.unwrap_or_else(|| self.scan(slot, life).items);
-        Some(items.into_iter().filter(within).collect())
+        let items = from_footer.map_or_else(|| self.scan(slot, life).map(|scan| scan.items), Ok)?;
+        Ok(items.into_iter().filter(within).collect())
     }
 
     /// Reads records from the first to the one that is not whole, or that an earlier run left.
-    fn scan(&self, slot: u32, life: u64) -> Scan {
+    fn scan(&self, slot: u32, life: u64) -> io::Result<Scan> {
         let (mut scan, mut run) = (Scan { items: Vec::new(), end: 1 }, 0);
         let (mut window, mut begin) = (Vec::new(), 0);
         loop {
             let offset = u64::from(scan.end) * UNIT;
             if offset + HEADER as u64 > self.shape.segment_size {
-                return scan;
+                return Ok(scan);
             }
             let within = (offset - begin) as usize;
             if window.len() < within + HEADER {
                 let length = (self.shape.segment_size - offset).min(WINDOW as u64);
                 (window, begin) = (vec![0; length as usize], offset);
-                if self.volume.read(slot, offset, &mut window).is_err() {
-                    return scan;
-                }
+                self.volume.read(slot, offset, &mut window)?;
             }
             let header = Header::decode(&window[(offset - begin) as usize..]);
-            let Some(header) = header.filter(|header| header.life == life && header.run >= run) else { return scan };
+            let Some(header) = header.filter(|header| header.life == life && header.run >= run) else { return Ok(scan) };
             let (units, unit) = (header.units(), scan.end);
             if (u64::from(unit) + u64::from(units)) * UNIT > self.shape.segment_size {
-                return scan;
+                return Ok(scan);
             }
             run = header.run;
             if !header.kind.is_part() {
@@ -214,4 +257,10 @@ impl Engine {
             scan.end += units;
         }
     }
+}
+
+/// Whether it is the process that lacks something, and not the disk.
+fn is_lack(error: &io::Error) -> bool {
+    let lacks = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| lacks.iter().any(|lack| lack.raw_os_error() == code))
 }

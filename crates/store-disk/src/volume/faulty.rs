@@ -54,6 +54,8 @@ struct State {
     writes: usize,
     fault: Option<(usize, Fault)>,
     read_fails: bool,
+    /// Reads of this segment fail from this place on, with this error of the system.
+    unreadable: Option<(u32, u64, i32)>,
     refuses_segments: bool,
     is_read_only: bool,
 }
@@ -76,7 +78,7 @@ impl Faulty {
     /// Everything works again.
     pub(crate) fn heal(&self) {
         let mut state = self.state();
-        (state.fault, state.read_fails, state.is_read_only) = (None, false, false);
+        (state.fault, state.read_fails, state.is_read_only, state.unreadable) = (None, false, false, None);
     }
 
     /// Nothing can be written or removed.
@@ -87,6 +89,11 @@ impl Faulty {
     /// Every read fails.
     pub(crate) fn fail_reads(&self) {
         self.state().read_fails = true;
+    }
+
+    /// Reads of one segment fail from this place on.
+    pub(crate) fn fail_reads_of(&self, slot: u32, offset: u64, error: i32) {
+        self.state().unreadable = Some((slot, offset, error));
     }
 
     /// Every read hangs.
@@ -171,6 +178,9 @@ impl Volume for Faulty {
         let state = self.state();
         if state.read_fails {
             return Err(io::ErrorKind::Other.into());
+        }
+        if let Some((_, _, error)) = state.unreadable.filter(|(failing, from, _)| *failing == slot && offset >= *from) {
+            return Err(io::Error::from_raw_os_error(error));
         }
         let segment = state.segments.get(&slot).ok_or(io::ErrorKind::NotFound)?;
         let from = segment.get(offset as usize..offset as usize + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -1,5 +1,7 @@
 //! Every byte of a small store is damaged in turn: each entry is as it was written, or absent.
 
+use rustix::io::Errno;
+
 use super::*;
 
 const KEYS: u64 = 12;
@@ -28,13 +30,65 @@ fn a_damaged_byte_costs_at_most_the_entries_that_hang_on_it() {
     assert_eq!(found_after(store.volume.after_crash(), store.shape), KEYS as usize);
     let mut least = KEYS as usize;
     for slot in 0..6 {
-        for offset in 0..store.volume.segment(slot).len() {
+        // Without the header of a segment nothing is used.
+        for offset in 28..store.volume.segment(slot).len() {
             let volume = store.volume.after_crash();
             volume.flip(slot, offset, 1 << (offset % 8));
             least = least.min(found_after(volume, store.shape));
         }
     }
     assert!((1..KEYS as usize).contains(&least), "one segment at most is lost: {least} of {KEYS} were left");
+}
+
+/// A key in the first segment that a later one removes, with others around it, and the segment of its removal.
+fn removed() -> (Store, u32) {
+    let store = small();
+    let slot = (0..6).rfind(|slot| !store.volume.segment(*slot).is_empty()).expect("there are some");
+    let before = store.volume.segment(slot);
+    store.engine.remove(hash(0), 1, NOW).unwrap();
+    assert_ne!(store.volume.segment(slot), before, "it is there");
+    // So that the segment is sealed.
+    (20..30).for_each(|key| _ = store.put(key, key));
+    assert_eq!(store.restarted().get(0), None);
+    (store, slot)
+}
+
+#[test]
+fn what_a_segment_with_a_damaged_header_had_removed_does_not_come_back() {
+    let (store, slot) = removed();
+    for offset in 0..28 {
+        let volume = store.volume.after_crash();
+        volume.flip(slot, offset, 1 << (offset % 8));
+        let next = Store::over(volume, store.shape);
+        assert_eq!((next.get(0), next.restarted().get(0)), (None, None), "byte {offset}");
+        next.put(1, 2);
+        assert_eq!((next.get(1), next.restarted().get(1)), (Some(2), Some(2)), "it begins anew");
+    }
+}
+
+#[test]
+fn what_a_segment_that_cannot_be_read_had_removed_does_not_come_back() {
+    for offset in [0, 64] {
+        let (store, slot) = removed();
+        let volume = store.volume.after_crash();
+        volume.fail_reads_of(slot, offset, Errno::IO.raw_os_error());
+        let next = Store::over(volume, store.shape);
+        assert_eq!(next.get(0), None);
+        assert_eq!(next.get(29).is_some(), offset > 0, "what is later is used where the order is known");
+        next.volume.heal();
+        assert_eq!(next.restarted().get(0), None, "nor when it can be read again");
+    }
+}
+
+#[test]
+fn a_process_without_file_descriptors_takes_no_segment_for_damaged() {
+    let (store, slot) = removed();
+    let volume = Arc::new(store.volume.after_crash());
+    volume.fail_reads_of(slot, 0, Errno::MFILE.raw_os_error());
+    Engine::open(Arc::clone(&volume) as _, store.shape, NOW).expect_err("to be tried again");
+    volume.heal();
+    let next = Store::over(volume.after_crash(), store.shape);
+    assert_eq!((next.get(0), next.get(29)), (None, Some(29)));
 }
 
 #[test]
