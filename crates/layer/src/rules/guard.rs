@@ -151,7 +151,7 @@ impl RouteRules {
         &self,
         request: Guarded<'_>,
         head: &StoredHead,
-        frames: impl Iterator<Item = &'b Bytes>,
+        frames: impl Iterator<Item = &'b Bytes> + Clone,
     ) -> Option<(Reason, String)> {
         if head.headers.get(&CONTENT_TYPE).is_some_and(|value| is_opaque(value.as_bytes())) {
             return None;
@@ -232,14 +232,16 @@ fn is_opaque(content_type: &[u8]) -> bool {
 }
 
 /// The beginning of a body in one piece, which it is already where the first frame is long enough, or the only one.
-fn beginning<'b>(frames: impl Iterator<Item = &'b Bytes>, max: usize) -> Bytes {
-    let mut frames = frames.peekable();
+fn beginning<'b>(mut frames: impl Iterator<Item = &'b Bytes> + Clone, max: usize) -> Bytes {
+    let all = frames.clone();
     let Some(first) = frames.next() else { return Bytes::new() };
-    if first.len() >= max || frames.peek().is_none() {
+    if first.len() >= max || frames.clone().next().is_none() {
         return first.slice(..first.len().min(max));
     }
-    let mut whole = Vec::new();
-    for frame in std::iter::once(first).chain(frames) {
+    // Room for all at once: a vector that grows copies what it has each time.
+    let length = all.clone().map(Bytes::len).sum::<usize>().min(max);
+    let mut whole = Vec::with_capacity(length);
+    for frame in all {
         let room = max - whole.len();
         whole.extend_from_slice(&frame[..frame.len().min(room)]);
         if whole.len() == max {
