@@ -1,6 +1,6 @@
 //! GraphQL and JSON-RPC over sockets: what only reads is answered from the cache, whatever it looks like.
 
-use larder_testkit::client::Response;
+use larder_testkit::client::{Client, Response};
 use larder_testkit::{Answer, Larder, Origin, Result};
 use serde_json::json;
 
@@ -104,6 +104,36 @@ async fn a_batch_asks_only_for_the_calls_that_are_not_stored() -> Result<()> {
     let passed = ask(&larder, "/rpc", &batch(&[("1", chain), ("2", send)])).await?;
     assert_eq!((passed.x_cache(), passed.text().as_str()), ("BYPASS", "[]"), "one of them has to reach the origin, so all do");
     origin.check()
+}
+
+#[tokio::test]
+async fn the_calls_of_a_batch_are_stored_with_the_tags_that_the_origin_names_for_it() -> Result<()> {
+    // Without a lifetime of the route's own the answer as a whole is passed on.
+    for ttl in ["", "ttl = \"1h\"\n"] {
+        let origin = Origin::start().await?;
+        let body = batch_of(&[("1", r#""result":1"#), ("2", r#""result":2"#)]);
+        let tagged = |tags: &str| Answer::ok().header("Content-Type", "application/json").header("Surrogate-Key", tags).body(body.clone());
+        let config = CONFIG.replacen("path = \"/rpc\"\n", &format!("path = \"/rpc\"\n{ttl}"), 1) + "[tags]\nfrom = [\"surrogate-key\"]\n";
+        let larder = Larder::before(&origin, &config).await?;
+        let batch = batch_of(&[("1", r#""method":"eth_chainId""#), ("2", r#""method":"eth_call""#)]);
+        origin.times(2, "POST", "/rpc", tagged("issue:7"));
+        for expected in ["MISS", "HIT"] {
+            let read = ask(&larder, "/rpc", &batch).await?;
+            assert_eq!((read.x_cache(), read.header("surrogate-key")), (expected, None), "{ttl}");
+        }
+        let fields = [("Content-Type", "application/json")];
+        let purged = Client::connect(larder.admin_address()).await?.exchange("POST", "/purge", &fields, r#"{"tags":["issue:7"]}"#).await?;
+        assert_eq!((purged.status, ask(&larder, "/rpc", &batch).await?.x_cache()), (200, "MISS"), "{ttl}");
+        // More than are kept: no purge would find it by all of them.
+        Client::connect(larder.admin_address()).await?.exchange("POST", "/purge", &fields, r#"{"tags":["issue:7"]}"#).await?;
+        let many: Vec<String> = (0..1000).map(|id| format!("i:{id}")).collect();
+        origin.times(2, "POST", "/rpc", tagged(&many.join(" ")));
+        for _ in 0..2 {
+            assert_eq!(ask(&larder, "/rpc", &batch).await?.x_cache(), "MISS", "{ttl}");
+        }
+        origin.check()?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

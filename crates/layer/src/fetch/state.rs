@@ -1,6 +1,6 @@
 //! The state of a fetch under way.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use larder_semantics::content::Asked;
 use larder_semantics::content::rpc::RpcRequest;
@@ -58,6 +58,22 @@ pub(super) enum Naming {
     Tags,
     /// More than are kept.
     TooMany,
+}
+
+/// In the extensions of a request of several parts: the tags that its answer named, with which the parts are stored. They are no longer among its fields.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NamedForParts(Arc<Mutex<Option<Vec<String>>>>);
+
+impl NamedForParts {
+    /// `None`: they were too many.
+    pub(super) fn set(&self, named: Option<Vec<String>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = named;
+    }
+
+    /// `None`: they were too many, or there was no answer.
+    pub(crate) fn get(&self) -> Option<Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The policy for a request that has a lifetime of its own: by what it says, or by its method.

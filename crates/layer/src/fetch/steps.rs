@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::giving_up::unless_given_up;
 use super::part::{Confirmed, Joining, Partly};
-use super::state::{Fetch, Naming};
+use super::state::{Fetch, NamedForParts, Naming};
 use crate::cache::Counted;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::{FetchOutcome, Own, Reply, own_fields};
@@ -235,6 +235,9 @@ impl<S: Upstream> Exchange<S> {
         let Self { service, fetch, .. } = self;
         let named = service.route.tags.take_tags(response.headers_mut());
         fetch.tag(named.as_deref());
+        if let Some(parts) = fetch.request.parts.extensions.get::<NamedForParts>() {
+            parts.set(named);
+        }
         let announced = announced_length(&response);
         let exchange = fetch.exchange(service, &response, request_time);
         match fetch.part_of(&exchange, announced, service.route.max_object) {

@@ -144,18 +144,18 @@ impl Fetch {
         }
     }
 
-    /// Stores an answer that came within another one, whose fetch began as `began` says: as if it had been asked for alone.
+    /// Stores an answer that came within another one, which `named` these tags and whose fetch began as `began` says: as if it had been asked for alone.
     pub(crate) async fn store_given<S: Upstream, B: UpstreamBody>(
         service: CacheService<S>,
         request: Arc<ClientRequest>,
-        mut response: Response<B>,
+        response: Response<B>,
+        named: &[String],
         began: Began,
     ) {
         service.count(&request);
         let mut fetch = Self::new(&service, Arc::clone(&request), &service.stored_for(&request), UpstreamMode::Whole, None);
         (fetch.position, fetch.number) = (began.position, began.number);
-        let named = service.route.tags.take_tags(response.headers_mut());
-        fetch.tag(named.as_deref());
+        fetch.tag(Some(named));
         let disposition = fetch.judge(&service, &fetch.exchange(&service, &response, began.time), announced_length(&response));
         let (reply, _client) = oneshot::channel();
         match disposition {

@@ -27,7 +27,7 @@ use crate::body::content::Content;
 use crate::body::request::RequestBody;
 use crate::effective_target::EffectiveTarget;
 use crate::error::FetchError;
-use crate::fetch::state::Fetch;
+use crate::fetch::state::{Fetch, NamedForParts};
 use crate::fetch::store::Began;
 use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Served};
@@ -139,10 +139,16 @@ struct Several<'a, S> {
     split: Split<'a>,
 }
 
+/// The answers to some parts.
+struct Parted {
+    answers: Vec<Vec<u8>>,
+    /// The fields that they are stored with, and the tags; `None` where they are not stored here.
+    kept: Option<(HeaderMap, Vec<String>)>,
+}
+
 /// The answer to a request for some parts.
 enum Fetched<B> {
-    /// One for each, and the head of what they came in.
-    Parts(Vec<Vec<u8>>, Served<B>, Bytes),
+    Parts(Parted, Served<B>, Bytes),
     /// As it came: it cannot be cut.
     Other(Served<B>),
 }
@@ -163,8 +169,8 @@ impl<S: Upstream> Several<'_, S> {
         let places: Vec<usize> = (0..self.split.parts().len()).collect();
         let began = self.service.cache.begin();
         Ok(match self.fetch(&places, self.content.bytes().clone()).await? {
-            Fetched::Parts(answers, served, body) => {
-                self.keep(&places, &answers, kept_fields(&served), began).await;
+            Fetched::Parts(parted, served, body) => {
+                self.keep(&places, &parted, began).await;
                 with_body(served, body)
             }
             Fetched::Other(served) => served,
@@ -174,14 +180,14 @@ impl<S: Upstream> Several<'_, S> {
     /// Asks for the parts in these places; `None` where what is known and what comes make no answer.
     async fn fetch_the_rest(&self, known: &[Option<Fresh>], places: &[usize]) -> Result<Option<Served<S::Body>>, FetchError> {
         let began = self.service.cache.begin();
-        let (answers, mut served) = match self.fetch(places, self.split.rest(places).into()).await? {
-            Fetched::Parts(answers, served, _) => (answers, served),
+        let (parted, mut served) = match self.fetch(places, self.split.rest(places).into()).await? {
+            Fetched::Parts(parted, served, _) => (parted, served),
             // The origin refuses, and would have refused the whole.
             Fetched::Other(served) if served.response.status() != StatusCode::OK => return Ok(Some(served)),
             Fetched::Other(_) => return Ok(None),
         };
-        self.keep(places, &answers, kept_fields(&served), began).await;
-        let Some(joined) = self.join(known, &answers) else { return Ok(None) };
+        self.keep(places, &parted, began).await;
+        let Some(joined) = self.join(known, &parted.answers) else { return Ok(None) };
         let headers = served.response.headers_mut();
         drop_fields_of_bytes(headers);
         tell_saved(headers, known);
@@ -198,17 +204,20 @@ impl<S: Upstream> Several<'_, S> {
         // The parts have keys, so all of them together have one.
         let Ok(keyed) = self.rules.key(&request) else { return Err(FetchError::lost()) };
         let content = Content::of(content, &self.service.cache.in_flight).asking(Asked::Several);
+        let named = NamedForParts::default();
+        parts.extensions.insert(named.clone());
         let request = Request::from_parts(parts, RequestBody::empty());
         let served = self.service.look_up_content(request, (content, keyed.key), self.effective.clone()).await?;
         if served.response.status() != StatusCode::OK || served.response.headers().contains_key(CONTENT_ENCODING) {
             return Ok(Fetched::Other(served));
         }
+        let kept = kept_fields(&served).zip(named.get());
         let Served { response, outcome } = served;
         let (head, body) = response.into_parts();
         let serve = |body| Served { response: Response::from_parts(head, body), outcome };
         Ok(match collect(body, self.service.route.max_object).await {
             Collected::Whole(body) => match self.split.cut(places, &body) {
-                Some(answers) => Fetched::Parts(answers, serve(CacheBody::empty()), body),
+                Some(answers) => Fetched::Parts(Parted { answers, kept }, serve(CacheBody::empty()), body),
                 None => Fetched::Other(serve(CacheBody::from_bytes(body))),
             },
             Collected::Begun(body) => Fetched::Other(serve(body)),
@@ -216,8 +225,8 @@ impl<S: Upstream> Several<'_, S> {
     }
 
     /// Stores the answers to the parts in these places, which were asked for when the fetch began: what is purged meanwhile is not stored.
-    async fn keep(&self, places: &[usize], answers: &[Vec<u8>], fields: Option<HeaderMap>, began: Began) {
-        let Some(fields) = fields else { return };
+    async fn keep(&self, places: &[usize], Parted { answers, kept }: &Parted, began: Began) {
+        let Some((fields, named)) = kept else { return };
         let keep = |(place, answer): (&usize, &Vec<u8>)| {
             let request = self.request_for(&self.split.parts()[*place]);
             let mut response = Response::new(Full::new(Bytes::copy_from_slice(answer)));
@@ -225,7 +234,7 @@ impl<S: Upstream> Several<'_, S> {
             let service = self.service.clone();
             async move {
                 if let Some(request) = request {
-                    Fetch::store_given(service, request, response, began).await;
+                    Fetch::store_given(service, request, response, named, began).await;
                 }
             }
         };
