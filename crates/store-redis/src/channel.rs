@@ -66,7 +66,7 @@ pub(crate) async fn listen<F: Future<Output = ()>>(store: Weak<Tier>, channel: S
 
 async fn receive<F: Future<Output = ()>>(store: &Weak<Tier>, channel: &str, handle: &impl Fn(Vec<Message>) -> F) -> RedisResult<()> {
     let Some(tier) = store.upgrade() else { return Ok(()) };
-    let time_limit = tier.link.options().connect_timeout;
+    let (time_limit, moves) = (tier.link.options().connect_timeout, tier.link.moves());
     let Ok(found) = tier.link.find().await else { return Ok(()) };
     // What the log has before this replica listens, it has of messages that it does not receive.
     let connecting = timeout(time_limit, async { tokio::join!(found.subscriber(), tier.log.end(&found)) });
@@ -84,6 +84,8 @@ async fn receive<F: Future<Output = ()>>(store: &Weak<Tier>, channel: &str, hand
         match timeout(IDLE, messages.next()).await {
             Ok(Some(batch)) => handle(batch.iter().map(|message: &Msg| Message::new(message.get_payload_bytes())).collect()).await,
             Ok(None) => return Ok(()),
+            // The server that is there may be the old one, which nobody publishes to any more.
+            Err(_) if store.upgrade().is_some_and(|tier| tier.link.moves() != moves) => return Ok(()),
             Err(_) => match timeout(time_limit, commands.ping::<()>()).await {
                 Ok(alive) => alive?,
                 Err(_) => return Ok(()),

@@ -38,6 +38,7 @@ pub enum Fault {
 /// A proxy before a server, without faults until it is told otherwise.
 pub struct FaultProxy {
     address: SocketAddr,
+    server: Arc<Mutex<SocketAddr>>,
     fault: watch::Sender<Fault>,
     holds: Holds,
     accepting: JoinHandle<()>,
@@ -55,12 +56,15 @@ impl FaultProxy {
         let faults = fault.subscribe();
         let holds = Holds::default();
         let held = Arc::clone(&holds);
+        let server = Arc::new(Mutex::new(server));
+        let leads_to = Arc::clone(&server);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let server = *leads_to.lock().expect("no one panics while holding it");
                 tokio::spawn(connection(client, server, faults.clone(), Arc::clone(&held)));
             }
         });
-        Ok(Self { address, fault, holds, accepting })
+        Ok(Self { address, server, fault, holds, accepting })
     }
 
     /// Where it listens.
@@ -73,6 +77,11 @@ impl FaultProxy {
         let gate = Gate::new(format!("{name} {key_end}"));
         self.holds.lock().expect("no one panics while holding it").push((name.to_owned(), key_end.to_owned(), gate.clone()));
         gate
+    }
+
+    /// From now on new connections lead to this server, as those to a name do that moves. Old ones stay where they are.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *self.server.lock().expect("no one panics while holding it") = server;
     }
 
     /// Changes what happens.

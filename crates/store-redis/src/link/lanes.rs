@@ -45,6 +45,8 @@ pub(crate) struct Link {
     observer: Option<Arc<dyn RedisObserver>>,
     health: Health,
     recovering: AtomicBool,
+    /// How often everything has gone to new connections.
+    moves: AtomicU64,
     /// How many chunks have come by [`Link::run_streaming`].
     arrivals: AtomicU64,
 }
@@ -62,8 +64,8 @@ impl Link {
         let lanes = servers.known().map(|found| Lanes::new(found, &options)).transpose()?;
         let breaker = Breaker::new(options.breaker_failures, options.breaker_open);
         let health = Health::new(format!("Redis at {} does not answer", options.servers));
-        let (lanes, recovering, arrivals) = (Mutex::new(lanes), AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Arc::new(Self { options, clocks, servers, lanes, breaker, observer, health, recovering, arrivals }))
+        let (lanes, recovering, moves, arrivals) = (Mutex::new(lanes), AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Arc::new(Self { options, clocks, servers, lanes, breaker, observer, health, recovering, moves, arrivals }))
     }
 
     pub(crate) fn options(&self) -> &RedisOptions {
@@ -178,9 +180,20 @@ impl Link {
     /// New connections: an old one may be stuck for as long as the kernel goes on sending, long after the server is well again.
     async fn reconnect(&self) -> Result<(), String> {
         let found = self.servers.find(self.options.connect_timeout).await?;
-        let new = Lanes::new(found, &self.options).map_err(|error| in_words(&error))?;
+        self.move_to(found).map_err(|error| in_words(&error))
+    }
+
+    /// Everything goes there by new connections from now on. A server that has become a replica keeps the old ones, and refuses all writes.
+    pub(crate) fn move_to(&self, found: Found) -> RedisResult<()> {
+        let new = Lanes::new(found, &self.options)?;
         *self.lanes.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
+        self.moves.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// How often everything has gone to new connections, perhaps to another server.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
     }
 
     /// Asks it in the background until it works, so that no request has to find out.

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::look::Look;
 use super::record::Entry;
 use super::state::Log;
-use crate::link::{Connection, in_words};
+use crate::link::{Connection, Found, in_words};
 
 /// How long a read waits for something new, where `max_lag` is not shorter still. After it the counter is looked at, so this is also how
 /// often the log is known to be whole.
@@ -32,11 +32,12 @@ struct Ended {
 
 /// Follows the log until its owner is gone.
 pub(crate) async fn follow(log: Weak<Log>) {
+    let mut is_first = true;
     loop {
         // From now on, and not from when it failed.
         let pause = tokio::time::sleep(PAUSE);
         let Some(log) = log.upgrade() else { return };
-        match read_on(&log).await {
+        match read_on(&log, std::mem::take(&mut is_first)).await {
             Ok(()) => {}
             // Servers close connections, and masters change: it is a problem only if the next one does not work.
             Err(Ended { problem, worked: true }) => debug!("the log of invalidations is read on by another connection: {problem}"),
@@ -48,20 +49,25 @@ pub(crate) async fn follow(log: Weak<Log>) {
 }
 
 /// Reads until something fails, or only this task holds the log.
-async fn read_on(log: &Arc<Log>) -> Result<(), Ended> {
+async fn read_on(log: &Arc<Log>, is_first: bool) -> Result<(), Ended> {
     let options = log.link.options();
     let failed = |problem| Ended { problem, worked: false };
     let found = log.link.find().await.map_err(failed)?;
     let connecting = found.connect(options, wait(options) + options.connect_timeout + options.timeout);
     let mut connection = connecting.await.map_err(|error| failed(in_words(&error)))?;
     let mut worked = false;
-    follow_on(log, &mut connection, &mut worked).await.map_err(|error| Ended { problem: in_words(&error), worked })
+    // The same name or address may lead to another server than it did: one that is promoted in place of the old one.
+    let moved = (!is_first).then_some(found);
+    follow_on(log, &mut connection, moved, &mut worked).await.map_err(|error| Ended { problem: in_words(&error), worked })
 }
 
-async fn follow_on(log: &Arc<Log>, connection: &mut Connection, worked: &mut bool) -> RedisResult<()> {
+async fn follow_on(log: &Arc<Log>, connection: &mut Connection, mut moved: Option<Found>, worked: &mut bool) -> RedisResult<()> {
     while Arc::strong_count(log) > 1 {
         let Progress { brought, is_end } = look(log, connection).await?;
         *worked = true;
+        if let Some(found) = moved.take() {
+            log.link.move_to(found)?;
+        }
         // Waiting invalidations are published once everything is read, and what came meanwhile is read before more are published.
         let published = is_end && log.journal.len() > 0 && log.publish_waiting().await;
         if !brought && !published {

@@ -189,3 +189,38 @@ async fn a_body_larger_than_is_kept_there_is_left_out() -> Result<()> {
     assert!(matches!(ask_for_lease(&store, "/x", MINUTE).await, Ok(Loaded::Nothing(Some(_)))));
     Ok(())
 }
+
+#[tokio::test]
+async fn everything_goes_to_the_new_master_of_the_same_name_although_the_old_one_keeps_its_connections() -> Result<()> {
+    for is_replica in [true, false] {
+        let (old, new) = (Redis::start().await?, Redis::start().await?);
+        let proxy = FaultProxy::start(old.address()).await?;
+        let servers = RedisServers::Single(RedisUrl::parse(&format!("redis://{}", proxy.address())).unwrap());
+        let one = Replica::with(|ledger| replica(&old, ledger, |options| options.servers = servers.clone())).await?;
+        assert!(matches!(one.invalidate("issues").await, Published::Logged(_)));
+        proxy.lead_to(new.address());
+        if is_replica {
+            let address = new.address();
+            old.command(&["REPLICAOF", &address.ip().to_string(), &address.port().to_string()]).await?;
+        } else {
+            // It stays a master, and only the connection that waits for entries breaks.
+            let waiting = || async {
+                let clients = old.command(&["CLIENT", "LIST"]).await?;
+                let waiting = clients.lines().find(|client| client.contains(" cmd=xread "));
+                Ok(waiting.and_then(|client| client.split(' ').find_map(|field| field.strip_prefix("id="))).map(str::to_owned))
+            };
+            let id = eventually("waiting for the log to be followed", waiting).await?;
+            old.command(&["CLIENT", "KILL", "ID", &id]).await?;
+        }
+        let logged = || async {
+            let published = one.invalidate("users").await;
+            let length = new.count(&["XLEN", "larder:{log}:s"]).await?;
+            Ok((matches!(published, Published::Logged(_)) && length > 0).then_some(()))
+        };
+        eventually("waiting for purges to reach the new master", logged).await?;
+        commit(&one.store, response("/x", 7, b"new"), None).await;
+        assert_eq!(text(&one.store, "/x").await.as_deref(), Some("new"));
+        assert_eq!(entries(&new).await?, 1);
+    }
+    Ok(())
+}
