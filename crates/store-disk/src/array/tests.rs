@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use larder_disk_options::{Admission, DiskOptions};
 use larder_semantics::Timestamp;
-use larder_store::{Invalidation, InvalidationTarget, Ledger, LoadRequest, Loaded, RemoteStore, Write};
+use larder_store::{Invalidation, InvalidationTarget, Ledger, LoadRequest, Loaded, Published, RemoteStore, Write};
 use tempfile::TempDir;
 
 use super::DiskArray;
@@ -82,7 +82,12 @@ impl Process {
     async fn purge(&self, number: usize) {
         let invalidation = Invalidation::hard([InvalidationTarget::Url(format!("http://a{}", path(number)))]);
         self.ledger.apply(&invalidation, Timestamp::from_secs(1_000));
-        self.array.log().expect("it keeps one").publish(invalidation).await;
+        let up_to = self.ledger.log_position(self.ledger.position());
+        let log = self.array.log().expect("it keeps one");
+        let published = log.publish(invalidation).await;
+        if !matches!(published, Published::Logged(_)) && !log.outlives_process() {
+            self.array.forget_after_restart(up_to).await;
+        }
     }
 }
 
@@ -137,6 +142,42 @@ async fn a_purge_holds_in_whichever_directory_its_response_is() {
     process.end().await;
     let process = Process::start(&two).await;
     assert_eq!((process.found().await, process.get(0).await, process.get(PATHS - 1).await), (PATHS / 2, None, Some(1)));
+}
+
+#[tokio::test]
+async fn a_purge_from_before_the_directories_are_had_holds_where_the_one_with_the_log_is_never_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let two = directories(&folder, &["a", "b"]);
+    let first = Process::start(&two).await;
+    first.fill(1).await;
+    let second = Process::begin(&two);
+    for number in 0..PATHS {
+        second.purge(number).await;
+    }
+    // The log cannot be opened, although the directory can.
+    let lines = [two[0].join("purges"), two[0].join("aside")];
+    std::fs::rename(&lines[0], &lines[1]).unwrap();
+    std::fs::create_dir(&lines[0]).unwrap();
+    first.end().await;
+    assert!(second.array.stores[1].usable(LONG).await);
+    second.end().await;
+    std::fs::remove_dir(&lines[0]).unwrap();
+    std::fs::rename(&lines[1], &lines[0]).unwrap();
+    assert_eq!(Process::start(&two).await.found().await, 0);
+}
+
+#[tokio::test]
+async fn a_purge_from_before_the_directories_are_had_costs_nothing_else_once_the_log_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let two = directories(&folder, &["a", "b"]);
+    let first = Process::start(&two).await;
+    first.fill(1).await;
+    let second = Process::begin(&two);
+    second.purge(0).await;
+    first.end().await;
+    assert!(second.array.usable(LONG).await);
+    second.end().await;
+    assert_eq!(Process::start(&two).await.found().await, PATHS - 1);
 }
 
 #[tokio::test]

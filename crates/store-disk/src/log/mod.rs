@@ -86,6 +86,11 @@ impl LocalLog {
         }
     }
 
+    /// Whether it has everything that this process has purged.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(*self.state(), State::Open(..))
+    }
+
     fn append_to(&self, file: &mut LogFile, invalidation: &Invalidation) -> io::Result<()> {
         self.ledger.apply_logged(file.append(invalidation)?, invalidation);
         Ok(())

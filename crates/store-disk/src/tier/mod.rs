@@ -84,6 +84,8 @@ struct Tier {
     problem: Mutex<Option<String>>,
     /// The file by which this process tells a later one to forget everything, while it does not have the directory.
     mark: String,
+    /// It is still there, although the directory is this process's: the log, in another one, is not open yet.
+    keeps_mark: AtomicBool,
     /// A later process must not use anything, and the disk has not taken that yet.
     must_forget: AtomicBool,
     /// Whether everything that an earlier process left is known.
@@ -133,6 +135,7 @@ impl Tier {
             observing: Observing::default(),
             problem: Mutex::new(None),
             mark: worker::mark_name(),
+            keeps_mark: AtomicBool::new(false),
             must_forget: AtomicBool::new(false),
             ready: watch::Sender::new(false),
             ended: watch::Sender::new(false),

@@ -65,6 +65,7 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
         if looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK) {
             looked = Some(now);
             tier.take_over(&engine, &mut applied);
+            tier.drop_mark();
             tier.write_asked();
         }
         tier.remove_due(&engine);
@@ -76,6 +77,7 @@ pub(super) fn run(tier: &Weak<Tier>, queue: &Queue) {
             }
             Next::Idle => {}
             Next::Closed => {
+                tier.drop_mark();
                 if let Err(error) = tier.remove_at_last(&engine) {
                     tier.failed(&error);
                 }
@@ -95,12 +97,18 @@ fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenErro
     }
     let directory = Directory::open(&options.path, shape.segment_size, shape.segments)?;
     let Some(has_log) = take_part(tier, &directory, queue).map_err(unusable)? else { return Ok(None) };
-    let (engine, marks) = open_engine(tier, directory, shape).map_err(unusable)?;
+    let (engine, mut marks) = open_engine(tier, directory, shape).map_err(unusable)?;
     match &tier.log {
         // With the purges that this process has kept meanwhile.
         Some(log) if has_log => {
             log.open(&options.path, Arc::clone(&engine) as _).map_err(unusable)?;
             tier.has_log.store(true, Ordering::Relaxed);
+        }
+        // It may never be opened: until then nothing else remembers what this process has purged before.
+        Some(log) if !log.is_open() => {
+            let (own, others): (Vec<_>, _) = marks.into_iter().partition(|mark| mark.ends_with(&tier.mark));
+            tier.keeps_mark.store(!own.is_empty(), Ordering::Relaxed);
+            marks = others;
         }
         Some(_) => {}
         None if marks.iter().any(|mark| mark.ends_with(&tier.mark)) => tier.forget_all(&engine).map_err(unusable)?,
@@ -182,6 +190,16 @@ impl Tier {
     pub(super) fn forget_all(&self, engine: &Engine) -> io::Result<()> {
         engine.forget(None)?;
         self.ledger.log_position(self.ledger.position()).map_or(Ok(()), |up_to| engine.forget(Some(up_to)))
+    }
+
+    /// The log, in another directory, has what this process has purged before: its mark is not needed any more.
+    fn drop_mark(&self) {
+        if self.keeps_mark.load(Ordering::Relaxed) && self.log.as_ref().is_some_and(|log| log.is_open()) {
+            self.keeps_mark.store(false, Ordering::Relaxed);
+            if let Err(error) = std::fs::remove_file(self.options.path.join(&self.mark)) {
+                self.failed(&error);
+            }
+        }
     }
 
     /// Queues the responses that were asked for since they were stored.
