@@ -175,6 +175,7 @@ impl UpstreamService {
                 if let Some(Err(error)) = learnt.map(|(learnt, key)| learnt.check(key)) {
                     break 'exchange Err(error);
                 }
+                let has_waited = permit.is_none();
                 let mut held = match upstream.admit(&server, permit).await {
                     Ok(held) => held,
                     Err(error) => break 'exchange Err(error),
@@ -185,6 +186,11 @@ impl UpstreamService {
                 };
                 let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
                 let answer = match observer.as_deref() {
+                    // Another one is asked, as if this one had refused to connect.
+                    _ if has_waited && spare.is_some() && !server.standing.is_up() => {
+                        drop(outgoing);
+                        Err(UpstreamError::Unavailable("it went out of service while the request waited".into()))
+                    }
                     None => upstream.ask(&server, outgoing, (&interim, progress), timeout).await,
                     Some(observer) => {
                         let asking = upstream.ask(&server, outgoing, (&interim, progress), timeout);

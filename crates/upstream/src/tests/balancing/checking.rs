@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use larder_config::HealthCheck;
+use http_body_util::BodyExt;
+use larder_config::{HealthCheck, Retry};
 use tokio::sync::Semaphore;
+use tower_service::Service;
 
 use super::super::until;
-use super::{addressed, answers, named, origin, reloaded, service, state};
+use super::{addressed, answers, get, named, origin, post, reloaded, service, state};
 use crate::{CheckLease, SharedChecks, Sharing, Streak};
 
 /// A server that answers checks as it is told, and requests with its name.
@@ -47,6 +49,28 @@ async fn a_server_that_fails_its_check_gets_no_request_until_it_passes_again() {
     answered.sort();
     assert_eq!(answered, ["a", "a", "b", "b"]);
     assert_eq!(service.stats().requests_in_flight(), 0);
+}
+
+/// The server of a request is chosen when it comes.
+#[tokio::test]
+async fn a_request_that_waited_while_its_server_went_down_goes_to_another() {
+    let status = Arc::new(Mutex::new("200 OK"));
+    let sick = checked("a", Arc::clone(&status)).await;
+    let mut options = addressed([sick, named("b").await]);
+    options.config.health = Some(check());
+    options.config.retry = Some(Retry::default());
+    options.config.limit.max_requests = 1;
+    let service = service(options);
+    let place = service.upstream().concurrency.try_acquire().expect("the only place");
+    let waiting: Vec<_> = [get("/"), post("hello")].map(|request| tokio::spawn(service.clone().call(request))).into();
+    until(|| service.upstream().concurrency.pressure().waiting() == 2).await;
+    *status.lock().expect("lock") = "503 Service Unavailable";
+    until(|| !state(&service, sick).healthy).await;
+    drop(place);
+    for waiting in waiting {
+        let body = waiting.await.expect("it ran").expect("response").into_body().collect().await.expect("body").to_bytes();
+        assert_eq!(body, "b");
+    }
 }
 
 #[tokio::test]
