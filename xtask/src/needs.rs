@@ -1,5 +1,5 @@
-//! Programs that the tests need besides cargo: nginx, curl, h2load, valgrind, redis-server, pebble, systemd-analyze and Chromium, which node drives, from the
-//! system; json-server from the npm registry, which needs node; FastAPI, mdBook and the schemas of Kubernetes from PyPI, which need python3.
+//! Programs that the tests need besides cargo: nginx, curl, h2load, valgrind, redis-server, pebble, systemd-analyze, Ruby, Go and Chromium, which node drives,
+//! from the system; json-server from the npm registry, which needs node; FastAPI, mdBook and the schemas of Kubernetes from PyPI, which need python3.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ const REDIS: &[&str] = &[
     DOCS,
 ];
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 16] = [
     Need { package: "nginx", program: "/usr/sbin/nginx", version_flag: "-v", tests: &["larder-tests::e2e nginx::"] },
     Need { package: "curl", program: "curl", version_flag: "--version", tests: &["larder-tests::demo ", EXAMPLES, DOCS] },
     Need { package: "nodejs", program: "node", version_flag: "--version", tests: NODE },
@@ -71,6 +71,8 @@ const NEEDS: [Need; 14] = [
     Need { package: "valgrind", program: "valgrind", version_flag: "--version", tests: &["larder-benches::instructions "] },
     Need { package: "redis-server", program: "redis-server", version_flag: "--version", tests: REDIS },
     Need { package: "pebble", program: "pebble", version_flag: "-h", tests: &["larder-tests::e2e acme::"] },
+    Need { package: "ruby", program: "ruby", version_flag: "--version", tests: &[DOCS] },
+    Need { package: "golang-go", program: "go", version_flag: "version", tests: &[DOCS] },
     Need { package: "umoci", program: "umoci", version_flag: "--version", tests: &["larder-tests::deploy image::"] },
     Need { package: "skopeo", program: "skopeo", version_flag: "--version", tests: &["larder-tests::deploy image::"] },
     Need { package: "dpkg", program: "dpkg-deb", version_flag: "--version", tests: &["larder-tests::deploy debian::"] },
