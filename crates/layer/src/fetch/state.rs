@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use larder_semantics::content::Asked;
 use larder_semantics::content::rpc::RpcRequest;
-use larder_semantics::{Policy, Reason, StatusTtls, TtlMode};
+use larder_semantics::{Policy, Reason, StatusTtls, TtlMode, may_steer};
 use larder_store::{Lease, Lookup, Position, Remembered, StoredResponse, Tag, Tags};
 use tokio::sync::oneshot;
 
@@ -201,10 +201,10 @@ impl Fetch {
         landed
     }
 
-    /// Drops the stored response that the origin was asked about, unless the answer is about one client's credentials, or that response is
-    /// for requests without any.
+    /// Drops the stored response that the origin was asked about, unless the answer is about one client's credentials or may be about another
+    /// resource, or that response is for requests without any.
     pub(super) fn forget(&self, cache: &Cache) {
-        if self.request.context.authorization {
+        if self.request.context.authorization || may_steer(&self.request.parts.headers) {
             return;
         }
         if self.selected {
@@ -214,7 +214,11 @@ impl Fetch {
         self.forget_part(cache);
     }
 
+    /// Remembers that requests for the key need not wait for each other, unless the answer may be about another resource.
     pub(super) fn remember(&self, cache: &Cache, reason: Reason) {
+        if may_steer(&self.request.parts.headers) {
+            return;
+        }
         self.request.remember_hit_for_miss(cache, reason == Reason::TooLarge, self.number);
     }
 

@@ -346,3 +346,16 @@ async fn a_part_that_comes_unasked_answers_the_same_range_again() {
     assert_eq!((second.response.status().as_u16(), second.x_cache().as_str(), second.text()), (206, "HIT", "cdef"));
     assert_eq!(origin.count(), 1);
 }
+
+#[tokio::test]
+async fn an_answer_that_an_unkeyed_field_may_have_caused_ends_nothing_stored() {
+    let origin = Origin::new(|request| match request.headers().contains_key("x-original-url") {
+        false => response(200, "small").header("cache-control", "max-age=60"),
+        true => file(request, "\"1\""),
+    });
+    let (cache, _) = cached(&origin);
+    send(&cache, request("GET", "/a", &[])).await;
+    let elsewhere = [("x-original-url", "/large"), ("cache-control", "no-cache"), ("range", "bytes=0-9")];
+    assert_eq!(send(&cache, request("GET", "/a", &elsewhere)).await.body.unwrap(), bytes(0, 9));
+    assert_eq!(send(&cache, request("GET", "/a", &[])).await.x_cache(), "HIT", "neither evicted nor remembered as too large");
+}

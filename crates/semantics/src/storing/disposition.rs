@@ -144,9 +144,10 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
 
 /// The head to store of a complete response, and its selecting fields; or why it is not stored.
 pub(crate) fn store(exchange: &Exchange<'_>) -> Result<(StoredHead, Option<VarySpec>), Reason> {
+    // First, since whatever the answer says may be about another resource than the stored one.
+    unkeyed::check(exchange.request_headers, exchange.status)?;
     let directives = counted(exchange.policy, exchange.status, exchange.headers);
     storage::permitted(exchange.policy, exchange.request, exchange.status, exchange.headers, &directives)?;
-    unkeyed::check(exchange.request_headers, exchange.status)?;
     let vary = VarySpec::of_response_less(exchange.headers, &exchange.policy.ignore_vary).ok_or(Reason::VaryStar)?;
     let head = assemble(&exchange.parts(&directives));
     if let Some(reason) = head.objection(exchange.request) {

@@ -11,6 +11,7 @@ use crate::reuse::set_aside::counted;
 use crate::storing::assemble::{Parts, assemble};
 use crate::storing::disposition::{Disposition, Exchange, Freshened};
 use crate::storing::storage;
+use crate::storing::unkeyed::may_steer;
 use crate::vary::VarySpec;
 
 /// The meaning of a 304.
@@ -19,6 +20,9 @@ pub(crate) fn on_not_modified(exchange: &Exchange<'_>, candidates: &[&StoredHead
     if !candidates.iter().any(|candidate| nominated(candidate)) {
         // No validator of ours went out: the client asked about its own copy, and gets the answer as it is.
         return Disposition::Pass { reason: Reason::NotModified, remember: false };
+    }
+    if may_steer(exchange.request_headers) {
+        return Disposition::Refetch { reason: Reason::UnkeyedField };
     }
     match select(exchange.headers, candidates, &nominated) {
         Some(index) => {
@@ -141,14 +145,18 @@ pub enum HeadUpdate {
     /// It describes another one: "the cache SHOULD consider the stored response to be stale". The head, made so.
     Stale(Box<StoredHead>),
     /// It says nothing about the stored response: not a 200, a stored response of another status, one that is not for this request (§3.5),
-    /// or another answer to credentials.
+    /// an answer that an unkeyed field may have caused, or another answer to credentials.
     Unrelated,
 }
 
 /// Compares an answer to HEAD with a stored response "that could have been chosen for that request" (§4.3.5). `body_length` is the length of
 /// the stored body in bytes.
 pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u64) -> HeadUpdate {
-    if exchange.status != StatusCode::OK || stored.status != StatusCode::OK || !stored.suits(exchange.request) {
+    if exchange.status != StatusCode::OK
+        || stored.status != StatusCode::OK
+        || !stored.suits(exchange.request)
+        || may_steer(exchange.request_headers)
+    {
         return HeadUpdate::Unrelated;
     }
     // "If the stored response and HEAD response have matching values for any received validator fields (ETag and Last-Modified) and, if the

@@ -10,4 +10,5 @@ mod worth;
 
 pub use freshen::{HeadUpdate, head_update};
 pub use post::on_write_response;
+pub use unkeyed::may_steer;
 pub use worth::worth_storing;

@@ -15,11 +15,11 @@ const MODEST_BYTES: usize = 4 * 1024;
 const MODEST_COUNT: usize = 64;
 
 /// Refuses to store an answer that such a field may have caused: any answer where a field may steer the origin to something else, and an error
-/// where the fields may have been too large for it, or the content coding unknown to it, for the key is that of the content itself. CGI and its heirs take `_` in a name for `-`: a field so spelled may be any other, so that
-/// what its origin took for a selecting field (RFC 9111 §4.1) or for credentials was not seen here.
+/// where the fields may have been too large for it, or the content coding unknown to it, for the key is that of the content itself. CGI and its
+/// heirs take `_` in a name for `-`: a field so spelled may be any other, so that what its origin took for a selecting field (RFC 9111 §4.1) or
+/// for credentials was not seen here.
 pub(crate) fn check(request: &HeaderMap, status: StatusCode) -> Result<(), Reason> {
-    let steers = |name: &str| name.contains('_') || STEERING.contains(&name);
-    if request.keys().any(|name| steers(name.as_str())) {
+    if may_steer(request) {
         return Err(Reason::UnkeyedField);
     }
     let is_error = status.is_client_error() || status.is_server_error();
@@ -27,6 +27,12 @@ pub(crate) fn check(request: &HeaderMap, status: StatusCode) -> Result<(), Reaso
         return Err(Reason::UnkeyedField);
     }
     Ok(())
+}
+
+/// Whether a field of the request may make its origin answer for another method or resource, or by values that were not seen here. Such an answer
+/// says nothing about what is stored for the key: it is not stored, updates nothing and ends nothing.
+pub fn may_steer(request: &HeaderMap) -> bool {
+    request.keys().any(|name| name.as_str().contains('_') || STEERING.contains(&name.as_str()))
 }
 
 fn is_modest(request: &HeaderMap) -> bool {

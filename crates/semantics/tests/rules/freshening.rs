@@ -260,3 +260,21 @@ fn an_answer_to_a_head_with_credentials_ends_nothing_that_others_get() {
     }
     assert!(matches!(update(&[("etag", "\"1\"")]), HeadUpdate::Freshen { keep: true, .. }));
 }
+
+#[test]
+fn an_answer_that_an_unkeyed_field_may_have_caused_updates_nothing() {
+    let cache = Cache::default();
+    let stored = cache.store(&[(CC, "max-age=60"), ("last-modified", HOUR_BEFORE)]);
+    for steering in [("x-original-url", "/other"), ("x-http-method-override", "DELETE"), ("x_user", "ann")] {
+        let (fields, request) = (map(&[steering]), cache.request(&Method::HEAD, &[steering]));
+        for response in [&[][..], &[(CC, "no-store")], &[("etag", "\"2\"")], &[("content-length", "6")]] {
+            let headers = map(response);
+            let found = head_update(&cache.exchange(after(100), &Method::HEAD, &request, &fields, 200, &headers), &stored, 5);
+            assert!(matches!(found, HeadUpdate::Unrelated), "{steering:?} {response:?}");
+        }
+        for response in [&[][..], &[("last-modified", HOUR_BEFORE)], &[(CC, "private")]] {
+            let found = cache.receive_at(after(100), &Method::GET, &[steering], 304, response, &[&stored]);
+            assert!(matches!(found, Disposition::Refetch { reason: Reason::UnkeyedField }), "{steering:?} {response:?} {found:?}");
+        }
+    }
+}

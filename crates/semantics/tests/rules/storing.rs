@@ -195,3 +195,12 @@ fn a_directive_that_breaks_the_grammar_still_forbids() {
         assert_eq!(cache.refuse(&[], 200, &[(CC, line)]), (Reason::NoStore, true), "{line}");
     }
 }
+
+#[test]
+fn an_answer_that_an_unkeyed_field_may_have_caused_says_nothing_of_its_key_whatever_else_forbids_storing() {
+    let cache = Cache::with(Policy::default().with(|policy| policy.ttl = 60));
+    for response in [(CC, "no-store"), (CC, "private"), ("set-cookie", "a=b"), ("vary", "*")] {
+        assert_eq!(cache.refuse(&[("x-original-url", "/other")], 200, &[response]), (Reason::UnkeyedField, false), "{response:?}");
+    }
+    assert_eq!(cache.refuse(&[("x_a", "1")], 404, &[(CC, "no-store")]), (Reason::UnkeyedField, false));
+}
