@@ -8,7 +8,7 @@ use std::task::Poll;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response, StatusCode};
 use larder_semantics::fields::retain_storable;
-use larder_semantics::storage::refuses_the_request;
+use larder_semantics::storage::{never_stored, refuses_the_request};
 use larder_semantics::{Reason, VarySpec};
 use larder_store::{FetchFailure, Remembered, StoredResponse, Variant};
 use tokio::sync::oneshot;
@@ -27,9 +27,10 @@ use crate::service::CacheService;
 use crate::steps::Stopwatch;
 use crate::upstream::{Upstream, announced_length};
 
-/// Whether an answer is not stored only because it has no lifetime: then its content is for all requests that waited.
-fn is_for_all(reason: Reason) -> bool {
-    matches!(reason, Reason::Status | Reason::NoLifetime | Reason::LifetimeZero)
+/// Whether an answer with this status is not stored only because it has no lifetime: then its content is for all requests that waited. A status that is
+/// never stored comes before all else that its answer may say against that.
+fn is_for_all(reason: Reason, status: StatusCode) -> bool {
+    matches!(reason, Reason::Status | Reason::NoLifetime | Reason::LifetimeZero) && !never_stored(status)
 }
 
 impl Fetch {
@@ -117,7 +118,9 @@ impl Fetch {
     ) {
         self.end_lease_unstored(response.status(), response.headers(), Remembered::No);
         let (status, stored) = (response.status(), self.stand_in.clone());
-        let vary = VarySpec::of_response_less(response.headers(), &service.route.policy.ignore_vary).filter(|_| is_for_all(reason));
+        // A guard that refuses has not looked at what is not stored, so others get none of it.
+        let is_for_all = is_for_all(reason, status) && !service.route.may_refuse_body();
+        let vary = VarySpec::of_response_less(response.headers(), &service.route.policy.ignore_vary).filter(|_| is_for_all);
         let Some(vary) = vary else {
             let error = ServerError::bare(status, response.headers(), stored);
             let own = Own::Response { response: CacheBody::upstream(response), reason };

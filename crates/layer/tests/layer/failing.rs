@@ -254,3 +254,21 @@ async fn a_long_error_reaches_its_own_client_whole() {
 async fn a_failure_to_connect_is_still_shared_as_an_error() {
     assert!(try_send(&common::service(refused()), get("/a")).await.is_err());
 }
+
+#[tokio::test]
+async fn rfc6585_6_what_a_network_asks_of_one_client_is_not_for_others_that_wait() {
+    let gate = Arc::new(Semaphore::new(0));
+    let answers = Arc::clone(&gate);
+    let origin = Origin::waiting(move |_| {
+        let gate = Arc::clone(&answers);
+        async move {
+            gate.acquire().await.expect("open").forget();
+            Ok(response(511, "log in, ann").header("cache-control", "private").build())
+        }
+    });
+    let cache = common::service(origin.clone());
+    let asking = start(&cache, [get("/a"), get("/a")]);
+    gate.add_permits(1);
+    let texts: Vec<_> = finish(asking).await.into_iter().map(|answer| answer.expect("an answer").text().to_owned()).collect();
+    assert_eq!((texts, origin.count()), (vec!["log in, ann".to_owned(), String::new()], 1));
+}

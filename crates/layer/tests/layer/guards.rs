@@ -203,3 +203,27 @@ async fn an_error_that_an_unusual_field_may_have_caused_is_not_stored() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_error_brings_requests_that_wait_nothing_that_a_guard_would_refuse() {
+    for (guard, others_get) in [(GuardMode::Refuse, ""), (GuardMode::Report, "//evil.example/a.js")] {
+        let gate = Arc::new(Semaphore::new(0));
+        let answers = Arc::clone(&gate);
+        let origin = Origin::waiting(move |request| {
+            let (gate, named) = (Arc::clone(&answers), request.headers().contains_key("x-cdn-host"));
+            async move {
+                gate.acquire().await.expect("open").forget();
+                Ok(response(503, if named { "//evil.example/a.js" } else { "busy" }).header("retry-after", "7").build())
+            }
+        });
+        let (cache, _) = with_rules(origin.clone(), common::builder().guard(guard).build());
+        let asking = start(&cache, [request("GET", "/a", &[("x-cdn-host", "evil.example")]), get("/a"), get("/a")]);
+        gate.add_permits(1);
+        let answers: Vec<_> = finish(asking).await.into_iter().map(|answer| answer.expect("an answer")).collect();
+        assert_eq!(answers.iter().map(|answer| answer.text()).collect::<Vec<_>>(), ["//evil.example/a.js", others_get, others_get]);
+        for answer in answers {
+            assert_eq!((answer.response.status().as_u16(), header(&answer.response, "retry-after")), (503, "7".to_owned()), "{guard:?}");
+        }
+        assert_eq!(origin.count(), 1);
+    }
+}
