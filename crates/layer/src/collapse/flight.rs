@@ -227,8 +227,7 @@ impl Permit {
 
     /// Whether other requests wait for the outcome.
     pub(crate) fn is_followed(&self) -> bool {
-        // Besides this one and the table.
-        Arc::strong_count(&self.flight) > 2
+        self.flight.followers.load(Ordering::SeqCst) > 0
     }
 
     fn leave(&self) {

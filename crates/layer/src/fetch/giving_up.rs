@@ -1,15 +1,18 @@
 //! The end of an exchange without client and follower, where other requests wait for its place.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::pump::Pump;
 use super::state::Fetch;
 use crate::collapse::flight::Permit;
 use crate::collapse::outcome::Reply;
-use crate::task::pressure::Pressure;
+use crate::task::pressure::{GivenUp, Pressure};
+use crate::upstream::Upstream;
 
 /// Waits for an answer; `None`: its client has left, it has no followers, and other requests wait for its place.
 pub(super) async fn unless_given_up<T, B>(
@@ -35,4 +38,39 @@ pub(super) async fn unless_given_up<T, B>(
         Pin::new(given_up).poll(cx).map(|()| None)
     })
     .await
+}
+
+/// Ready when an exchange is given up that can be.
+pub(super) async fn given_up(exchange: &mut Option<GivenUp>) {
+    match exchange {
+        Some(given_up) => given_up.await,
+        None => pending().await,
+    }
+}
+
+/// A body is wanted by its readers, and by the requests that wait for its end where that has to be judged before anybody else gets it.
+impl<S: Upstream> Pump<S> {
+    /// Ready when nobody wants the body, and other requests wait for the place that the exchange takes.
+    pub(super) fn unattended(&self) -> GivenUp {
+        let (read, followed) = (self.writer.read(), self.fetch.permit.as_ref().map(Permit::followed));
+        let is_wanted = move || read() || followed.as_ref().is_some_and(|followed| followed());
+        self.service.route.pressure.unattended_exchange(is_wanted)
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.writer.has_readers() || self.fetch.is_followed()
+    }
+
+    /// For how long it has had no readers; `None` while somebody wants it.
+    pub(super) fn left_for(&self) -> Option<Duration> {
+        if self.fetch.is_followed() { None } else { self.writer.left_for() }
+    }
+
+    /// Whether somebody came between the decision to give up and the end of the flight. After that nobody can.
+    pub(super) fn is_wanted_after_all(&mut self) -> bool {
+        // It was used; another one stands for the place that the exchange still takes.
+        self.given_up = None;
+        let followed = self.landed.take().is_some_and(|landed| landed.is_followed());
+        followed || self.is_wanted()
+    }
 }

@@ -1,6 +1,6 @@
 //! A body on its way from the origin to its readers, and into the store.
 
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +19,7 @@ use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, Recording, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
 
+use super::giving_up::given_up;
 use super::spool::Spool;
 use super::state::Fetch;
 use crate::body::log::LogWriter;
@@ -141,14 +142,6 @@ where
     body.poll_frame(cx).map_err(FetchError::of)
 }
 
-/// Ready when an exchange is given up that can be.
-async fn given_up(exchange: &mut Option<GivenUp>) {
-    match exchange {
-        Some(given_up) => given_up.await,
-        None => pending().await,
-    }
-}
-
 impl<S: Upstream> Pump<S> {
     /// Runs until the body ends, or it has no readers and is not to be stored any more. `begun` was polled of it already.
     pub(super) async fn run<B: UpstreamBody>(mut self, mut body: Pin<&mut B>, mut begun: Polled) {
@@ -236,10 +229,9 @@ impl<S: Upstream> Pump<S> {
     /// Waits for a frame that is not there yet: timers are made only then.
     async fn wait_for(&mut self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
         let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
-        let (writer, pressure) = (&self.writer, &self.service.route.pressure);
         // A response that comes from elsewhere takes no place at the origin.
         if self.given_up.is_none() && !self.fetch.in_background && !matches!(self.kept, Kept::Stored(..) | Kept::Relayed(..)) {
-            self.given_up = Some(pressure.unattended_exchange(writer.read()));
+            self.given_up = Some(self.unattended());
         }
         let stall = if self.is_event_stream() { Duration::MAX } else { STALL };
         let is_bounded = !self.fetch.in_background || self.is_event_stream();
@@ -248,13 +240,13 @@ impl<S: Upstream> Pump<S> {
             tokio::select! {
                 biased;
                 next = next.as_mut() => return next.map_or(Waited::TooLong, Waited::Frame),
-                () = detached.as_mut(), if is_bounded => match writer.left_for().map(|left| DETACHED.saturating_sub(left)) {
+                () = detached.as_mut(), if is_bounded => match self.left_for().map(|left| DETACHED.saturating_sub(left)) {
                     Some(Duration::ZERO) => return Waited::InVain,
                     more => detached.set(tokio::time::sleep(more.unwrap_or(DETACHED))),
                 },
                 () = given_up(&mut self.given_up) => {
-                    if !writer.has_readers() { return Waited::InVain }
-                    self.given_up = Some(pressure.unattended_exchange(writer.read()));
+                    if !self.is_wanted() { return Waited::InVain }
+                    self.given_up = Some(self.unattended());
                 }
             }
         }
@@ -295,14 +287,6 @@ impl<S: Upstream> Pump<S> {
     pub(super) fn max_kept(&self) -> u64 {
         let max_object = self.service.route.max_object;
         if matches!(self.kept, Kept::Error(_)) { max_object.min(MAX_SHARED_ERROR) } else { max_object }
-    }
-
-    /// Whether a reader came between the decision to give up and the end of the flight. After that none can.
-    fn is_wanted_after_all(&mut self) -> bool {
-        // It was used; another one stands for the place that the exchange still takes.
-        self.given_up = None;
-        let followed = self.landed.take().is_some_and(|landed| landed.is_followed());
-        followed || self.writer.has_readers()
     }
 
     /// Whether the body cannot go on as it does: it is too long for where it is kept.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Origin, builder, channel, frame, get, response, send, start, streaming, with_rules};
+use larder_semantics::GuardMode;
 use larder_tower::{CacheService, Pressure};
 use tokio::sync::Semaphore;
 
@@ -126,6 +127,36 @@ async fn a_body_without_readers_is_given_up_and_one_with_readers_is_not() {
     assert!(senders[1].send_data("second".into()).await.is_err(), "nobody is there any more");
     senders[0].send_data("second".into()).await.expect("somebody reads");
     assert_eq!(frame(&mut asking[0]).await.expect("a frame").expect("bytes"), "second");
+}
+
+/// Under a guard that refuses, others get a body at its end only.
+#[tokio::test]
+async fn a_body_for_whose_end_others_wait_is_not_given_up() {
+    let bodies = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let script = Arc::clone(&bodies);
+    let origin = Origin::new(move |_| {
+        let (sender, body) = channel();
+        script.lock().unwrap().push(sender);
+        streaming(200, body).header("cache-control", "max-age=60").header("content-type", "text/html")
+    });
+    let pressure = Pressure::default();
+    let rules = builder().pressure(pressure.clone()).guard(GuardMode::Refuse).build();
+    let cache = with_rules(origin.clone(), rules).0;
+    let leader = start(&cache, [get("/a")]).pop().expect("one").await.expect("an answer");
+    let mut sender = bodies.lock().unwrap().pop().expect("it was asked");
+    sender.send_data("first ".into()).await.expect("somebody reads");
+    settle().await;
+    let followers = start(&cache, [get("/a"), get("/a")]);
+    drop(leader);
+    settle().await;
+    let _waiting = pressure.wait();
+    settle().await;
+    sender.send_data("second".into()).await.expect("others wait for it");
+    drop(sender);
+    for follower in common::finish(followers).await {
+        assert_eq!(follower.expect("an answer").text(), "first second");
+    }
+    assert_eq!(origin.count(), 1);
 }
 
 #[tokio::test]
