@@ -10,7 +10,7 @@ use larder_semantics::reuse::ahead::spread;
 use larder_semantics::storage::worth_remembering;
 use larder_semantics::validation::upstream_fields;
 use larder_semantics::{Disposition, Exchange, Policy, Reason, StoredHead, Timestamp, VarySpec, on_response, worth_storing};
-use larder_store::{Lookup, StoredBody, StoredResponse, Variant};
+use larder_store::{StoredBody, StoredResponse, Variant};
 
 use super::state::Fetch;
 use crate::body::request::RequestBody;
@@ -148,8 +148,9 @@ impl Fetch {
 
     /// Drops what is stored for the request, in the tiers behind the memory also where that has nothing.
     fn drop_stored<S: Upstream>(&self, service: &CacheService<S>, vary: Option<&VarySpec>, head: &StoredHead) {
-        if let Lookup::Found(stored) = service.stored_for(&self.request) {
-            service.cache.remove(&stored);
+        // Also one that the log of invalidations does not vouch for now: it will again.
+        if let Some(stored) = service.stored_for(&self.request).response() {
+            service.cache.remove(stored);
         }
         if !service.cache.tiers.is_empty() {
             let variant = vary.map(|vary| Variant::of(vary.clone(), &self.request.parts.headers));

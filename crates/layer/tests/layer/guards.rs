@@ -227,3 +227,27 @@ async fn an_error_brings_requests_that_wait_nothing_that_a_guard_would_refuse() 
         assert_eq!(origin.count(), 1);
     }
 }
+
+/// A cache whose log of invalidations the test cuts off, before an origin that has a page for each client, which it calls public.
+#[tokio::test]
+async fn an_answer_that_depends_on_who_asks_is_dropped_also_where_the_log_of_invalidations_cannot_be_read() {
+    let origin = Origin::new(|request| {
+        let whose = if request.headers().get("authorization").is_some_and(|token| token == "Bearer bob") { "of bob" } else { "of another" };
+        response(200, whose).header("cache-control", "public, max-age=600")
+    });
+    let (clock, hand) = larder_tower::clock::Clock::manual(common::START);
+    let ledger = Arc::new(larder_store::Ledger::default());
+    let cache = larder_tower::Cache::builder(64 << 20).clock(clock).ledger(Arc::clone(&ledger)).build();
+    let rules = common::builder().guard(GuardMode::Refuse).build();
+    let cache = larder_tower::CacheService::new(origin.clone(), cache, Arc::new(rules));
+    let asks = |token: &str| request("GET", "/me", &[("authorization", token), ("cache-control", "no-cache")]);
+    assert_eq!(send(&cache, asks("Bearer ann")).await.text(), "of another");
+    assert_eq!(send(&cache, asks("Bearer bob")).await.text(), "of bob");
+    assert_eq!(send(&cache, get("/me")).await.text(), "of bob", "it is stored");
+    ledger.cut_off(std::time::Duration::from_secs(30));
+    hand.advance(31);
+    let own = send(&cache, request("GET", "/me", &[("authorization", "Bearer ann")])).await;
+    assert!(header(&own.response, "cache-status").contains("detail=differs-by-client"), "{:?}", own.response);
+    ledger.connected();
+    assert_eq!(send(&cache, get("/me")).await.text(), "of another");
+}
