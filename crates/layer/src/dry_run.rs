@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Extensions, Method, Request, Response, StatusCode};
 use larder_semantics::content::{ContentKey, Unkeyed};
-use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason, RequestContext, StoredHead, Timestamp};
+use larder_semantics::{ForwardReason, KeyBuffer, PrimaryKey, Reason, RequestContext, StoredHead, Timestamp, may_steer};
 use larder_store::{LoadRequest, Loaded, RemoteError, Slot, StoredResponse, Tag, Validity};
 
 use crate::body::CacheBody;
@@ -197,7 +197,8 @@ impl<S> CacheService<S> {
             LookedUp::Hit(hit) => {
                 refreshed_ahead_in = hit.due_ahead_in(&self.route.policy).map(Duration::from_millis);
                 let served = hit.served::<S::Body>(&context, request.headers(), &self.cache.in_flight);
-                let (reason, refreshes) = (hit.reason, (hit.wants_refresh || self.is_due_ahead(&hit)) && !context.directives.no_store);
+                let may_refresh = !context.directives.no_store && !may_steer(request.headers());
+                let (reason, refreshes) = (hit.reason, (hit.wants_refresh || self.is_due_ahead(&hit)) && may_refresh);
                 Verdict::Hit { reason, status: served.response.status(), age: Some(hit.age), refreshes }
             }
             LookedUp::PartHit(served) => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Extensions, Request, Response};
 use larder_semantics::content::{Asked, ContentKey};
 use larder_semantics::fields::{drop_nominated, is_upgrade};
-use larder_semantics::{CacheStatus, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext};
+use larder_semantics::{CacheStatus, ForwardReason, KeyBuffer, MethodKind, Reason, RequestContext, may_steer};
 use tower_service::Service;
 
 use crate::body::CacheBody;
@@ -272,9 +272,9 @@ impl<S: Upstream> CacheService<S> {
                 let is_due = hit.wants_refresh || self.is_due_ahead(&hit);
                 hit.stored.mark_asked();
                 let served = hit.served(&context, fields, &self.cache.in_flight);
-                // Of the answer to a request with no-store nothing may be kept (RFC 9111 §5.2.1.5): it would put off the refresh that others
-                // can make use of.
-                if is_due && !context.directives.no_store {
+                // Of the answer to a request with no-store nothing may be kept (RFC 9111 §5.2.1.5), nor of one that a field may steer to another
+                // resource: it would put off the refresh that others can make use of.
+                if is_due && !context.directives.no_store && !may_steer(fields) {
                     self.refresh(hit, || self.client_request(request, content, extend, context, key));
                 }
                 ServeFuture::ready(served)

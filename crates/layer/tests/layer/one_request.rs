@@ -186,3 +186,19 @@ async fn rfc9110_9_3_2_a_stored_answer_to_head_has_no_content() {
         assert_eq!((head.x_cache().as_str(), head.text(), header(&head.response, "content-length").as_str()), ("HIT", "", "4"), "{target}");
     }
 }
+
+#[tokio::test]
+async fn a_field_whose_answer_is_never_stored_puts_off_no_refresh() {
+    let origin = Origin::new(|_| response(200, "body").header("cache-control", "max-age=1, stale-while-revalidate=60"));
+    let (cache, hand) = with_rules(origin.clone(), common::rules());
+    send(&cache, get("/a")).await;
+    hand.advance(2);
+    for fields in [&[("x_a", "1")][..], &[("x-original-url", "/b")], &[]] {
+        let answer = send(&cache, request("GET", "/a", fields)).await;
+        assert_eq!((answer.x_cache().as_str(), answer.outcome.stale), ("HIT", true), "{fields:?}");
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((origin.count(), send(&cache, get("/a")).await.outcome.stale), (2, false));
+}
