@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use larder_semantics::cache_status::{CACHE_NAME, with_key};
+use larder_semantics::fields::is_for_one_client;
 use larder_semantics::precondition::{self, not_modified_fields};
 use larder_semantics::range::{Answer, ByteRange, PartialAnswer, answer_ranged, not_satisfiable_fields};
 use larder_semantics::{CacheStatus, MethodKind, Reason, RequestContext, StoredHead};
@@ -140,9 +141,11 @@ pub(crate) fn from_pending<B>(
             pending.head.show_own(&mut own);
             (pending.head.status, own)
         }
-        _ => {
+        (own, _) => {
             let (code, mut headers) = head_of(&answer, &pending.head);
             show_initial_age(&mut headers, &pending.head);
+            let own = own.iter().flatten().filter(|(name, _)| is_for_one_client(name));
+            own.for_each(|(name, value)| _ = headers.append(name, value.clone()));
             (code, headers)
         }
     };

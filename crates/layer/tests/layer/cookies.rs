@@ -157,3 +157,19 @@ async fn a_head_of_a_session_neither_gets_nor_changes_what_is_stored() {
     assert_eq!((head.x_cache().as_str(), header(&head.response, "etag").as_str()), ("MISS", "\"mine\""));
     assert_eq!(send(&cache, get("/a")).await.x_cache(), "HIT");
 }
+
+#[tokio::test]
+async fn the_client_whose_fetch_it_was_gets_its_cookie_with_a_304_and_a_206_too() {
+    for (field, status) in
+        [(("if-none-match", "\"1\""), 304), (("range", "bytes=0-1"), 206), (("range", "bytes=9-"), 416), (("range", "lines"), 200)]
+    {
+        let reply = || response(200, "body").header("cache-control", "public, max-age=60").header("etag", "\"1\"");
+        let origin = Origin::new(move |_| reply().header("content-length", "4").header("set-cookie", "a=1").header("set-cookie", "b=2"));
+        let cache = crate::common::service(origin);
+        for (x_cache, cookies) in [("MISS", &["a=1", "b=2"][..]), ("HIT", &[])] {
+            let read = send(&cache, request("GET", "/a", &[field])).await;
+            assert_eq!((read.response.status().as_u16(), read.x_cache().as_str()), (status, x_cache));
+            assert_eq!(read.response.headers().get_all("set-cookie").iter().collect::<Vec<_>>(), cookies, "{status} {x_cache}");
+        }
+    }
+}
