@@ -20,6 +20,7 @@ use larder_store::{BodyBuilder, Lease, Recording, StoredBody, StoredPart, Tag, V
 use tokio::time::Sleep;
 
 use super::giving_up::given_up;
+use super::rest::STALL;
 use super::spool::Spool;
 use super::state::Fetch;
 use crate::body::log::LogWriter;
@@ -33,11 +34,6 @@ use crate::steps::{Step, Stopwatch};
 use crate::task::pressure::GivenUp;
 use crate::tiers::look_up::Promotion;
 use crate::upstream::{Upstream, UpstreamBody};
-
-/// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
-/// `between_bytes_timeout`). A body that merely passes through is not timed, nor are recorded events: a stream may be silent for as long as its
-/// client likes.
-const STALL: Duration = Duration::from_secs(60);
 
 /// How long a fill goes on for the store alone, after its last client left. A fetch in the background never had one, and goes on while its origin sends.
 const DETACHED: Duration = Duration::from_secs(60);

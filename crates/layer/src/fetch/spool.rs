@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use larder_semantics::StoredHead;
 use larder_semantics::content::Asked;
 use larder_store::codec::{BodySummer, ResponseRecord};
-use larder_store::{Lease, Lookup, NewRemoteBody, RemoteBodyWriter, RemoteError, SEGMENT};
+use larder_store::{Lease, Lookup, NewRemoteBody, RemoteBody, RemoteBodyWriter, RemoteError, SEGMENT};
 
 use super::pump::{Keeping, Kept, Pump};
+use super::rest::{Backed, is_resumable};
 use crate::body::aside::Aside;
 use crate::body::log::LogWriter;
 use crate::body::pending::PendingResponse;
@@ -121,11 +123,20 @@ impl<S: Upstream> Pump<S> {
             length: self.length,
         };
         let writer = self.service.cache.begin_body(new, &route.tiers)?;
-        self.writer.spool(writer.body());
+        self.writer.spool(self.backed(writer.body(), &pending.head));
         let glimpse = route.is_guarded().then(|| Glimpse::of(&pending.head));
         let mut aside = Aside::new(in_flight);
         aside.set(SEGMENT as u64 + glimpse.as_ref().map_or(0, Glimpse::weight));
         Some(Box::new(Spool { writer, rest: BytesMut::with_capacity(SEGMENT), sum: BodySummer::default(), glimpse, _aside: aside }))
+    }
+
+    /// The body as its readers find it in the tier: the origin stands in for what that cannot bring, where it can be asked for.
+    fn backed(&self, body: Arc<dyn RemoteBody>, head: &Arc<StoredHead>) -> Arc<dyn RemoteBody> {
+        let request = &self.fetch.request;
+        match self.length.filter(|length| is_resumable(request, head, Some(*length))) {
+            Some(length) => Arc::new(Backed::new(body, self.service.clone(), Arc::clone(request), (Arc::clone(head), length))),
+            None => body,
+        }
     }
 
     /// Whether nothing of the body has to be known before it can be stored, and it has an end.

@@ -2,15 +2,17 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http_body_util::{BodyExt, Full};
 use larder_semantics::GuardMode;
 use larder_store::{Epoch, Ledger, SEGMENT};
 use larder_tower::clock::Clock;
-use larder_tower::{Cache, CacheService, EffectiveTarget, Tiers};
+use larder_tower::{Cache, CacheService, EffectiveTarget, RequestBody, Tiers};
 
-use crate::common::{self, Origin, OriginBody, Read, channel, frame, get, header, read, request, send, streaming};
+use crate::common::{self, Origin, OriginBody, Read, Reply, channel, frame, get, header, read, request, send, start, streaming};
 use crate::shelf::Shelf;
 
 /// Two segments and some bytes.
@@ -41,14 +43,21 @@ fn content() -> Bytes {
 /// An origin that answers with all of it, or with the range that is asked for.
 fn origin() -> Origin {
     Origin::new(|request| {
-        let first = request.headers().get("range").map_or(0, |range| {
-            let range = range.to_str().unwrap();
-            range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).and_then(|first| first.parse().ok()).expect("the rest")
-        });
-        let body = Full::new(content().slice(first..)).map_err(Into::into).boxed_unsync();
-        let reply = streaming(if first == 0 { 200 } else { 206 }, body).header("cache-control", "max-age=60").header("etag", "\"1\"");
-        if first == 0 { reply } else { reply.header("content-range", &format!("bytes {first}-{}/{LENGTH}", LENGTH - 1)) }
+        let first = first_byte(request);
+        answer(first, Full::new(content().slice(first..)).map_err(Into::into).boxed_unsync())
     })
+}
+
+fn first_byte(request: &Request<RequestBody>) -> usize {
+    request.headers().get("range").map_or(0, |range| {
+        let range = range.to_str().unwrap();
+        range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).and_then(|first| first.parse().ok()).expect("the rest")
+    })
+}
+
+fn answer(first: usize, body: OriginBody) -> Reply {
+    let reply = streaming(if first == 0 { 200 } else { 206 }, body).header("cache-control", "max-age=60").header("etag", "\"1\"");
+    if first == 0 { reply } else { reply.header("content-range", &format!("bytes {first}-{}/{LENGTH}", LENGTH - 1)) }
 }
 
 /// An origin whose one answer the test sends.
@@ -211,6 +220,75 @@ async fn the_origin_stands_in_for_segments_that_the_tier_cannot_read() {
     let read = send(&cache, get("/a")).await;
     assert!(read.x_cache() == "HIT" && is_whole(&read));
     assert_eq!(origin.count(), 2, "it was asked once for all of them");
+}
+
+#[tokio::test]
+async fn the_origin_stands_in_for_segments_of_a_body_that_is_still_arriving() {
+    let (mut sender, body) = channel();
+    let body = Mutex::new(Some(body));
+    let origin = Origin::new(move |request| match body.lock().unwrap().take() {
+        Some(body) => answer(0, body).header("content-length", &LENGTH.to_string()),
+        None => {
+            let first = first_byte(request);
+            answer(first, Full::new(content().slice(first..)).map_err(Into::into).boxed_unsync())
+        }
+    });
+    let (cache, shelf) = cache(&origin);
+    let mut slow = serve(&cache).await.response.into_body();
+    let pieces: Vec<Bytes> = content().chunks(64 << 10).map(Bytes::copy_from_slice).collect();
+    let (last, before) = pieces.split_last().expect("some");
+    for piece in before {
+        sender.send_data(piece.clone()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    shelf.faults.reads.store(true, Ordering::SeqCst);
+    let mut got = frame(&mut slow).await.expect("a frame").expect("the origin has it").to_vec();
+    sender.send_data(last.clone()).await.unwrap();
+    drop(sender);
+    got.extend(slow.collect().await.expect("the rest").to_bytes());
+    assert!(got == content(), "{} bytes", got.len());
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn the_origin_is_asked_once_for_each_of_several_readers_that_are_at_different_places() {
+    let origin = origin();
+    let (cache, shelf) = cache(&origin);
+    send(&cache, get("/a")).await;
+    settled(&cache).await;
+    shelf.faults.reads.store(true, Ordering::SeqCst);
+    let mut bodies = Vec::new();
+    for asking in start(&cache, [get("/a"), get("/a")]) {
+        bodies.push((asking.await.expect("an answer").response.into_body(), Vec::new()));
+    }
+    // One is two segments ahead of the other.
+    for turn in [0, 0, 1, 0, 1, 1] {
+        let (body, got) = &mut bodies[turn];
+        got.extend(frame(body).await.expect("a frame").expect("the origin has it"));
+    }
+    assert!(bodies.iter().all(|(_, got)| *got == content()));
+    assert_eq!(origin.count(), 3, "what was stored, and once for each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origin_that_stands_in_and_falls_silent_ends_the_body() {
+    let silent = Arc::new(Mutex::new(Vec::new()));
+    let senders = Arc::clone(&silent);
+    let origin = Origin::new(move |request| {
+        let first = first_byte(request);
+        if !request.headers().contains_key("if-range") {
+            return answer(0, Full::new(content()).map_err(Into::into).boxed_unsync());
+        }
+        let (sender, body) = channel();
+        senders.lock().unwrap().push(sender);
+        answer(first, body).header("content-length", &(LENGTH - first).to_string())
+    });
+    let (cache, shelf) = cache(&origin);
+    send(&cache, get("/a")).await;
+    settled(&cache).await;
+    shelf.faults.reads.store(true, Ordering::SeqCst);
+    let read = tokio::time::timeout(Duration::from_secs(120), send(&cache, get("/a"))).await.expect("no body waits for ever");
+    assert!(read.body.is_err() && silent.lock().unwrap().len() == 1);
 }
 
 #[tokio::test]

@@ -110,7 +110,11 @@ impl RemoteStore for Shelf {
             }
             _ => None,
         });
-        Box::pin(ready(Ok(loaded.unwrap_or(Loaded::Nothing(None)))))
+        Box::pin(async move {
+            // Requests that come meanwhile wait for it.
+            tokio::task::yield_now().await;
+            Ok(loaded.unwrap_or(Loaded::Nothing(None)))
+        })
     }
 
     fn begin_body(&self, new: NewRemoteBody<'_>) -> Option<Box<dyn RemoteBodyWriter>> {

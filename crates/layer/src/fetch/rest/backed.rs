@@ -1,7 +1,7 @@
 //! A body that is read from its tier at any place. The origin stands in for segments that the tier cannot bring.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use larder_semantics::StoredHead;
@@ -9,11 +9,17 @@ use larder_store::{RemoteBody, RemoteError, SEGMENT, StoreFuture};
 use tokio::sync::Mutex;
 use tracing::debug;
 
-use super::origin::Rest;
+use super::origin::{Rest, STALL, within};
 use crate::body::aside::Aside;
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::upstream::Upstream;
+
+/// Answers of the origin for one body at a time: readers at different places have one each, up to so many.
+const MAX_ANSWERS: usize = 4;
+
+/// An answer of the origin; `None` before it has come, and after it broke off.
+type Answer<B> = Arc<Mutex<Option<FromOrigin<B>>>>;
 
 /// See the module's page.
 pub(in crate::fetch) struct Backed<S: Upstream> {
@@ -22,8 +28,8 @@ pub(in crate::fetch) struct Backed<S: Upstream> {
     request: Arc<ClientRequest>,
     head: Arc<StoredHead>,
     length: u64,
-    /// The origin's answer, where it has been asked.
-    rest: Mutex<Option<FromOrigin<S::Body>>>,
+    /// The origin's answers, and the segment that each was asked for last; the one read most recently last.
+    answers: std::sync::Mutex<Vec<(u32, Answer<S::Body>)>>,
 }
 
 /// The body from a certain place on, as it comes from the origin.
@@ -45,12 +51,15 @@ impl<S: Upstream> Backed<S> {
         request: Arc<ClientRequest>,
         (head, length): (Arc<StoredHead>, u64),
     ) -> Self {
-        Self { body, service, request, head, length, rest: Mutex::new(None) }
+        Self { body, service, request, head, length, answers: std::sync::Mutex::default() }
     }
 
     async fn read(self: Arc<Self>, number: u32) -> Result<Bytes, RemoteError> {
         match Arc::clone(&self.body).segment(number).await {
-            Ok(segment) => Ok(segment),
+            Ok(segment) => {
+                self.has_passed(number);
+                Ok(segment)
+            }
             Err(error) => self.origins_segment(number, error).await.ok_or(error),
         }
     }
@@ -59,13 +68,10 @@ impl<S: Upstream> Backed<S> {
     async fn origins_segment(&self, number: u32, error: RemoteError) -> Option<Bytes> {
         let start = u64::from(number) * SEGMENT as u64;
         let length = self.length.checked_sub(start)?.min(SEGMENT as u64) as usize;
-        let mut rest = self.rest.lock().await;
-        let mut from = match rest.take() {
-            Some(from) if from.number == number => {
-                let segment = from.segment.clone();
-                *rest = Some(from);
-                return Some(segment);
-            }
+        let answer = self.answer_at(number);
+        let mut answer = answer.lock().await;
+        let mut from = match answer.take() {
+            Some(from) if from.number == number => return Some(answer.insert(from).segment.clone()),
             Some(from) if from.number + 1 == number => from,
             _ => {
                 debug!("a stored body broke off {start} bytes after its beginning: {error}");
@@ -75,13 +81,30 @@ impl<S: Upstream> Backed<S> {
             }
         };
         while from.ahead.len() < length {
-            from.ahead.extend_from_slice(&from.rest.next().await.ok()?);
+            from.ahead.extend_from_slice(&within(STALL, from.rest.next()).await.ok()?.ok()?);
         }
         let segment = from.ahead.split_to(length).freeze();
         (from.number, from.segment) = (number, segment.clone());
         from.aside.set((from.segment.len() + from.ahead.len()) as u64);
-        *rest = Some(from);
+        *answer = Some(from);
         Some(segment)
+    }
+
+    /// The tier has brought this segment: its reader has no use for the answer of the origin that is just before it, which takes a place there.
+    fn has_passed(&self, number: u32) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).retain(|(at, _)| *at + 1 != number);
+    }
+
+    /// The answer that is at this segment or just before it, or room for a new one, in the place of that which was read least recently.
+    fn answer_at(&self, number: u32) -> Answer<S::Body> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = answers.iter().position(|(at, _)| *at == number || *at + 1 == number);
+        let answer = found.map_or_else(Arc::default, |index| answers.remove(index).1);
+        if answers.len() >= MAX_ANSWERS {
+            answers.remove(0);
+        }
+        answers.push((number, Arc::clone(&answer)));
+        answer
     }
 }
 

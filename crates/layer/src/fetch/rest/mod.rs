@@ -7,4 +7,4 @@ mod origin;
 
 pub(super) use again::{Again, Before};
 pub(super) use backed::Backed;
-pub(super) use origin::{Rest, is_resumable};
+pub(super) use origin::{Rest, STALL, is_resumable, within};

@@ -2,18 +2,30 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
 use larder_semantics::StoredHead;
 use larder_semantics::range::Resumption;
 use larder_store::RemoteError;
+use tokio::time::timeout;
 
 use crate::body::request::RequestBody;
 use crate::error::{BodyError, FetchError};
 use crate::lookup::request::ClientRequest;
 use crate::service::CacheService;
 use crate::upstream::{Upstream, UpstreamBody, call};
+
+/// The longest pause between two frames of a body that is being stored (nginx's `proxy_read_timeout`, Varnish's
+/// `between_bytes_timeout`). A body that merely passes through is not timed, nor are recorded events: a stream may be silent for as long as its
+/// client likes.
+pub(in crate::fetch) const STALL: Duration = Duration::from_secs(60);
+
+/// What a source of a body brings, unless it is silent for too long.
+pub(in crate::fetch) async fn within<T>(stall: Duration, next: impl Future<Output = T>) -> Result<T, BodyError> {
+    timeout(stall, next).await.map_err(|_| BodyError::Stalled)
+}
 
 /// The origin's answer. So many bytes of its content are there already.
 pub(in crate::fetch) struct Rest<B> {
@@ -44,7 +56,7 @@ impl<B: UpstreamBody> Rest<B> {
     ) -> Result<Self, BodyError> {
         let rest = resumption(request, head, (got, length)).ok_or(BodyError::Stored(error))?;
         let asking = Self::request(service, request, &rest);
-        let response = call(&service.inner, || asking).await.map_err(BodyError::Upstream)?;
+        let response = within(STALL, call(&service.inner, || asking)).await?.map_err(BodyError::Upstream)?;
         let before = rest.bytes_before(response.status(), response.headers()).ok_or(BodyError::Stored(error))?;
         Ok(Self { body: Box::pin(response.into_body()), before })
     }
