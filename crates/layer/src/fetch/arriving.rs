@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
-use super::rest::{Again, Backed, Before, Rest, is_resumable};
+use super::rest::{Again, Backed, Before, Rest, STALL, is_resumable, within};
 use super::state::Fetch;
 use crate::body::aside::Aside;
 use crate::body::log::{LogHandle, body_log};
@@ -177,7 +177,7 @@ impl<S: Upstream> Walk<S> {
             let bytes = match &mut self.source {
                 Source::Store(chunks) => {
                     chunks.limit_ahead(self.aside.max_segments());
-                    let next = chunks.next().await.unwrap_or(Err(RemoteError::Incomplete));
+                    let next = within(STALL, chunks.next()).await?.unwrap_or(Err(RemoteError::Incomplete));
                     self.aside.set(chunks.ahead());
                     match next {
                         Ok(chunk) => chunk,
@@ -188,11 +188,14 @@ impl<S: Upstream> Walk<S> {
                         }
                     }
                 }
-                Source::Rest(rest) => rest.next().await?,
-                Source::Again(again) => match again.next().await?.ok_or(BodyError::Stored(RemoteError::Incomplete))?.into_data() {
-                    Ok(data) => data,
-                    Err(_) => continue,
-                },
+                Source::Rest(rest) => within(STALL, rest.next()).await??,
+                Source::Again(again) => {
+                    let next = within(STALL, again.next()).await??.ok_or(BodyError::Stored(RemoteError::Incomplete))?;
+                    match next.into_data() {
+                        Ok(data) => data,
+                        Err(_) => continue,
+                    }
+                }
             };
             if !bytes.is_empty() {
                 break bytes;

@@ -225,11 +225,13 @@ impl<S: Upstream> Pump<S> {
     /// Waits for a frame that is not there yet: timers are made only then.
     async fn wait_for(&mut self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
         let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
+        let is_from_elsewhere = matches!(self.kept, Kept::Stored(..) | Kept::Relayed(..));
         // A response that comes from elsewhere takes no place at the origin.
-        if self.given_up.is_none() && !self.fetch.in_background && !matches!(self.kept, Kept::Stored(..) | Kept::Relayed(..)) {
+        if self.given_up.is_none() && !self.fetch.in_background && !is_from_elsewhere {
             self.given_up = Some(self.unattended());
         }
-        let stall = if self.is_event_stream() { Duration::MAX } else { STALL };
+        // It also may read more than it shows: it times its sources itself.
+        let stall = if is_from_elsewhere || self.is_event_stream() { Duration::MAX } else { STALL };
         let is_bounded = !self.fetch.in_background || self.is_event_stream();
         let mut next = pin!(tokio::time::timeout(stall, poll_fn(|cx| poll_next(body.as_mut(), cx))));
         loop {

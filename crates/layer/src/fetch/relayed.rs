@@ -4,16 +4,19 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http_body::{Body, Frame};
 use larder_semantics::StoredHead;
+use larder_semantics::storage::is_event_stream;
 use larder_store::{Piece, Pieces, Relayed, RemoteError};
 use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::pump::{Kept, Pump};
-use super::rest::{Again, Before, Rest, is_resumable};
+use super::rest::{Again, Before, Rest, STALL, is_resumable, within};
 use super::state::Fetch;
 use crate::body::aside::Aside;
 use crate::body::log::body_log;
@@ -104,11 +107,14 @@ enum Source<B> {
 impl<S: Upstream> Walk<S> {
     /// The next frame; `None` at the end.
     async fn step(mut self) -> Result<Option<(Self, Frame<Bytes>)>, BodyError> {
+        // Between two events its origin may be silent for as long as it likes.
+        let is_live = self.head.headers.get(&CONTENT_TYPE).as_ref().is_some_and(is_event_stream);
+        let stall = if is_live { Duration::MAX } else { STALL };
         loop {
             let data = match &mut self.source {
                 Source::Relay(pieces) => {
                     pieces.limit_ahead(self.aside.max_segments());
-                    let next = pieces.next().await;
+                    let next = within(stall, pieces.next()).await?;
                     self.aside.set(pieces.ahead());
                     match next {
                         None => return Ok(None),
@@ -123,8 +129,8 @@ impl<S: Upstream> Walk<S> {
                     }
                 }
                 Source::Rest(_) if self.length == Some(self.got) => return Ok(None),
-                Source::Rest(rest) => rest.next().await?,
-                Source::Again(again) => match again.next().await?.map(Frame::into_data) {
+                Source::Rest(rest) => within(stall, rest.next()).await??,
+                Source::Again(again) => match within(stall, again.next()).await??.map(Frame::into_data) {
                     None => return Ok(None),
                     Some(Ok(data)) => data,
                     Some(Err(trailers)) => return Ok(Some((self, trailers))),

@@ -20,6 +20,7 @@ use larder_store::codec::ResponseRecord;
 use tracing::debug;
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::origin::{STALL, within};
 use crate::body::request::RequestBody;
 use crate::error::{BodyError, FetchError};
 use crate::fetch::state::own_policy;
@@ -119,7 +120,8 @@ impl<B: UpstreamBody> Again<B> {
     async fn going_on<S: Upstream<Body = B>>(service: &CacheService<S>, request: &ClientRequest, before: &Before) -> Result<Self, Flaw> {
         let context = RequestContext { method: MethodKind::Get, ..request.context.clone() };
         let request_time = service.cache.clock.now();
-        let response = call(&service.inner, || Self::request(service, request, &context)).await.map_err(|error| failed(&error))?;
+        let response = within(STALL, call(&service.inner, || Self::request(service, request, &context)));
+        let response = response.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         let policy = own_policy(request, &service.route);
         let exchange = Exchange {
             policy: policy.as_deref().unwrap_or(&service.route.policy),
@@ -160,7 +162,8 @@ impl<B: UpstreamBody> Again<B> {
         let mut again = Self { body: Box::pin(response.into_body()), begun: Bytes::new() };
         let (mut hasher, mut left) = (Xxh3Default::new(), before.sent);
         while left > 0 {
-            let frame = again.next().await.map_err(|error| failed(&error))?;
+            // What is skipped may take long as a whole: each frame of it has the time that one has.
+            let frame = within(STALL, again.next()).await.and_then(|frame| frame).map_err(|error| failed(&error))?;
             let data = frame.and_then(|frame| frame.into_data().ok()).ok_or(Flaw::Differs)?;
             let skipped = left.min(data.len() as u64);
             hasher.update(&data[..skipped as usize]);

@@ -208,6 +208,28 @@ async fn a_body_without_a_strong_validator_goes_on_in_an_answer_that_begins_with
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_second_answer_may_take_its_time_to_where_the_first_one_broke_off_but_not_fall_silent() {
+    for (pause, is_whole) in [(Duration::from_secs(40), true), (Duration::from_secs(61), false)] {
+        let origin = Origin::new(move |_| {
+            let (mut sender, body) = common::channel();
+            tokio::spawn(async move {
+                for piece in content(STORED.length).chunks(SEGMENT / 4) {
+                    tokio::time::sleep(pause).await;
+                    if sender.send_data(Bytes::copy_from_slice(piece)).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            streaming(200, body).header("cache-control", "max-age=60")
+        });
+        let mut setup = Setup::new(Stored { etag: None, ..STORED }, origin.clone());
+        let answer = broken_after(&mut setup, 1, Some(RemoteError::Incomplete)).await;
+        assert_eq!(answer.body.is_ok_and(|body| body == setup.content), is_whole, "{pause:?}");
+        assert_eq!((origin.count(), setup.held()), (1, 0));
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_is_a_break_where_the_origin_has_something_else() {
     let changed = |at: usize| {
