@@ -342,5 +342,8 @@ async fn a_persisted_query_is_answered_once_its_document_was_seen() -> Result<()
     let target = format!("/graphql?extensions=%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{HASH}%22%7D%7D");
     let read = larder.get(&target).await?;
     assert_eq!((read.x_cache(), read.text().as_str()), ("HIT", r#"{"data":{"a":1}}"#));
+    larder.hang_up()?;
+    larder.metric_reaches("larder_config_reloads_total", &["result=\"applied\""], 1.0).await?;
+    assert_eq!(ask(&larder, "/graphql", &by_hash).await?.x_cache(), "HIT", "a reload keeps the document");
     origin.check()
 }

@@ -4,9 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use larder_auth::KeySetError;
-use larder_graphql::Documents;
 use larder_semantics::PrimaryKey;
-use larder_semantics::content::{ContentKind, ContentRules};
+use larder_semantics::content::ContentRules;
 use larder_store::{StoredResponse, Tag};
 use larder_tower::clock::Clock;
 use larder_tower::{BypassRate, Cache, CacheService, MayBypass, Pressure, RouteRules, RouteRulesBuilder, WriteRules};
@@ -21,7 +20,9 @@ use crate::hints::Hints;
 use crate::limits::{Limits, RouteLimits};
 use crate::redis::Redis;
 use crate::routing::tagging::RouteTags;
-use crate::routing::{KeyNames, RequestDecoder, RouteCodings, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router, UsageBooks};
+use crate::routing::{
+    KeyNames, RequestDecoder, RouteCodings, RouteDocuments, RouteEdits, RouteTable, RouteUpstream, RouteUsage, Router, UsageBooks,
+};
 use crate::spending::Spending;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
@@ -53,6 +54,7 @@ pub(crate) struct ActiveConfig {
     pub(crate) auth: Option<Arc<Auth>>,
     /// By route, as above; `None` where none is verified.
     verifications: Option<Box<[Option<Arc<RouteVerify>>]>>,
+    documents: RouteDocuments,
     pub(crate) hints: Hints,
     pub(crate) access_log: AccessLog,
     /// Where there are traces.
@@ -132,12 +134,13 @@ impl ActiveConfig {
         let verifications = verifications(all(), before);
         let edits = all().map(RouteEdits::of).collect();
         let codings = all().map(RouteCodings::of).collect();
+        let documents = RouteDocuments::of(all(), before.map(|active| &active.documents));
         let key_names = KeyNames::of(&config)?;
         let service = |(index, route): (usize, &Route)| -> Result<_, SetupError> {
             let pressure = upstreams[route.upstream].pressure().clone();
             let guard = Arc::new(RouteGuard::new(index, &route.name, &metrics));
             let tags = RouteTags::new(&route.path, &route.tags, &config.tags, key_names.clone())?;
-            let rules = Arc::new(rules(index, route, tags, &rules_of_writes, (pressure, guard)));
+            let rules = Arc::new(rules(index, route, documents.rules(route), tags, &rules_of_writes, (pressure, guard)));
             Ok(CacheService::new(ways[index].clone(), Arc::clone(cache), rules))
         };
         let services = config.routes.iter().enumerate().map(service).collect::<Result<_, _>>()?;
@@ -173,6 +176,7 @@ impl ActiveConfig {
             auth,
             verifications,
             key_names,
+            documents,
             upstreams,
             hints,
             access_log,
@@ -292,6 +296,7 @@ fn rules(
     index: usize,
     route: &Route,
     tags: RouteTags,
+    content: Option<ContentRules>,
     writes: &Arc<dyn WriteRules>,
     (pressure, guard): (Pressure, Arc<RouteGuard>),
 ) -> RouteRules {
@@ -303,7 +308,7 @@ fn rules(
         .policy(settings.policy.clone())
         .key(settings.key.clone())
         .cache(settings.cache)
-        .content(settings.content.clone().map(reading_documents))
+        .content(content)
         .content_decoder(RequestDecoder)
         .client_controls(settings.client_controls != ClientControls::Nobodys)
         .max_object(settings.max_object)
@@ -318,14 +323,6 @@ fn rules(
         .guard_observer(guard);
     let rules = route.class.iter().cloned().fold(rules, RouteRulesBuilder::class);
     settings.tiers.iter().fold(rules, |rules, tiers| rules.tiers(tiers.iter().map(|tier| tier.as_str()))).build()
-}
-
-/// The same rules with a reader for documents of GraphQL.
-fn reading_documents(mut rules: ContentRules) -> ContentRules {
-    if rules.kind == ContentKind::GraphQl {
-        rules.documents = Some(Arc::new(Documents::default()));
-    }
-    rules
 }
 
 /// A client may go round the cache whose address is in one of the networks. An IPv4 address that arrived over an IPv6 socket is that IPv4 address.

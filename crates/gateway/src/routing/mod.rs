@@ -2,6 +2,7 @@
 
 mod codings;
 mod conditional;
+mod documents;
 mod guard;
 mod key_names;
 mod metered;
@@ -13,6 +14,7 @@ mod way;
 mod way_body;
 
 pub(crate) use codings::{Negotiated, RequestDecoder, RouteCodings, Verdict, head_of, reads_content};
+pub(crate) use documents::RouteDocuments;
 pub(crate) use key_names::KeyNames;
 pub(crate) use metered::{RouteUsage, UsageBooks};
 pub(crate) use router::{Router, host_of};
