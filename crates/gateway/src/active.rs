@@ -152,6 +152,7 @@ impl ActiveConfig {
         let tracer = process.exporters.tracer(config.traces.as_ref(), traced_before, process.clock).map_err(SetupError::Traces)?;
         // From here on nothing is refused any more: what is shared with the running configuration may change.
         upstreams.iter().for_each(UpstreamService::take_place);
+        limits.take_place();
         if let Some(active) = before {
             retire_removed(active, &config);
         }
@@ -175,8 +176,8 @@ impl ActiveConfig {
             limits,
             auth,
             verifications,
-            key_names,
             documents,
+            key_names,
             upstreams,
             hints,
             access_log,
@@ -295,8 +296,8 @@ fn verifications<'r>(routes: impl Iterator<Item = &'r Route>, before: Option<&Ac
 fn rules(
     index: usize,
     route: &Route,
-    tags: RouteTags,
     content: Option<ContentRules>,
+    tags: RouteTags,
     writes: &Arc<dyn WriteRules>,
     (pressure, guard): (Pressure, Arc<RouteGuard>),
 ) -> RouteRules {

@@ -1,6 +1,7 @@
 //! A bounded number of things by key.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
@@ -11,7 +12,7 @@ pub const CLIENT_BYTES: u64 = 350;
 /// Something for each key, for a bounded number of keys. Where more come, those go that are used least.
 #[derive(Debug)]
 pub struct Keyed<T> {
-    max: usize,
+    max: AtomicUsize,
     all: Cache<Box<str>, Shared<T>>,
 }
 
@@ -40,12 +41,19 @@ impl<T> Shared<T> {
 impl<T: Default> Keyed<T> {
     /// For at most `max` keys.
     pub fn new(max: usize) -> Self {
-        Self { max, all: Cache::new(max) }
+        Self { max: AtomicUsize::new(max), all: Cache::new(max) }
     }
 
     /// How many keys there are at most.
     pub fn max(&self) -> usize {
-        self.max
+        self.max.load(Ordering::Relaxed)
+    }
+
+    /// From now on there are so many keys at most. Where there are more, those go that are used least.
+    pub fn set_max(&self, max: usize) {
+        if self.max.swap(max, Ordering::Relaxed) != max {
+            self.all.set_capacity(max as u64);
+        }
     }
 
     /// How many there are.

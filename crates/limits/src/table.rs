@@ -184,4 +184,9 @@ impl Table {
     pub fn max_keys(&self) -> usize {
         self.clients.max()
     }
+
+    /// From now on so many clients are known at most. What they have used goes on; where there are more, those go that are used least.
+    pub fn set_max_keys(&self, max_keys: usize) {
+        self.clients.set_max(max_keys);
+    }
 }

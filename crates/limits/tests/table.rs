@@ -14,6 +14,17 @@ fn a_million_keys_stay_within_the_bound() {
 }
 
 #[test]
+fn a_table_that_is_given_other_room_keeps_what_is_used() {
+    let table = Table::new(RATE, 100);
+    table.take("a", 0, 7);
+    table.set_max_keys(10_000);
+    (0..5_000).for_each(|client| assert!(table.take(&client.to_string(), 0, 1).allowed));
+    assert_eq!((table.used("a", 0), table.len()), (Some(7), 5_001));
+    table.set_max_keys(100);
+    assert!(table.len() <= 100, "{}", table.len());
+}
+
+#[test]
 fn a_client_that_comes_again_and_again_is_not_forgotten_for_a_flood_of_others() {
     let table = Table::new(Rate { max: 1, per: 1 << 40, burst: 1000, ..RATE }, 1000);
     let mut had = 0;

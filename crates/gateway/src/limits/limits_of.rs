@@ -67,6 +67,11 @@ impl Limits {
         Ok(Self { all, by_route, warnings })
     }
 
+    /// They are in force from now on.
+    pub(crate) fn take_place(&self) {
+        self.all.iter().for_each(|limit| limit.take_place());
+    }
+
     /// Those of a route; `None`: it has none.
     pub(crate) fn of_route(&self, route: usize) -> Option<&Arc<RouteLimits>> {
         self.by_route.get(route)?.as_ref()

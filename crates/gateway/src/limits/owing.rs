@@ -61,6 +61,10 @@ impl Owing {
         &self.redis
     }
 
+    pub(super) fn set_max_keys(&self, max_keys: usize) {
+        self.clients.set_max(max_keys);
+    }
+
     pub(super) fn alone(&self) -> u64 {
         self.alone.load(Ordering::Relaxed)
     }

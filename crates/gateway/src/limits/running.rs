@@ -53,7 +53,7 @@ pub(crate) struct RunningLimit {
     warnings: Arc<Warnings>,
 }
 
-/// What outlives a reload that does not change the rate.
+/// What outlives a reload that does not change the rate. For how many clients there is room changes in place.
 #[derive(Debug)]
 struct Usage {
     table: Table,
@@ -120,9 +120,15 @@ impl RunningLimit {
         let window = |quota: &QuotaPart| (quota.period, quota.zone.clone());
         then.key == now.key
             && then.count == now.count
-            && then.max_keys == now.max_keys
             && then.shared == now.shared
             && then.quota.as_ref().map(window) == now.quota.as_ref().map(window)
+    }
+
+    /// Gives as many clients room as it says. Not before it is in force: what `before` has counted is shared with it until then.
+    pub(super) fn take_place(&self) {
+        let max_keys = self.settings.max_keys;
+        self.table().set_max_keys(max_keys);
+        self.together().iter().for_each(|together| together.set_max_keys(max_keys));
     }
 
     pub(crate) fn table(&self) -> &Table {

@@ -59,6 +59,10 @@ impl Shared {
         &self.redis
     }
 
+    pub(super) fn set_max_keys(&self, max_keys: usize) {
+        self.clients.set_max(max_keys);
+    }
+
     pub(super) fn alone(&self) -> u64 {
         self.alone.load(Ordering::Relaxed)
     }

@@ -77,6 +77,21 @@ fn a_budget_that_is_raised_by_a_reload_goes_on_with_what_was_used() {
     assert_eq!((enter(&more).is_ok(), enter(&more).is_ok(), enter(&more).is_ok()), (true, true, false), "one of three was used");
 }
 
+#[test]
+fn a_quota_that_a_reload_gives_room_for_other_numbers_of_clients_goes_on_with_what_was_used() {
+    let text = |max_keys: u32| DAY.replace("PER", "month") + &format!("\nmax_keys = {max_keys}");
+    let (before, clock, _hand) = limits(&text(1000), 1_769_900_400);
+    assert_eq!((enter(&before).is_ok(), enter(&before).is_ok()), (true, false));
+    for max_keys in [100_000, 2000] {
+        let reloaded = Limits::new(&config(&text(max_keys)), None, &clock, Some(&before)).expect("limits");
+        let table = |limits: &Limits| limits.all()[0].table().max_keys();
+        assert_eq!(table(&before), table(&reloaded), "the reload may still be refused");
+        reloaded.take_place();
+        assert_eq!(table(&reloaded), max_keys as usize);
+        assert!(enter(&reloaded).is_err());
+    }
+}
+
 #[tokio::test]
 async fn units_that_redis_is_owed_are_told_by_one_question_and_owed_again_where_that_has_no_answer() {
     let text = "[store.redis]\nurl = \"redis://127.0.0.1:1\"\n\

@@ -66,6 +66,14 @@ impl Together {
         }
     }
 
+    /// From now on so many clients are known at most.
+    pub(super) fn set_max_keys(&self, max_keys: usize) {
+        match self {
+            Self::Granted(shared) => shared.set_max_keys(max_keys),
+            Self::Owing(owing) => owing.set_max_keys(max_keys),
+        }
+    }
+
     /// Forgets a client.
     pub(super) fn forget(&self, key: &str) {
         match self {
