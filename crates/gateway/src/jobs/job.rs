@@ -60,6 +60,15 @@ impl Job {
         })
     }
 
+    /// One in place of another of its name, whose last run it reports until it has one itself.
+    pub(super) fn after(before: Option<&Arc<Self>>, config: WarmJob) -> Arc<Self> {
+        let job = Self::new(config);
+        if let Some(before) = before {
+            *job.progress() = JobReport { running: false, waiting: false, ..before.report() };
+        }
+        job
+    }
+
     /// A run begins, in which nothing is asked for where it is a dry one.
     pub(crate) fn begin(&self, is_dry: bool) {
         let mut progress = self.progress();

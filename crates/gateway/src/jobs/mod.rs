@@ -53,22 +53,26 @@ impl Jobs {
         let _ = self.runner.set(runner);
     }
 
-    /// Takes the jobs of a configuration that came into force. Those that are as they were keep their counts, and a run under way goes on; runs of the
-    /// others end.
+    /// Takes the jobs of a configuration that came into force. Those that are as they were keep their counts, and a run under way goes on, as does one that
+    /// somebody has asked for once; runs of the others are stopped.
     pub(crate) fn follow(&self, config: &Config, event: Event) {
         let Some(runner) = self.runner.get() else { return };
         let known = self.configured();
         let (mut jobs, mut tasks) = (Vec::new(), self.tasks());
         tasks.retain(|(_, task)| !task.is_finished());
+        for job in known.iter().filter(|job| !config.warm.contains(&job.config)) {
+            job.stop();
+        }
         for config in &config.warm {
             let (job, event) = match known.iter().find(|job| job.config == *config) {
                 Some(job) => (Arc::clone(job), Event::ReloadAsBefore),
-                None => (Job::new(config.clone()), event),
+                None => (Job::after(known.iter().find(|job| job.config.name == config.name), config.clone()), event),
             };
             tasks.push((Arc::clone(&job), runner(Arc::clone(&job), event)));
             jobs.push(job);
         }
-        for (job, task) in tasks.extract_if(.., |(job, _)| !jobs.iter().any(|other| Arc::ptr_eq(job, other))) {
+        let stays = |job: &Arc<Job>| jobs.iter().chain(lock(&self.once).iter()).any(|other| Arc::ptr_eq(job, other));
+        for (job, task) in tasks.extract_if(.., |(job, _)| !stays(job)) {
             task.abort();
             job.end();
         }
@@ -172,5 +176,51 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jobs").field("all", &self.all).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, WarmBase};
+
+    /// Jobs whose runs begin, and never end by themselves.
+    fn jobs() -> Jobs {
+        let jobs = Jobs::default();
+        jobs.run_by(Box::new(|_, _| tokio::spawn(std::future::pending::<()>()).abort_handle()));
+        jobs
+    }
+
+    fn config(concurrency: usize) -> Config {
+        let text = format!(
+            "[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n[[warm]]\nname = \"list\"\nurls = [\"http://a.example/a\"]\nconcurrency = {concurrency}"
+        );
+        let parsed = config::parse("test.toml", text.as_bytes(), &Default::default());
+        parsed.unwrap_or_else(|report| panic!("{}", report.render(false))).0
+    }
+
+    #[tokio::test]
+    async fn a_reload_ends_no_run_that_was_asked_for_once() {
+        let jobs = jobs();
+        jobs.follow(&config(1), Event::Start);
+        let asked = jobs.start_once(WarmJob::once("asked", Vec::new(), WarmBase { scheme: "http", host: None }), false);
+        for concurrency in [2, 3] {
+            jobs.follow(&config(concurrency), Event::Reload);
+            let own = jobs.report().into_iter().find(|job| job.name == asked.name).expect("it is remembered");
+            assert!(own.running && !own.stopped, "{own:?}");
+        }
+        assert!(jobs.tasks().iter().any(|(job, task)| job.config.name == asked.name && !task.is_finished()));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_a_reload_ends_is_reported_as_stopped() {
+        let jobs = jobs();
+        jobs.follow(&config(1), Event::Start);
+        jobs.start(&[], false).expect("there is such a job");
+        jobs.configured()[0].found(9);
+        jobs.follow(&config(2), Event::Reload);
+        let job = &jobs.report()[0];
+        assert_eq!((job.running, job.stopped, job.total), (false, true, 9), "{job:?}");
+        assert!(!jobs.start(&[], false).expect("there is such a job")[0].stopped, "its next run is another");
     }
 }

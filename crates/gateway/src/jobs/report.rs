@@ -13,7 +13,7 @@ pub(crate) struct JobReport {
     pub(crate) running: bool,
     /// Whether it waits for clients at the same upstream, or as long as an origin has asked for.
     pub(crate) waiting: bool,
-    /// Whether somebody ended it.
+    /// Whether somebody ended it, or a reload that changed or removed the job.
     pub(crate) stopped: bool,
     /// Whether it only looks.
     pub(crate) dry: bool,

@@ -50,7 +50,7 @@ pub struct Warm {
 }
 
 impl Warm {
-    /// Runs the jobs, waits for their end, and prints a table: exit code 1 where something could not be fetched.
+    /// Runs the jobs, waits for their end, and prints a table: exit code 1 where something could not be fetched, or a job was stopped.
     pub fn run(&self) -> ExitCode {
         self.gateway.run(self.warmed())
     }
@@ -69,9 +69,9 @@ impl Warm {
             if started.is_empty() {
                 return Err("the gateway has no job to run\n  hint: add [[warm]] with name, host and urls to its configuration".to_owned());
             }
-            let (jobs, stopped) = self.until_ended(started, &mut interrupts).await?;
+            let (jobs, is_interrupted) = self.until_ended(started, &mut interrupts).await?;
+            was_stopped = is_interrupted || jobs.iter().any(|job| job.stopped);
             ended.extend(jobs);
-            was_stopped = stopped;
             if was_stopped {
                 break;
             }
@@ -87,17 +87,18 @@ impl Warm {
         }
     }
 
-    /// Waits for the end of jobs, which Ctrl-C brings about. Returns how they have ended, and whether that was why.
+    /// Waits for the end of jobs, which Ctrl-C brings about. Returns how they have ended, and whether it has come.
     async fn until_ended(&self, started: Vec<JobReport>, interrupts: &mut Signal) -> Result<(Vec<JobReport>, bool), String> {
         let mut progress = Progress::new();
-        let mut was_stopped = false;
+        let mut is_interrupted = false;
+        let mut own = started;
         loop {
             let all: Vec<JobReport> = self.gateway.known(self.gateway.get("/warm").await?)?;
-            let own: Vec<JobReport> = all.into_iter().filter(|job| started.iter().any(|begun| begun.name == job.name)).collect();
+            own = own.into_iter().map(|job| as_it_stands(job, &all)).collect();
             progress.show(&own);
             if own.iter().all(|job| !job.running) {
                 progress.end();
-                return Ok((own, was_stopped));
+                return Ok((own, is_interrupted));
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
@@ -105,7 +106,7 @@ impl Warm {
                     for job in own.iter().filter(|job| job.running) {
                         self.gateway.delete(&format!("/warm/{}", job.name)).await?;
                     }
-                    was_stopped = true;
+                    is_interrupted = true;
                 }
             }
         }
@@ -128,6 +129,14 @@ impl Warm {
             json!({ "urls": urls, "sitemap": sitemap, "concurrency": self.concurrency, "dry_run": self.dry_run })
         };
         Ok(batches.iter().enumerate().map(question).collect())
+    }
+}
+
+/// How a job stands now. One that is gone, by a reload or a restart, was stopped where it was seen last.
+fn as_it_stands(seen: JobReport, all: &[JobReport]) -> JobReport {
+    match all.iter().find(|job| job.name == seen.name) {
+        Some(job) => job.clone(),
+        None => JobReport { running: false, waiting: false, stopped: seen.stopped || seen.running, ..seen },
     }
 }
 
@@ -160,6 +169,16 @@ fn batches(text: &str) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_is_gone_was_stopped_where_it_was_seen_last() {
+        let seen = JobReport { name: "list".to_owned(), running: true, total: 9, done: 4, ..JobReport::default() };
+        let gone = as_it_stands(seen.clone(), &[JobReport { name: "other".to_owned(), ..JobReport::default() }]);
+        assert_eq!((gone.running, gone.stopped, gone.done), (false, true, 4));
+        let ended = JobReport { running: false, done: 9, ..seen.clone() };
+        assert_eq!(as_it_stands(seen, std::slice::from_ref(&ended)), ended);
+        assert_eq!(as_it_stands(ended.clone(), &[]), ended, "it had ended before");
+    }
 
     #[test]
     fn many_urls_are_asked_for_in_several_questions() {
