@@ -209,6 +209,19 @@ async fn a_reload_that_is_refused_at_the_last_leaves_the_cascade_alone() -> Resu
     Ok(())
 }
 
+/// A file that it names may come after it, as where Kubernetes mounts a secret later than the configuration.
+#[tokio::test]
+async fn a_refused_configuration_is_read_again_when_the_file_that_it_lacks_is_there() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    let token = larder.config_file().with_file_name("token");
+    let tokens = format!("[[admin.tokens]]\nfile = {token:?}\nscopes = [\"read\"]\n");
+    larder.write_config(&config(&origin.url(), &tokens))?;
+    larder.metric_reaches("larder_config_reloads_total", &[r#"result="refused""#], 1.0).await?;
+    std::fs::write(&token, "0123456789abcdef")?;
+    larder.process().line("the reload", |line| line.contains("the configuration was reloaded").then_some(())).await
+}
+
 /// A reader of the log as JSON gets JSON, and each line has its time under the same name.
 #[tokio::test]
 async fn everything_that_is_told_is_json_where_the_log_is() -> Result<()> {

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use super::expiry::{ExpiryLog, RevocationLog};
 use super::kept_files;
 use super::report;
-use super::source::{Changes, Source};
+use super::source::{Changes, Reading, Source};
 use super::succession::Handover;
 use crate::active::{ActiveConfig, Process};
 use crate::alerts::Alert;
@@ -76,34 +76,36 @@ impl Signals {
         expiry.warn_of(gateway.certificates.snapshot(), seconds(gateway));
         lists.warn_of(gateway.certificates.revocations(), seconds(gateway));
         // It may have changed before it was watched.
-        let mut changed = source.has_changed();
+        let mut due = source.reading();
         loop {
-            if changed && reload(gateway, &mut source, &started) {
-                if !source.is_watched_by(&changes) {
-                    changes = source.watch();
-                }
+            let is_reloaded = due.is_some_and(|reading| reload(gateway, &mut source, &started, reading));
+            // One that was refused at the last names files, too.
+            if due.is_some() && !source.is_watched_by(&changes) {
+                changes = source.watch();
+            }
+            if is_reloaded {
                 expiry.warn_of(gateway.certificates.snapshot(), seconds(gateway));
                 lists.warn_of(gateway.certificates.revocations(), seconds(gateway));
             }
             // A stop is heard first, and at any time: a folder in which something always changes is no reason to go on.
-            changed = tokio::select! {
+            due = tokio::select! {
                 biased;
                 _ = self.terminate.recv() => return Stop::Requested,
                 _ = self.interrupt.recv() => return Stop::Requested,
-                _ = self.hang_up.recv() => true,
+                _ = self.hang_up.recv() => Some(Reading::Asked),
                 _ = self.reopen.recv() => {
                     gateway.access_logs.reopen();
-                    false
+                    None
                 }
                 _ = self.upgrade.recv() => match self.hand_over(gateway, &started, &source, handover).await {
                     Some(stop) => return stop,
-                    None => false,
+                    None => None,
                 },
-                () = settled(&mut changes) => source.has_changed(),
+                () = settled(&mut changes) => source.reading(),
                 () = tokio::time::sleep(LOOK) => {
                     expiry.tell(gateway.certificates.snapshot(), seconds(gateway));
                     lists.tell(gateway.certificates.revocations(), seconds(gateway));
-                    source.has_changed()
+                    source.reading()
                 }
             };
         }
@@ -149,11 +151,14 @@ async fn settled(changes: &mut Changes) {
 
 /// Reads the configuration again. A broken one is refused, and the running one goes on; what is stored stays either way. Where it differs
 /// from the one that the process `started` with in what only a start can change, that is told. Returns whether the new one is in force.
-fn reload(gateway: &Gateway, source: &mut Source, started: &Config) -> bool {
+fn reload(gateway: &Gateway, source: &mut Source, started: &Config, reading: Reading) -> bool {
     let Some(command) = source.command() else { return false };
     let (config, warnings) = match command.load() {
         Ok(loaded) => loaded,
         Err(report) => {
+            if !source.refused(report.render(false), reading) {
+                return false;
+            }
             report::tell(&report);
             error!("the new configuration was refused; the running one goes on");
             gateway.reloads.refused();

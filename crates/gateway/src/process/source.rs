@@ -18,17 +18,28 @@ pub(crate) struct Source {
     file: Option<ReadFile>,
     /// The files that it names, such as certificates.
     named: Vec<ReadFile>,
+    /// Why the configuration was refused when it was last read; `None`: it was not.
+    refusal: Option<String>,
+}
+
+/// Why the configuration is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// A signal asks for it, or a file has changed.
+    Asked,
+    /// It was refused: a file that it names, and which is not watched since nothing of a refused one is known, may be there by now.
+    Again,
 }
 
 impl Source {
     /// The configuration that a command line names. To be made before its configuration is loaded.
     pub(crate) fn of(command: &cli::Serve) -> Self {
-        Self { command: Some(command.clone()), file: command.file().map(ReadFile::now), named: Vec::new() }
+        Self { command: Some(command.clone()), file: command.file().map(ReadFile::now), named: Vec::new(), refusal: None }
     }
 
     /// A configuration that cannot change.
     pub(crate) fn fixed() -> Self {
-        Self { command: None, file: None, named: Vec::new() }
+        Self { command: None, file: None, named: Vec::new(), refusal: None }
     }
 
     /// The source to ask for a new configuration.
@@ -36,15 +47,31 @@ impl Source {
         self.command.as_ref()
     }
 
-    /// From now on the files that this configuration names are watched too.
+    /// The configuration was read, and this is it: from now on the files that it names are watched too.
     pub(crate) fn follow(&mut self, config: &Config) {
+        self.refusal = None;
         if self.command.is_some() {
             self.named = config.files().cloned().collect();
         }
     }
 
+    /// Why the configuration has to be read now, if it has to.
+    pub(crate) fn reading(&mut self) -> Option<Reading> {
+        match self.has_changed() {
+            true => Some(Reading::Asked),
+            false => self.refusal.as_ref().map(|_| Reading::Again),
+        }
+    }
+
+    /// The configuration was refused. Returns whether people have to be told, which they were if only the time has passed.
+    pub(crate) fn refused(&mut self, why: String, reading: Reading) -> bool {
+        let is_known = self.refusal.as_ref() == Some(&why);
+        self.refusal = Some(why);
+        reading == Reading::Asked || !is_known
+    }
+
     /// Whether any of the files has changed since the last call. Their folders are watched, so most changes are of other files.
-    pub(crate) fn has_changed(&mut self) -> bool {
+    fn has_changed(&mut self) -> bool {
         let mut any = false;
         for file in self.file.iter_mut().chain(&mut self.named).filter(|file| file.has_changed()) {
             *file = ReadFile::now(file.path());
@@ -96,4 +123,25 @@ impl Changes {
 
 fn folder(file: &Path) -> PathBuf {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn a_refused_configuration_is_read_again_and_told_again_only_where_it_says_something_else() {
+        let mut source = Source::fixed();
+        assert_eq!(source.reading(), None);
+        assert!(source.refused("a file is missing".to_owned(), Reading::Asked));
+        assert_eq!(source.reading(), Some(Reading::Again));
+        assert!(!source.refused("a file is missing".to_owned(), Reading::Again));
+        assert!(source.refused("a file is empty".to_owned(), Reading::Again));
+        assert!(source.refused("a file is empty".to_owned(), Reading::Asked), "whoever asks is answered");
+        let text = b"[upstreams.api]\nurl = \"http://127.0.0.1:3000\"\n";
+        let (config, _) = config::parse("test.toml", text, &Default::default()).unwrap_or_else(|report| panic!("{report}"));
+        source.follow(&config);
+        assert_eq!(source.reading(), None);
+    }
 }
