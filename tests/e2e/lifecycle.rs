@@ -222,6 +222,19 @@ async fn a_refused_configuration_is_read_again_when_the_file_that_it_lacks_is_th
     larder.process().line("the reload", |line| line.contains("the configuration was reloaded").then_some(())).await
 }
 
+#[tokio::test]
+async fn a_reload_tells_where_memory_is_divided_too_finely_for_what_it_is_to_store() -> Result<()> {
+    let origin = Origin::start().await?;
+    let text = |max_object: &str| {
+        config(&origin.url(), &format!("[store.memory]\ncapacity = \"32MiB\"\n[cache]\nttl = \"1m\"\nmax_object = \"{max_object}\"\n"))
+    };
+    let larder = Larder::start(&text("64KiB")).await?;
+    larder.write_config(&text("4MiB"))?;
+    larder.hang_up()?;
+    let is_told = |line: &str| line.contains("a change of max_object beyond what memory was divided for").then_some(());
+    larder.process().line("what needs a restart", is_told).await
+}
+
 /// A reader of the log as JSON gets JSON, and each line has its time under the same name.
 #[tokio::test]
 async fn everything_that_is_told_is_json_where_the_log_is() -> Result<()> {

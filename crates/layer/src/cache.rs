@@ -230,6 +230,11 @@ impl Cache {
         self.max_refreshes.store(max, Ordering::Relaxed);
     }
 
+    /// Whether memory, which was divided for [`CacheBuilder::max_object`], does not hold an object of so many bytes, and would if it were divided for that.
+    pub fn is_divided_too_finely_for(&self, bytes: u64) -> bool {
+        self.store.is_divided_too_finely_for(bytes.min(self.max_in_memory))
+    }
+
     /// Takes so many bytes from what entries may take: the caller keeps as much about them, such as a list of what is asked for most.
     pub fn set_aside(&self, bytes: u64) {
         self.set_aside.store(bytes, Ordering::Relaxed);

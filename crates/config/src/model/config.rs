@@ -93,6 +93,11 @@ impl Config {
         of_routes.chain(of_limits).map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// Bytes of the largest response that any route stores.
+    pub fn largest_object(&self) -> u64 {
+        self.routes.iter().chain(&self.fallback).map(|route| route.settings.max_object).max().unwrap_or_default()
+    }
+
     /// The files that it names and that were read with it, such as certificates and secrets.
     pub fn files(&self) -> impl Iterator<Item = &ReadFile> {
         let acme = self.acme.iter().flat_map(|acme| &acme.files);

@@ -168,7 +168,9 @@ fn reload(gateway: &Gateway, source: &mut Source, started: &Config, reading: Rea
     };
     report::tell(&warnings);
     let before = gateway.active.load_full();
-    needs_restart(started, &config).for_each(|what| warn!("a change of {what} takes effect at the next start"));
+    let too_large =
+        gateway.cache.is_divided_too_finely_for(config.largest_object()).then_some("max_object beyond what memory was divided for");
+    needs_restart(started, &config).chain(too_large).for_each(|what| warn!("a change of {what} takes effect at the next start"));
     source.follow(&config);
     let ready = gateway.certificates.differing(&config).map_err(|error| error.to_string());
     let ready = ready.and_then(|certificates| {

@@ -163,7 +163,7 @@ async fn run(
     let tiers = disk.iter().fold(Tiers::new(), |tiers, disk| disk.behind(tiers));
     let tiers = redis.iter().fold(tiers, |tiers, redis| redis.behind(tiers));
     let max_in_memory = if disk.is_some() { config.memory.largest_body() } else { u64::MAX };
-    let cache = Cache::builder(config.memory.capacity).max_object(largest_object(&config).min(max_in_memory)).max_in_memory(max_in_memory);
+    let cache = Cache::builder(config.memory.capacity).max_object(config.largest_object().min(max_in_memory)).max_in_memory(max_in_memory);
     let cache = cache.clock(clock.clone()).ledger(ledger).tiers(tiers).build();
     if let Some(compression) = config.memory.compress {
         cache.pack_bodies(BodyPacking::new(TextPacking::new(compression, Compress::default().types)));
@@ -316,11 +316,6 @@ fn listen_on_channel(redis: &Redis, gateway: &Arc<Gateway>) {
             }
         }
     });
-}
-
-/// The largest response that any route stores. A reload that raises it is heeded as far as the store's shards are large enough.
-fn largest_object(config: &Config) -> u64 {
-    config.routes.iter().chain(&config.fallback).map(|route| route.settings.max_object).max().unwrap_or_default()
 }
 
 /// Binds every address, and tells all that cannot be bound.

@@ -21,7 +21,7 @@ use crate::client::{ClientConnection, EffectiveTarget, effective_target};
 use crate::config::Config;
 use crate::proxy::{Service, Step, for_the_cache, way};
 use crate::routing::{WayBody, reads_content};
-use crate::trials::{max_object, settle, without_network};
+use crate::trials::{settle, without_network};
 use crate::upstream::ClientContext;
 
 /// A gateway under test.
@@ -41,7 +41,7 @@ impl Replica {
     pub(super) fn new(config: Config, capacity: u64, assumptions: Assumptions, start: Timestamp) -> Result<Self, SetupError> {
         let (clock, hand) = Clock::manual(start);
         let origin = Arc::<LoggedOrigin>::default();
-        let cache = Cache::builder(capacity).max_object(max_object(&config).min(capacity)).clock(clock.clone()).build();
+        let cache = Cache::builder(capacity).max_object(config.largest_object().min(capacity)).clock(clock.clone()).build();
         let active = without_network(config, &cache, &clock, Arc::clone(&origin) as _)?;
         Ok(Self { active, cache, hand, now: start, origin, assumptions, tells_lifetimes: false })
     }

@@ -25,4 +25,4 @@ pub(crate) use files::{beside, load};
 pub(crate) use junit::junit;
 pub(crate) use report::{TestReport, TestsReport};
 pub(crate) use run::run;
-pub(crate) use stage::{max_object, settle, without_network};
+pub(crate) use stage::{settle, without_network};

@@ -36,15 +36,10 @@ impl Stage {
         let (origin, purges) = (Arc::new(PlayedOrigin::new(hand.clone())), Arc::<PurgeLog>::default());
         let capacity = config.memory.capacity.min(MAX_CAPACITY);
         let tiers = Tiers::new().with_log(Arc::clone(&purges) as _);
-        let cache = Cache::builder(capacity).max_object(max_object(&config).min(capacity)).clock(clock.clone()).tiers(tiers).build();
+        let cache = Cache::builder(capacity).max_object(config.largest_object().min(capacity)).clock(clock.clone()).tiers(tiers).build();
         let active = without_network(config, &cache, &clock, Arc::clone(&origin) as _)?;
         Ok(Self { active, cache, hand, origin, purges })
     }
-}
-
-/// The largest response that any route stores.
-pub(crate) fn max_object(config: &Config) -> u64 {
-    config.routes.iter().chain(&config.fallback).map(|route| route.settings.max_object).max().unwrap_or_default()
 }
 
 /// A configuration as it is served, with this in the place of all origins, and without the log and the traces of the running gateway.

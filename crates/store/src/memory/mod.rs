@@ -76,6 +76,11 @@ impl MemoryStore {
         }
     }
 
+    /// Whether an entry of so many bytes would fit if the store were made for it, and does not as it is.
+    pub fn is_divided_too_finely_for(&self, bytes: u64) -> bool {
+        self.slots.num_shards() > 1 && bytes >= self.slots.shard_capacity()
+    }
+
     /// The ledger that its entries are checked against.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

@@ -38,6 +38,22 @@ pub(super) fn found(lookup: Lookup) -> Option<Arc<StoredResponse>> {
 }
 
 #[test]
+fn a_store_says_where_it_is_divided_too_finely_for_an_entry_that_would_fit() {
+    let store = |max_object| MemoryStore::new(16 << 20, max_object, Arc::new(Ledger::default()));
+    for (made_for, bytes, is_kept, is_too_fine) in [
+        (1 << 10, 1 << 10, true, false),
+        (1 << 10, 512 << 10, false, true),
+        (512 << 10, 512 << 10, true, false),
+        (16 << 20, 17 << 20, false, false),
+    ] {
+        let store = store(made_for);
+        store.commit(Arc::new(response_with_body("/a", &"x".repeat(bytes))));
+        let is_found = found(find(&store, "/a", &HeaderMap::new())).is_some();
+        assert_eq!((is_found, store.is_divided_too_finely_for(bytes as u64)), (is_kept, is_too_fine), "{made_for} {bytes}");
+    }
+}
+
+#[test]
 fn a_committed_response_is_found_under_its_key_only() {
     let store = store();
     assert!(store.commit(response("/a", 1, store.ledger().position())));
