@@ -163,6 +163,22 @@ fn the_report_counts_hits_bytes_and_what_the_origin_is_spared_by_route() -> Resu
 }
 
 #[test]
+fn reads_whose_key_has_their_content_are_told_as_not_stored_and_are_no_writes() -> Result<()> {
+    let folder = TempDir::new()?;
+    let route = "[[routes]]\nname = \"search\"\npath = \"/search\"\nread = true\nttl = \"1m\"\nkey = { body = \"json\" }\n";
+    let config = write(&folder, "config.toml", &format!("{CONFIG}{route}"))?;
+    let posts: String = (0..3).map(|second| combined(second, "/search", 300).replace("GET", "POST")).collect();
+    let log = write(&folder, "access.log", &format!("{posts}{}", combined(4, "/other", 300).replace("GET", "POST")))?;
+    let output = simulate(&["--config", &config, "--no-curve", "--json", &log])?;
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_str(&text(&output))?;
+    assert_eq!(report["writes"]["writes"], 1, "{report:#}");
+    let told = &report["not_stored"];
+    assert_eq!((&told[0]["reason"], &told[0]["requests"]), (&"body-not-keyed".into(), &3.into()), "{told:#}");
+    Ok(())
+}
+
+#[test]
 fn what_is_assumed_of_a_route_makes_its_answers_storable() -> Result<()> {
     let folder = TempDir::new()?;
     let config = write(&folder, "config.toml", &format!("{CONFIG}[[routes]]\nname = \"b\"\npath = \"/b\"\n"))?;

@@ -85,8 +85,8 @@ impl Replica {
         if reads_content(service.route(), request.method())
             && !matches!(MethodKind::of(request.method()), MethodKind::Get | MethodKind::Head)
         {
-            // Its key has the content in it, which no log has.
-            return Decision { reason: Reason::BodyNotKeyed, verdict: Verdict::Bypass, origin_requests: 1, ..decision };
+            // Its key has the content in it, which no log has. It is a read, whatever its method is.
+            return Decision { reason: Reason::BodyNotKeyed, verdict: Verdict::Bypass, origin_requests: 1, is_write: false, ..decision };
         }
         if decision.is_write {
             decision.invalidates = invalidates(service, sent.clone(), &target);
