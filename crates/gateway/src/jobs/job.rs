@@ -136,7 +136,12 @@ impl Job {
         self.took(&Fetched::Failed(reason));
     }
 
-    /// The run is over, or another replica has it.
+    /// Another replica has the run that was due. A run that somebody has asked for here goes on.
+    pub(crate) fn left_to_another(&self) {
+        self.ran.send_replace(true);
+    }
+
+    /// The run is over.
     pub(crate) fn end(&self) {
         let mut progress = self.progress();
         (progress.running, progress.waiting) = (false, false);
@@ -186,5 +191,26 @@ impl Job {
 
     fn progress(&self) -> MutexGuard<'_, JobReport> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::config::WarmBase;
+
+    #[test]
+    fn a_turn_of_another_replica_ends_no_run_here() {
+        let job = Job::new(WarmJob::once("asked", Vec::new(), WarmBase { scheme: "http", host: None }));
+        job.begin(false);
+        job.found(3);
+        let ran_once = || pin!(job.ran_once()).poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert!(!ran_once());
+        job.left_to_another();
+        assert_eq!((job.is_running(), job.report().total), (true, 3));
+        assert!(ran_once(), "what it fetches is there");
     }
 }

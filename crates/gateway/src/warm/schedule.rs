@@ -76,7 +76,7 @@ async fn take_turn(gateway: &Weak<Gateway>, job: &Arc<Job>, term: Duration) {
     // Where Redis does not answer, each replica warms itself.
     if store.take_turn(&name, term).await.is_ok_and(|is_own| !is_own) {
         info!(job = job.config.name, "another replica warms for this job");
-        return job.end();
+        return job.left_to_another();
     }
     let keeping = async {
         loop {
