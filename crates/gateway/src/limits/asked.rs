@@ -44,15 +44,31 @@ impl From<Over> for UpstreamError {
 
 /// What Redis has said about a request, by the places of shared limits; empty where it was not asked. In the request's extensions.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answers(SmallVec<[(usize, Answer); 2]>);
+pub(crate) struct Answers {
+    /// Whose places these are: while Redis was asked, a reload may have brought others.
+    limits: Option<Arc<RouteLimits>>,
+    answers: SmallVec<[(usize, Answer); 2]>,
+}
 
 impl Answers {
-    pub(super) fn of(&self, place: usize) -> Option<&Answer> {
-        self.0.iter().find(|(own, _)| *own == place).map(|(_, answer)| answer)
+    /// The same, of the limits that have asked.
+    pub(super) fn about(self, limits: &Arc<RouteLimits>) -> Self {
+        Self { limits: Some(Arc::clone(limits)), ..self }
+    }
+
+    /// Whether these limits have asked.
+    pub(crate) fn are_about(&self, limits: &RouteLimits) -> bool {
+        self.limits.as_deref().is_some_and(|asked| std::ptr::eq(asked, limits))
+    }
+
+    /// About the limit at a place; `None` where other limits have asked.
+    fn of(&self, limits: &RouteLimits, place: usize) -> Option<&Answer> {
+        let known = self.answers.iter().find(|(own, _)| *own == place).filter(|_| self.are_about(limits));
+        known.map(|(_, answer)| answer)
     }
 
     pub(super) fn add(&mut self, place: usize, answer: Answer) {
-        self.0.push((place, answer));
+        self.answers.push((place, answer));
     }
 }
 
@@ -92,7 +108,7 @@ impl Asked {
     /// Asks one limit more. With `may_wait` a request that does not fit in may do so later.
     pub(super) fn ask(&mut self, limits: &RouteLimits, place: usize, keys: &Keys, answers: &Answers, may_wait: bool) -> Result<(), Over> {
         let (limit, key) = (limits.at(place), keys.get(place));
-        let standing = self.standing(limit, place, key, answers, may_wait);
+        let standing = self.standing(limit, place, key, answers.of(limits, place), may_wait);
         let note = Note { limit: place, remaining: standing.remaining, reset: seconds(standing.reset) };
         let is_observer = limit.settings.over == LimitOver::Observe;
         if standing.allowed || is_observer {
@@ -124,13 +140,13 @@ impl Asked {
         Err(over)
     }
 
-    fn standing(&mut self, limit: &RunningLimit, place: usize, key: &str, answers: &Answers, may_wait: bool) -> Standing {
+    fn standing(&mut self, limit: &RunningLimit, place: usize, key: &str, answer: Option<&Answer>, may_wait: bool) -> Standing {
         if limit.settings.count == LimitCount::Bytes {
             self.bytes.push((place, limit.payer(key)));
         }
         match limit.settings.count.is_known_afterwards() {
-            true => limit.look(key, answers.of(place)),
-            false => limit.take(key, answers.of(place), may_wait),
+            true => limit.look(key, answer),
+            false => limit.take(key, answer, may_wait),
         }
     }
 

@@ -216,7 +216,7 @@ impl RouteLimits {
     /// answer with it: Redis tells one question alone that a client has come near the end of its quota.
     pub(super) async fn inquire(self: &Arc<Self>, from: usize, to: usize, keys: Keys) -> Answers {
         let limits = Arc::clone(self);
-        tokio::spawn(async move { limits.inquire_to_the_end(from, to, &keys).await }).await.unwrap_or_default()
+        tokio::spawn(async move { limits.inquire_to_the_end(from, to, &keys).await }).await.unwrap_or_default().about(self)
     }
 
     async fn inquire_to_the_end(&self, from: usize, to: usize, keys: &Keys) -> Answers {

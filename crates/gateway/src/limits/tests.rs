@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Request;
-use larder_redis::{Clocks, RedisOptions, RedisServers, RedisStore, RedisUrl};
+use larder_redis::{Clocks, LimitGrant, RedisOptions, RedisServers, RedisStore, RedisUrl};
 use larder_semantics::Timestamp;
 use larder_testkit::alloc::{CountingAllocator, allocations};
 use larder_tower::clock::{Clock, ClockHand, monotonic};
@@ -100,7 +100,7 @@ async fn units_that_redis_is_owed_are_told_by_one_question_and_owed_again_where_
     let limits = Limits::new(&config(text), Some(&absent_redis()), &clock, None).expect("limits");
     let of_route = limits.of_route(0).expect("limits of the route");
     let keys = of_route.keys(&Request::new(()), CLIENT);
-    let mut unanswered = Answers::default();
+    let mut unanswered = Answers::default().about(of_route);
     unanswered.add(0, None);
     (0..4).for_each(|_| assert!(of_route.enter(&keys, &unanswered).is_ok()));
     let (limit, key) = (of_route.at(0), keys.get(0));
@@ -113,6 +113,25 @@ async fn units_that_redis_is_owed_are_told_by_one_question_and_owed_again_where_
     assert_eq!(again.owed, 4);
     telling.into_iter().for_each(Telling::settled);
     assert_eq!(ask().0.owed, 0);
+}
+
+#[tokio::test]
+async fn what_redis_has_said_about_the_limits_of_before_a_reload_is_not_taken_for_others() {
+    let text = |names: [&str; 2]| {
+        let limit = |name| format!("[[limits]]\nname = \"{name}\"\nmax = 10\nper = \"1h\"\ncount = \"requests\"\nshared = true\n");
+        format!("[store.redis]\nurl = \"redis://127.0.0.1:1\"\n{}", names.map(limit).concat())
+    };
+    let (clock, _hand) = Clock::manual(Timestamp::from_secs(1_774_738_800));
+    let before = Limits::new(&config(&text(["a", "b"])), Some(&absent_redis()), &clock, None).expect("limits");
+    let after = Limits::new(&config(&text(["b", "a"])), Some(&absent_redis()), &clock, Some(&before)).expect("limits");
+    let (old, new) = [&before, &after].map(|limits| limits.of_route(0).expect("limits of the route")).into();
+    let keys = || new.keys(&Request::new(()), CLIENT);
+    let refused = LimitGrant { granted: 0, remaining: 0, reset: 1, retry_after: 1, used: 10, is_reached: false };
+    let mut answers = Answers::default().about(old);
+    answers.add(0, Some(refused));
+    assert!(new.enter(&keys(), &answers).is_ok(), "the refusal was another limit's");
+    assert!(old.enter(&keys(), &answers).is_err());
+    assert!(answers.are_about(old) && !answers.are_about(new), "so those in force are asked again");
 }
 
 #[test]

@@ -275,12 +275,15 @@ fn take_own_cookie(active: &ActiveConfig, headers: &mut HeaderMap) {
 
 /// Asks Redis for what the limits of a request's route need before the look-up; `None` where they need nothing, or have it.
 fn ask_ahead(active: &ActiveConfig, request: &Request<Incoming>, peer: &Peer) -> Option<impl Future<Output = Answers> + Send + 'static> {
-    if !active.limits.ask_ahead() || request.extensions().get::<Answers>().is_some() {
+    if !active.limits.ask_ahead() {
         return None;
     }
     let connection = peer.client_connection(request.version());
     let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
     let limits = active.limits_of(active.route(request, &target.authority)?.route().index())?;
+    if request.extensions().get::<Answers>().is_some_and(|answers| answers.are_about(limits)) {
+        return None;
+    }
     limits.ask_ahead(limits.keys(request, target.client))
 }
 
