@@ -181,6 +181,15 @@ impl Engine {
         self.write_removal(hash, fetch, now)
     }
 
+    /// Drops an entry that answers whatever the selecting fields are, unless a later fetch is stored. One that leads to variants stays.
+    pub(crate) fn remove_unvaried(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
+        match self.known(hash) {
+            Ok(Some((header, entry))) if header.fetch > fetch || entry.body == Body::Selecting => Ok(()),
+            Ok(None) if self.is_restored() => Ok(()),
+            _ => self.write_removal(hash, fetch, now),
+        }
+    }
+
     fn write_removal(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
         self.index.remove(hash);
         let record = NewRecord { kind: Kind::Removal, expires: u32::MAX, hash, fetch, payload: &[], proven: 0 };

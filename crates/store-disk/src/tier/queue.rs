@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use larder_store::Write;
+use larder_store::{StoredResponse, Write};
 use tokio::sync::Notify;
 
 use super::hash_of;
@@ -27,6 +27,14 @@ pub(crate) enum WriteTask {
 impl WriteTask {
     pub(crate) fn is_removal(&self) -> bool {
         matches!(self, Self::Remove { .. })
+    }
+
+    /// The response that is to be written.
+    pub(crate) fn response(&self) -> Option<&StoredResponse> {
+        match self {
+            Self::Commit(write) | Self::Freshen(write) => Some(&write.response),
+            Self::Remove { .. } => None,
+        }
     }
 
     /// The hash of the key and variant that it is about, and the number of the fetch.

@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use larder_semantics::PrimaryKey;
 use larder_store::{Invalidation, InvalidationLog, InvalidationTarget, StoredResponse, Variant};
 
-use super::Tier;
 use super::handed_over::{forget_now, remove_now};
-use super::worker::{forget_later, mark_name};
+use super::worker::{forget_later, mark_name, may_be_stored};
+use super::{Tier, hash_of};
 use crate::engine::Engine;
 use crate::log::Shared;
 
@@ -26,6 +26,8 @@ const MAX_EARLY: usize = 4_096;
 pub(super) struct Removals {
     /// The latest fetch whose response is removed, by the hash.
     due: Mutex<HashMap<u64, u64>>,
+    /// The same of responses without `Vary` whose key has variants since then, by the hash of the primary key.
+    unvaried: Mutex<HashMap<u64, u64>>,
     early: Mutex<Vec<Early>>,
     /// The mark of a process that may end before the disk has taken them.
     last_mark: Mutex<Option<String>>,
@@ -42,6 +44,10 @@ pub(super) struct Early {
 impl Removals {
     fn due(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unvaried(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.unvaried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn last_mark(&self) -> MutexGuard<'_, Option<String>> {
@@ -81,7 +87,15 @@ impl Removals {
 
     /// One that is to be written.
     pub(super) fn next(&self) -> Option<(u64, u64)> {
-        self.due().iter().next().map(|(hash, fetch)| (*hash, *fetch))
+        first(&self.due())
+    }
+
+    fn next_unvaried(&self) -> Option<(u64, u64)> {
+        first(&self.unvaried())
+    }
+
+    fn are_due(&self) -> bool {
+        !self.due().is_empty() || !self.unvaried().is_empty()
     }
 
     /// The disk has the removal of responses up to this fetch, or a response that hides them.
@@ -91,6 +105,10 @@ impl Removals {
             due.remove(&hash);
         }
     }
+}
+
+fn first(due: &HashMap<u64, u64>) -> Option<(u64, u64)> {
+    due.iter().next().map(|(hash, fetch)| (*hash, *fetch))
 }
 
 impl Tier {
@@ -126,7 +144,7 @@ impl Tier {
 
     /// Writes removals that were given up, once the disk may be asked again.
     pub(super) fn remove_due(&self, engine: &Engine) {
-        if self.removals.next().is_none() {
+        if !self.removals.are_due() {
             return;
         }
         let Some(pass) = self.writing.pass((self.clocks.monotonic)()) else { return };
@@ -144,7 +162,12 @@ impl Tier {
 
     /// The same before the directory is given up. Where the disk does not take them, nothing on it may be used.
     pub(super) fn remove_at_last(&self, engine: &Engine) -> io::Result<()> {
-        let forget = |_| engine.forget(None).map(|()| self.removals.due().clear());
+        let forget = |_| {
+            engine.forget(None)?;
+            self.removals.due().clear();
+            self.removals.unvaried().clear();
+            Ok::<_, io::Error>(())
+        };
         self.write_removals(engine).or_else(forget)?;
         let mut mark = self.removals.last_mark();
         if !self.are_removals_due()
@@ -168,13 +191,38 @@ impl Tier {
     }
 
     fn are_removals_due(&self) -> bool {
-        self.removals.next().is_some() || self.must_forget.load(Ordering::Relaxed)
+        self.removals.are_due() || self.must_forget.load(Ordering::Relaxed)
+    }
+
+    /// A response with a variant is not written, or not yet: an earlier one without `Vary` must not answer for all variants.
+    pub(super) fn unvary(&self, engine: &Engine, response: &StoredResponse) {
+        if response.variant().is_none() {
+            return;
+        }
+        let primary = hash_of(engine.seed(), &response.key(), None);
+        if !may_be_stored(engine, primary) {
+            return;
+        }
+        let mut unvaried = self.removals.unvaried();
+        if unvaried.len() >= MAX_DUE {
+            self.must_forget.store(true, Ordering::Relaxed);
+            return;
+        }
+        let known = unvaried.entry(primary).or_insert(response.fetch);
+        *known = response.fetch.max(*known);
     }
 
     fn write_removals(&self, engine: &Engine) -> io::Result<()> {
         while let Some((hash, fetch)) = self.removals.next() {
             engine.remove_unknown(hash, fetch, self.clocks.now())?;
             self.removals.done(hash, fetch);
+        }
+        while let Some((hash, fetch)) = self.removals.next_unvaried() {
+            engine.remove_unvaried(hash, fetch, self.clocks.now())?;
+            let mut unvaried = self.removals.unvaried();
+            if unvaried.get(&hash) == Some(&fetch) {
+                unvaried.remove(&hash);
+            }
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use larder_store::{
 
 use super::queue::WriteTask;
 use super::spool::DiskBodyWriter;
-use super::worker::run;
+use super::worker::{may_be_stored, run};
 use super::{Tier, count, hash_of};
 use crate::clocks::Clocks;
 use crate::log::{LocalLog, Shared};
@@ -205,6 +205,22 @@ impl DiskStore {
         }
     }
 
+    /// Queues a write if it is admitted. What is not written must not leave an older response to be found in its place.
+    fn write(&self, write: Write, task: fn(Write) -> WriteTask, admit: impl FnOnce(Write, u64) -> Option<Write>) {
+        let Some(engine) = self.tier.engine() else { return };
+        let response = Arc::clone(&write.response);
+        let hash = hash_of(engine.seed(), &response.key(), response.variant());
+        let is_taken = self.takes(response.body_length());
+        let admitted = if is_taken { admit(write, hash) } else { None };
+        if let Some(write) = admitted {
+            return self.tier.push(task(write));
+        }
+        self.tier.unvary(&engine, &response);
+        if !is_taken && may_be_stored(&engine, hash) {
+            self.tier.push(WriteTask::Remove { hash, fetch: response.fetch.saturating_sub(1) });
+        }
+    }
+
     fn hash_of(&self, response: &StoredResponse) -> Option<u64> {
         let engine = self.tier.engine()?;
         Some(hash_of(engine.seed(), &response.key(), response.variant()))
@@ -230,14 +246,9 @@ impl RemoteStore for DiskStore {
     }
 
     fn commit(&self, write: Write) -> StoreFuture<'_, ()> {
-        if let Some(hash) = self.hash_of(&write.response).filter(|_| self.takes(write.response.body_length())) {
-            let is_judged = write.log_position.is_some();
-            // One that a later process could not judge only takes the place of an earlier one.
-            let admitted = if is_judged { self.tier.admit(write, hash) } else { Some(write) };
-            if let Some(write) = admitted {
-                self.tier.push(WriteTask::Commit(write));
-            }
-        }
+        // One that a later process could not judge only takes the place of an earlier one.
+        let is_judged = write.log_position.is_some();
+        self.write(write, WriteTask::Commit, |write, hash| if is_judged { self.tier.admit(write, hash) } else { Some(write) });
         Box::pin(std::future::ready(()))
     }
 
@@ -246,12 +257,8 @@ impl RemoteStore for DiskStore {
     }
 
     fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {
-        if let Some(hash) = self.hash_of(&write.response).filter(|_| self.takes(write.response.body_length())) {
-            // What is stored has been fetched again, or it is of use for the first time.
-            if let Some(write) = self.tier.admit(write, hash) {
-                self.tier.push(WriteTask::Freshen(write));
-            }
-        }
+        // What is stored has been fetched again, or it is of use for the first time.
+        self.write(write, WriteTask::Freshen, |write, hash| self.tier.admit(write, hash));
         Box::pin(std::future::ready(()))
     }
 

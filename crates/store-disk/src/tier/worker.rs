@@ -232,6 +232,7 @@ impl Tier {
     pub(super) fn give_up(&self, job: &WriteTask) {
         let Some(engine) = self.engine() else { return };
         let (hash, fetch) = job.target(engine.seed());
+        job.response().into_iter().for_each(|response| self.unvary(&engine, response));
         if job.is_removal() {
             self.lose(&engine, hash, fetch);
         } else if may_be_stored(&engine, hash) {
@@ -253,6 +254,7 @@ impl Tier {
         };
         if !job.is_removal() && !self.rate_allows(now) {
             count(&self.counters.held_back);
+            job.response().into_iter().for_each(|response| self.unvary(engine, response));
             job = WriteTask::Remove { hash, fetch };
         }
         if job.is_removal() || may_be_stored(engine, hash) {
@@ -315,6 +317,6 @@ impl Tier {
 
 /// A key that is stored already has been asked for often enough. While it is not known what is stored, an older response could be found later in the place
 /// of one that is held back.
-fn may_be_stored(engine: &Engine, hash: u64) -> bool {
+pub(super) fn may_be_stored(engine: &Engine, hash: u64) -> bool {
     engine.knows(hash) || !engine.is_restored()
 }

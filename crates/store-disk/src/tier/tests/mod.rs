@@ -293,6 +293,49 @@ async fn bodies_larger_than_max_object_and_writes_beyond_the_rate_are_not_writte
 }
 
 #[tokio::test]
+async fn a_response_too_large_for_the_disk_leaves_no_older_one_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::with(DiskOptions { max_object: 1_000, ..options(&folder) }).await;
+    for path in ["/renewed", "/freshened", "/y"] {
+        process.put(path, 1, 1).await;
+    }
+    process.put("/renewed", 1_001, 2).await;
+    process.store.freshen(process.write("/freshened", 1_001, 2, None)).await;
+    process.written().await;
+    let found = async |process: &Process| [process.get("/renewed").await, process.get("/freshened").await, process.get("/y").await];
+    assert_eq!(found(&process).await, [None, None, Some(1)]);
+    process.end().await;
+    assert_eq!(found(&Process::start(&folder).await).await, [None, None, Some(1)]);
+}
+
+/// A variant that is not written: it was fetched for the first time, it is beyond the rate, or it is too large.
+#[tokio::test]
+async fn a_variant_that_is_not_written_leaves_no_older_response_without_vary() {
+    let ways = [
+        DiskOptions { admission: Admission::SecondHit, ..DiskOptions::new("".into(), 0) },
+        DiskOptions { write_rate: Some(1), admission: Admission::All, ..DiskOptions::new("".into(), 0) },
+        DiskOptions { max_object: 1_000, admission: Admission::All, ..DiskOptions::new("".into(), 0) },
+    ];
+    for way in ways {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(&folder).await;
+        process.put("/x", 1, 1).await;
+        process.put_variant("/y", 1, 1, Some(variant("de"))).await;
+        process.end().await;
+        let options = DiskOptions { admission: way.admission, write_rate: way.write_rate, max_object: way.max_object, ..options(&folder) };
+        let process = Process::with(options).await;
+        process.store.tier.rate_spends(1_000_000);
+        for path in ["/x", "/y"] {
+            process.put_variant(path, 1_001, 2, Some(variant("fr"))).await;
+        }
+        process.end().await;
+        let process = Process::start(&folder).await;
+        assert_eq!(process.get("/x").await, None, "for all languages");
+        assert_eq!(process.get_for("/y", &language("de")).await.map(|stored| stored.fetch), Some(1), "variants stay");
+    }
+}
+
+#[tokio::test]
 async fn a_removed_response_does_not_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&folder).await;
