@@ -129,7 +129,8 @@ impl Fetch {
         self.guarded_head(service, exchange, None).or_else(refused)
     }
 
-    /// Why an answer that may be stored is not for everyone, as far as its body tells. Where that depends on who asks, what is stored is dropped, too.
+    /// Why an answer that may be stored is not for everyone, as far as its body tells. Where that depends on who asks, what is stored is dropped, too, and
+    /// the key is remembered for those who show who they are.
     /// `digest` is that of a body of which only the beginning is at hand.
     pub(super) fn guarded_body<'b, S: Upstream>(
         &self,
@@ -142,6 +143,10 @@ impl Fetch {
         let reason = service.route.guarded_body(self.guarded(vary), head, frames, digest, &service.cache.answers)?;
         if reason == Reason::DiffersByClient {
             self.drop_stored(service, vary, head);
+        }
+        // The next clients will hardly have the same answer: they need not wait for each other's. Those without credentials are not meant.
+        if matches!(reason, Reason::DiffersByClient | Reason::NamesClient) && self.request.context.has_credentials() {
+            self.remember(&service.cache, reason);
         }
         Some(reason)
     }

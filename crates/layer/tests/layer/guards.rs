@@ -228,7 +228,6 @@ async fn an_error_brings_requests_that_wait_nothing_that_a_guard_would_refuse() 
     }
 }
 
-/// A cache whose log of invalidations the test cuts off, before an origin that has a page for each client, which it calls public.
 #[tokio::test]
 async fn an_answer_that_depends_on_who_asks_is_dropped_also_where_the_log_of_invalidations_cannot_be_read() {
     let origin = Origin::new(|request| {
@@ -250,4 +249,35 @@ async fn an_answer_that_depends_on_who_asks_is_dropped_also_where_the_log_of_inv
     assert!(header(&own.response, "cache-status").contains("detail=differs-by-client"), "{:?}", own.response);
     ledger.connected();
     assert_eq!(send(&cache, get("/me")).await.text(), "of another");
+}
+
+#[tokio::test]
+async fn requests_for_pages_of_one_client_each_do_not_wait_for_each_other_once_that_is_known() {
+    let gate = Arc::new(Semaphore::new(3));
+    let answers = Arc::clone(&gate);
+    let origin = Origin::waiting(move |request| {
+        let gate = Arc::clone(&answers);
+        async move {
+            gate.acquire().await.expect("open").forget();
+            let is_ann = request.headers().get("authorization").is_some_and(|token| token == "Bearer ann");
+            Ok(response(200, if is_ann { "of ann" } else { "of bob" }).header("cache-control", "public, max-age=60").build())
+        }
+    });
+    let (cache, _) = with_rules(origin.clone(), common::builder().guard(GuardMode::Refuse).build());
+    let asks = |token: &str| request("GET", "/me", &[("authorization", token), ("cache-control", "no-cache")]);
+    for token in ["Bearer ann", "Bearer bob", "Bearer ann"] {
+        send(&cache, asks(token)).await;
+    }
+    let asking = start(&cache, ["Bearer ann", "Bearer bob", "Bearer ann"].map(|token| request("GET", "/me", &[("authorization", token)])));
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(origin.count(), 6, "each asks at once");
+    gate.add_permits(3);
+    let texts: Vec<_> = finish(asking).await.into_iter().map(|answer| answer.expect("an answer").text().to_owned()).collect();
+    assert_eq!(texts, ["of ann", "of bob", "of ann"]);
+    gate.add_permits(1);
+    let plain = start(&cache, [get("/me"), get("/me")]);
+    finish(plain).await.into_iter().for_each(|answer| assert_eq!(answer.expect("an answer").text(), "of bob"));
+    assert_eq!(origin.count(), 7, "those without credentials still do");
 }
