@@ -9,7 +9,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response, StatusCode};
 use larder_semantics::fields::retain_storable;
 use larder_semantics::storage::{never_stored, refuses_the_request};
-use larder_semantics::{Reason, VarySpec};
+use larder_semantics::{Reason, VarySpec, may_steer};
 use larder_store::{FetchFailure, Remembered, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
@@ -43,6 +43,8 @@ impl Fetch {
     pub(super) fn end_lease_unstored(&mut self, status: StatusCode, headers: &HeaderMap, remembered: Remembered) {
         let Some(lease) = self.lease.take() else { return };
         match status {
+            // It says nothing about what others get.
+            _ if may_steer(&self.request.parts.headers) => lease.failed(Some(FetchFailure::Refused)),
             _ if status.is_server_error() => {
                 let retry_after = headers.get(RETRY_AFTER).cloned();
                 lease.failed(Some(FetchFailure::ServerError { status, retry_after }));

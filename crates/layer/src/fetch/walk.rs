@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use larder_semantics::{MethodKind, Reason};
+use larder_semantics::{MethodKind, Reason, may_steer};
 use larder_store::{KeyHash, Lookup, StoredResponse, Tags};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -113,10 +113,12 @@ pub(crate) async fn in_background<S: Upstream>(service: &CacheService<S>, reques
 }
 
 /// Requests with credentials wait for each other only: their answers are mostly for one client each, and a crowd that waited for such a one
-/// would then ask all at once.
+/// would then ask all at once. So do those that the origin may take for requests for another resource, whose errors say nothing to others.
 fn apart(request: &ClientRequest, key: KeyHash) -> KeyHash {
     const CREDENTIALS: KeyHash = 0x9e37_79b9_7f4a_7c15;
-    if request.context.has_credentials() { key ^ CREDENTIALS } else { key }
+    const STEERED: KeyHash = 0xc2b2_ae3d_27d4_eb4f;
+    let key = if request.context.has_credentials() { key ^ CREDENTIALS } else { key };
+    if may_steer(&request.parts.headers) { key ^ STEERED } else { key }
 }
 
 /// Looks whether the store has an answer by now, and otherwise brings the plan up to date.

@@ -2,12 +2,14 @@
 
 use crate::common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Origin, Reply, finish, get, header, request, response, send, start, with_rules};
 use http::Request;
 use larder_semantics::Reason;
 use larder_tower::RequestBody;
+use tokio::sync::Semaphore;
 
 fn sends(request: &Request<RequestBody>, name: &str) -> bool {
     request.headers().contains_key(name)
@@ -201,4 +203,23 @@ async fn a_field_whose_answer_is_never_stored_puts_off_no_refresh() {
         tokio::task::yield_now().await;
     }
     assert_eq!((origin.count(), send(&cache, get("/a")).await.outcome.stale), (2, false));
+}
+
+#[tokio::test]
+async fn an_error_that_an_unkeyed_field_may_have_caused_is_no_answer_to_others() {
+    let gate = Arc::new(Semaphore::new(0));
+    let answers = Arc::clone(&gate);
+    let origin = Origin::waiting(move |request| {
+        let (gate, reply) = (Arc::clone(&answers), if sends(&request, "x-original-url") { response(503, "closed") } else { good() });
+        async move {
+            gate.acquire().await.expect("open").forget();
+            Ok(reply.build())
+        }
+    });
+    let cache = common::service(origin.clone());
+    let asking = start(&cache, [request("GET", "/a", &[("x-original-url", "/maintenance")]), get("/a"), get("/a")]);
+    gate.add_permits(2);
+    let status = |answer: Result<common::Read, _>| answer.expect("an answer").response.status().as_u16();
+    assert_eq!(finish(asking).await.into_iter().map(status).collect::<Vec<_>>(), [503, 200, 200]);
+    assert_eq!(origin.count(), 2, "the others wait for one of them");
 }
