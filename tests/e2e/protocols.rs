@@ -171,6 +171,32 @@ async fn a_refused_upgrade_is_an_ordinary_answer() -> Result<()> {
     Ok(())
 }
 
+/// RFC 9110 §7.8: "A server MAY ignore a received Upgrade header field". Whether it does or not, the write has taken place.
+#[tokio::test]
+async fn rfc9111_4_4_a_write_that_asks_for_an_upgrade_invalidates() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/item", Answer::ok().body("x"));
+    origin.once("POST", "/item", Answer::ok().body("written"));
+    origin.once("POST", "/item", Answer::new(101).header("Connection", "Upgrade").header("Upgrade", "tcp").echo());
+    let larder = Larder::before(&origin, "[cache]\nttl = \"60s\"").await?;
+    for status in [200, 101] {
+        larder.get("/item").await?;
+        assert_eq!(larder.get("/item").await?.x_cache(), "HIT");
+        let mut client = larder.connect().await?;
+        let fields = [("Connection", "Upgrade"), ("Upgrade", "tcp"), ("Content-Length", "3")];
+        client.send("POST", "/item", &fields, "a=1").await?;
+        assert_eq!(client.next_head().await?.status()?, status);
+        if status == 101 {
+            client.write(b"not HTTP at all").await?;
+            assert_eq!(client.read_raw(15).await?, b"not HTTP at all", "it is a tunnel all the same");
+        }
+        assert_eq!(larder.get("/item").await?.x_cache(), "MISS", "after {status}");
+    }
+    let writes: Vec<_> = origin.received().into_iter().filter(|received| received.method == "POST").collect();
+    assert!(writes.iter().all(|write| write.header("upgrade") == Some("tcp") && write.body == b"a=1"), "{writes:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn one_connection_serves_hits_misses_and_errors_in_turn() -> Result<()> {
     let origin = Origin::start().await?;

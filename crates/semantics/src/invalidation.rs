@@ -33,9 +33,10 @@ impl InvalidTarget {
 /// methods whose safety is unknown). A cache MAY invalidate other URIs [...]. In particular, the URI(s) in the Location and
 /// Content-Location response header fields (if present) are candidates for invalidation; [...] However, a cache MUST NOT trigger an
 /// invalidation under these conditions if the origin of the URI to be invalidated differs from that of the target URI". "A "non-error
-/// response" is one with a 2xx (Successful) or 3xx (Redirection) status code."
+/// response" is one with a 2xx (Successful) or 3xx (Redirection) status code." To them we count 101 (Switching Protocols): the write took place, and its
+/// own answer follows in the other protocol (RFC 9110 §7.8).
 pub fn invalidated(target: Target<'_>, status: StatusCode, response: &HeaderMap) -> Vec<InvalidTarget> {
-    if !status.is_success() && !status.is_redirection() {
+    if !status.is_success() && !status.is_redirection() && status != StatusCode::SWITCHING_PROTOCOLS {
         return Vec::new();
     }
     let mut targets = vec![InvalidTarget {
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn rfc9111_4_4_only_non_errors_invalidate() {
-        for status in [200, 201, 204, 303, 304, 399] {
+        for status in [101, 200, 201, 204, 303, 304, 399] {
             assert_eq!(found(status, &[]), ["/a/b?q"], "{status}");
         }
         for status in [400, 404, 500, 503] {

@@ -32,6 +32,7 @@ use larder_message::client::ClientConnection;
 use larder_message::forward;
 
 /// The client's side of a tunnel.
+#[derive(Clone)]
 pub struct TunnelClient {
     /// The facts about its connection.
     pub connection: ClientConnection,
@@ -39,8 +40,8 @@ pub struct TunnelClient {
     pub idle: Duration,
     /// How long the origin may take to answer; `None`: as long as its section says.
     pub first_byte_timeout: Option<Duration>,
-    /// Dropped when the tunnel has ended: the connection counts as open until then.
-    pub guard: Box<dyn Send + Sync>,
+    /// Dropped when the tunnel has ended, with every clone of this: the connection counts as open until then.
+    pub guard: Arc<dyn Send + Sync>,
     /// Is told of the exchange, where anybody wants to know.
     pub observer: Option<Arc<dyn ExchangeObserver>>,
 }

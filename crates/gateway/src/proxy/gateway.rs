@@ -217,9 +217,11 @@ impl Gateway {
             request.extensions_mut().insert(answer);
         }
         let Some(past_cache) = past_cache else {
+            let service = service.clone();
             let active = Guard::into_inner(active);
             pending.limited.extend(ticket, request.extensions_mut());
-            return Handling::after(delay, async move { upgrade(&active, pending, limited(request, max_body), &peer).await });
+            let request = limited(request, max_body);
+            return Handling::after(delay, async move { upgrade(active, service, pending, request, effective, &peer).await });
         };
         let context = ClientContext {
             connection,

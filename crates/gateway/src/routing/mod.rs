@@ -20,5 +20,5 @@ pub(crate) use metered::{RouteUsage, UsageBooks};
 pub(crate) use router::{Router, host_of};
 pub(crate) use table::RouteTable;
 pub(crate) use watched::watched;
-pub(crate) use way::{ResponseEdits, RouteEdits, RouteUpstream};
+pub(crate) use way::{ResponseEdits, RouteEdits, RouteUpstream, Tunnelled};
 pub(crate) use way_body::WayBody;

@@ -35,6 +35,13 @@ pub(crate) struct RouteUpstream {
     is_limited: bool,
 }
 
+/// The way for the one request of this client, which asks to leave HTTP: as [`RouteUpstream::upgrade`].
+#[derive(Clone)]
+pub(crate) struct Tunnelled {
+    pub(crate) way: RouteUpstream,
+    pub(crate) client: TunnelClient,
+}
+
 /// What a route says of the way.
 #[derive(Debug)]
 struct Way {
@@ -159,6 +166,21 @@ impl Service<Request<RequestBody>> for RouteUpstream {
             tokio::time::sleep(asked?).await;
             way.send(request, client).await
         })
+    }
+}
+
+impl Service<Request<RequestBody>> for Tunnelled {
+    type Response = Response<WayBody>;
+    type Error = UpstreamError;
+    type Future = Pooled<Result<Response<WayBody>, UpstreamError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        self.way.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let Self { way, client } = self.clone();
+        Pooled::new(async move { way.upgrade(request, client).await })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The listener and an upstream together, without a cache between: what has to pass from one socket to the other.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -28,7 +29,7 @@ async fn pass(mut upstream: UpstreamService, request: Request<Incoming>, peer: P
         upstream
             .upgrade(
                 request,
-                TunnelClient { connection, idle: peer.tunnel_idle(), first_byte_timeout: None, guard: Box::new(peer), observer: None },
+                TunnelClient { connection, idle: peer.tunnel_idle(), first_byte_timeout: None, guard: Arc::new(peer), observer: None },
             )
             .await
     } else {

@@ -1,5 +1,6 @@
 //! Requests that are sent once more, to another server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request};
@@ -148,7 +149,7 @@ async fn rfc9110_7_8_an_upgrade_goes_to_a_server_that_can_be_reached() {
             connection,
             idle: Duration::from_secs(60),
             first_byte_timeout: None,
-            guard: Box::new(()),
+            guard: Arc::new(()),
             observer: None,
         };
         let response = service.upgrade(request, client).await.expect("response");
