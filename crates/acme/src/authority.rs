@@ -16,6 +16,7 @@ use crate::bundle::Bundle;
 use crate::challenges::{Challenges, Shown};
 use crate::failure::Failure;
 use crate::http_client::AuthorityClient;
+use crate::lock::Lock;
 use crate::store::AcmeStore;
 
 /// How long the authority may take to look for a proof, and again for the certificate.
@@ -96,16 +97,13 @@ impl AcmeAuthority {
 
     /// Processes that share a store share the account.
     async fn new_account(&self) -> Result<Account, Failure> {
-        let name = self.account_name();
-        if !self.store.lock(&name, ACCOUNT_TERM).await? {
-            return Err(Failure::AccountBusy);
-        }
+        let Some(lock) = Lock::take(&self.store, self.account_name(), ACCOUNT_TERM).await? else { return Err(Failure::AccountBusy) };
         let made = match self.stored_account().await {
             Ok(None) => self.create_account().await,
             Ok(Some(account)) => Ok(account),
             Err(failure) => Err(failure),
         };
-        self.store.unlock(&name, Duration::ZERO).await?;
+        lock.give_back(Duration::ZERO).await?;
         made
     }
 

@@ -56,14 +56,18 @@ impl AcmeStore for Folder {
 
     fn lock<'a>(&'a self, name: &'a str, _term: Duration) -> Stored<'a, bool> {
         let (locks, key) = (Arc::clone(&self.locks), name.to_owned());
-        self.work(&format!("{name}.lock"), move |file| {
+        let locking = self.work(&format!("{name}.lock"), move |file| {
             make_folder(file)?;
             let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(file)?;
             match file.try_lock() {
-                Ok(()) => {}
-                Err(fs::TryLockError::WouldBlock) => return Ok(false),
-                Err(fs::TryLockError::Error(error)) => return Err(error),
+                Ok(()) => Ok(Some(file)),
+                Err(fs::TryLockError::WouldBlock) => Ok(None),
+                Err(fs::TryLockError::Error(error)) => Err(error),
             }
+        });
+        Box::pin(async move {
+            // Kept here and not by the thread: where nobody waits for it any more, the file is closed.
+            let Some(file) = locking.await? else { return Ok(false) };
             locks.lock().unwrap_or_else(PoisonError::into_inner).insert(key, file);
             Ok(true)
         })

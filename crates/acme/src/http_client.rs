@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::Limited;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,7 +16,7 @@ use larder_tls::Authorities;
 
 use crate::failure::Failure;
 
-/// From the request to the head of its answer.
+/// From the request to the end of its answer.
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Longer answers are none of an authority.
 const MAX_ANSWER: usize = 1 << 20;
@@ -43,10 +43,13 @@ impl HttpClient for AuthorityClient {
     fn request(&self, request: Request<BodyWrapper<Bytes>>) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         let answer = self.0.request(request);
         Box::pin(async move {
-            let answer =
-                tokio::time::timeout(MAX_TIME, answer).await.map_err(|_elapsed| Error::Other("it does not answer in time".into()))?;
-            let answer = answer.map_err(|error| Error::Other(Box::new(error)))?;
-            Ok(BytesResponse::from(answer.map(|body| Limited::new(body, MAX_ANSWER))))
+            let answering = async move {
+                let (head, body) = answer.await.map_err(|error| Error::Other(Box::new(error)))?.into_parts();
+                let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(Error::Other)?;
+                Ok(BytesResponse::from(Response::from_parts(head, Full::new(body.to_bytes()))))
+            };
+            let in_time = tokio::time::timeout(MAX_TIME, answering).await;
+            in_time.unwrap_or_else(|_elapsed| Err(Error::Other("it does not answer in time".into())))
         })
     }
 }

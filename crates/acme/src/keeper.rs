@@ -16,6 +16,7 @@ use crate::authority::{AcmeAuthority, Authority};
 use crate::bundle::{Bundle, pair};
 use crate::challenges::Challenges;
 use crate::failure::Failure;
+use crate::lock::Lock;
 use crate::state::{AcmeCounts, DomainReport, DomainState};
 use crate::store::AcmeStore;
 
@@ -128,18 +129,17 @@ impl Keeper {
             return rest;
         }
         let Ok(_permit) = self.orders.acquire().await else { return MAX_SLEEP };
-        let lock = self.name_of(domain);
-        match self.store.lock(&lock, TERM).await {
-            Ok(true) => {}
-            Ok(false) => return OTHERS,
+        let lock = match Lock::take(&self.store, self.name_of(domain), TERM).await {
+            Ok(Some(lock)) => lock,
+            Ok(None) => return OTHERS,
             Err(error) => return self.note_failure(domain, &error.into()),
-        }
+        };
         self.adopt(domain).await;
         let (rest, pause) = match self.rest(domain) {
             Some(rest) => (rest, Duration::ZERO),
             None => self.order(domain).await,
         };
-        if let Err(error) = self.store.unlock(&lock, pause).await {
+        if let Err(error) = lock.give_back(pause).await {
             warn!(domain, %error, "other processes are kept from ordering a certificate for a while");
         }
         rest

@@ -20,6 +20,7 @@ mod failure;
 mod folder;
 mod http_client;
 mod keeper;
+mod lock;
 mod state;
 mod store;
 #[cfg(test)]

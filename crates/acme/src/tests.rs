@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use larder_config::{Acme, AcmeChallenge, AcmeStoreKind};
-use rcgen::{CertificateParams, KeyPair};
+use larder_tls::Authorities;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::authority::{Authority, Issuing};
+use crate::authority::{AcmeAuthority, Authority, Issuing};
 use crate::bundle::Bundle;
 use crate::challenges::Challenges;
 use crate::failure::Failure;
+use crate::folder::Folder;
 use crate::keeper::Keeper;
 use crate::store::{AcmeStore, StoreError, Stored};
 
@@ -237,6 +241,36 @@ async fn while_the_store_is_away_the_certificate_in_use_stays_and_no_order_is_ma
     NOW.fetch_add(120, Ordering::Relaxed);
     keeper.attend("a.example").await;
     assert_eq!(keeper.report()[0].not_after, Some(BEGIN + 160 * DAY));
+}
+
+/// The order's time may end while the account is made, and a reload may end it at any time.
+#[tokio::test]
+async fn an_account_whose_making_was_given_up_can_be_made_again() {
+    let place = TempDir::new().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    std::fs::write(place.path().join("ca"), params.self_signed(&key).unwrap().pem()).unwrap();
+    let roots = Some(Authorities::load(&place.path().join("ca")).unwrap());
+    let directory = format!("https://{}/dir", silent.local_addr().unwrap());
+    let config = Arc::new(Acme { directory, roots, ..config() });
+    let name = format!("{}/account.json", config.folder());
+    let store: Arc<dyn AcmeStore> = Arc::new(Folder::new(place.path()));
+    let authority = AcmeAuthority::new(config, Arc::clone(&store));
+    let challenges = Challenges::new(Arc::clone(&store), Vec::new());
+    let asked = tokio::select! {
+        _ = authority.issue("a.example", AcmeChallenge::Http01, &challenges) => None,
+        asked = silent.accept() => asked.ok(),
+    };
+    assert!(asked.is_some(), "it was being made when the order was given up");
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while store.lock(&name, Duration::ZERO).await != Ok(true) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the lock is free");
 }
 
 #[tokio::test]
