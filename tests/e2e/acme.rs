@@ -130,3 +130,31 @@ async fn what_fails_is_told_with_its_reason_and_harms_nothing_else() -> Result<(
     assert_eq!(orders(&larder, "failed").await?, 1.0, "a configuration that is refused changes nothing");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_reload_takes_no_certificate_from_clients_before_there_is_another() -> Result<()> {
+    let (origin, pebble, folder) = (Origin::start().await?, Pebble::start().await?, TempDir::new()?);
+    let store = format!("store = {:?}\n", folder.path());
+    let text = |rest: &str| config(&origin.url(), &settings(pebble.tls_address(), pebble.http_address(), rest));
+    let acme = format!("{store}{}", pebble.in_config());
+    let client = pebble.client().await?;
+    let larder = Larder::start(&text(&acme)).await?;
+    let first = certificate(&larder, pebble.tls_address(), &client).await?;
+    let shown = async || {
+        let stream = connect_tls(pebble.tls_address(), HOST, &client).await?;
+        Ok::<_, larder_testkit::Error>(stream.get_ref().1.peer_certificates().and_then(|chain| Some(chain.first()?.to_vec())))
+    };
+    // Another authority, of which there is nothing in the store, and which issues nothing.
+    larder.write_config(&text(&acme.replace("/dir\"", "/none\"")))?;
+    larder.hang_up()?;
+    larder.process().line("the failure", |line| line.contains("there is no certificate for a.example").then_some(())).await?;
+    assert_eq!(shown().await?, Some(first.clone()));
+    // Another store, which is there after a restart only.
+    let redis = "[store.redis]\nurl = \"redis://127.0.0.1:1\"\n";
+    larder.write_config(&text(&(acme.replace(&store, "store = \"redis\"\n") + redis)))?;
+    larder.hang_up()?;
+    larder.process().line("the restart", |line| line.contains("takes effect at the next start").then_some(())).await?;
+    larder.metric_reaches("larder_acme_failures", &["domain=\"a.example\""], 1.0).await?;
+    assert_eq!(shown().await?, Some(first));
+    Ok(())
+}

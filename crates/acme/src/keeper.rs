@@ -18,13 +18,13 @@ use crate::challenges::Challenges;
 use crate::failure::Failure;
 use crate::lock::Lock;
 use crate::state::{AcmeCounts, DomainReport, DomainState};
-use crate::store::AcmeStore;
+use crate::store::{AcmeStore, StoreError};
 
 /// How long an order may take.
 const ORDER: Duration = Duration::from_secs(240);
 /// How long other processes leave an order to the one that has begun it.
 const TERM: Duration = Duration::from_secs(300);
-/// How often it is looked whether another process has a certificate.
+/// How often it is looked whether another process has a certificate, and whether a store that was away is back.
 const OTHERS: Duration = Duration::from_secs(15);
 /// Orders at a time.
 const ORDERS: usize = 4;
@@ -111,7 +111,8 @@ impl Keeper {
             domains.spawn(async move {
                 loop {
                     let rest = keeper.attend(&domain).await;
-                    tokio::time::sleep(rest.min(MAX_SLEEP)).await;
+                    // Without a certificate handshakes fail: the store may have one long before the next attempt.
+                    tokio::time::sleep(rest.min(if keeper.has_certificate(&domain) { MAX_SLEEP } else { OTHERS })).await;
                 }
             });
         }
@@ -120,10 +121,12 @@ impl Keeper {
 
     /// Orders a certificate for a domain where that is due. Returns when to look again.
     pub(crate) async fn attend(&self, domain: &str) -> Duration {
-        if let Some(rest) = self.rest(domain) {
+        if let Some(rest) = self.rest(domain)
+            && self.has_certificate(domain)
+        {
             return rest;
         }
-        // Another process may have renewed it meanwhile.
+        // Another process may have ordered or renewed it meanwhile.
         self.adopt(domain).await;
         if let Some(rest) = self.rest(domain) {
             return rest;
@@ -132,7 +135,7 @@ impl Keeper {
         let lock = match Lock::take(&self.store, self.name_of(domain), TERM).await {
             Ok(Some(lock)) => lock,
             Ok(None) => return OTHERS,
-            Err(error) => return self.note_failure(domain, &error.into()),
+            Err(error) => return self.wait_for_store(domain, error),
         };
         self.adopt(domain).await;
         let (rest, pause) = match self.rest(domain) {
@@ -180,6 +183,26 @@ impl Keeper {
         self.take(domain, pair);
     }
 
+    /// The store is away. Nothing was asked of the authority, so no pause is due to it. Returns when to look again.
+    fn wait_for_store(&self, domain: &str, error: StoreError) -> Duration {
+        let problem = Failure::from(error).to_string();
+        let mut states = self.states();
+        let state = states.entry(domain.to_owned()).or_default();
+        let is_told = state.problem.as_ref() == Some(&problem);
+        let has_none = state.pair.is_none();
+        state.problem = Some(problem.clone());
+        drop(states);
+        let seconds = OTHERS.as_secs();
+        match has_none {
+            _ if is_told => {}
+            true => error!(domain, "there is no certificate for {domain}: {problem}; the store is asked again every {seconds} seconds"),
+            false => {
+                warn!(domain, "the certificate for {domain} cannot be renewed: {problem}; the store is asked again every {seconds} seconds")
+            }
+        }
+        OTHERS
+    }
+
     /// Notes a failure and tells it with the end of the certificate in use. Returns the pause until the next attempt.
     fn note_failure(&self, domain: &str, failure: &Failure) -> Duration {
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -207,9 +230,12 @@ impl Keeper {
 
     /// Takes the store's certificate where it is another than the one in use, and ends later.
     async fn adopt(&self, domain: &str) {
-        let stored = match self.store.load(&self.name_of(domain)).await {
+        let loaded = self.store.load(&self.name_of(domain)).await;
+        let was_away = std::mem::replace(&mut self.states().entry(domain.to_owned()).or_default().is_store_away, loaded.is_err());
+        let stored = match loaded {
             Ok(Some(stored)) => stored,
             Ok(None) => return,
+            Err(_) if was_away => return,
             Err(error) => return warn!(domain, %error, "it is not known whether there is a certificate for {domain}"),
         };
         match pair(&stored, domain) {
@@ -231,6 +257,10 @@ impl Keeper {
         // In the order of the configuration: clients that name no host get the first.
         let all = self.config.domains.iter().filter_map(|domain| states.get(domain)?.pair.clone()).collect();
         self.pairs.send_replace(all);
+    }
+
+    fn has_certificate(&self, domain: &str) -> bool {
+        self.states().get(domain).is_some_and(|state| state.pair.is_some())
     }
 
     fn rest(&self, domain: &str) -> Option<Duration> {

@@ -20,6 +20,8 @@ pub(crate) struct DomainState {
     pub(crate) paused_until: u64,
     /// Why there was none at the last.
     pub(crate) problem: Option<String>,
+    /// The store could not be read at the last look, which has been told.
+    pub(crate) is_store_away: bool,
 }
 
 impl DomainState {

@@ -122,6 +122,11 @@ impl Certificates {
         Ok(NewCertificates { all: self, listeners: listeners.collect::<Result<_, UnusableTls>>()? })
     }
 
+    /// What an authority has issued, as it is in use.
+    pub(crate) fn issued(&self) -> Vec<Pair> {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// An authority has issued these, which take the place of those before.
     pub(crate) fn set_acme(&self, pairs: Vec<Pair>) {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use http::Request;
 use larder_acme::{AcmeStore, DomainReport, Folder, Keeper};
 use larder_message::authority::without_port;
+use larder_tls::Pair;
 use larder_tower::clock::wall;
 use rustls::ServerConfig;
 use tokio::sync::oneshot;
@@ -47,21 +48,25 @@ impl Acme {
         if running.as_ref().map(|keeper| keeper.config()) == config.acme.as_ref() {
             return when_loaded;
         }
-        let keeper = config.acme.clone().and_then(|acme| {
-            let store = store(&acme, redis)?;
-            Some(Keeper::new(acme, store, seconds))
-        });
+        let store = config.acme.as_ref().and_then(|acme| store(acme, redis));
+        if config.acme.is_some() && store.is_none() && running.is_some() {
+            // Until the restart that the new store needs, what was kept is kept on.
+            return when_loaded;
+        }
+        let keeper = config.acme.clone().zip(store).map(|(acme, store)| Keeper::new(acme, store, seconds));
         self.keeper.store(keeper.clone());
         let certificates = Arc::clone(certificates);
         let task = tokio::spawn(async move {
             let Some(keeper) = keeper else { return certificates.set_acme(Vec::new()) };
+            let before = certificates.issued();
             keeper.load().await;
             let mut pairs = keeper.pairs();
-            certificates.set_acme(pairs.borrow_and_update().clone());
+            let serve = |own: &[Pair]| certificates.set_acme(in_use(&keeper.config().domains, own, &before));
+            serve(&pairs.borrow_and_update());
             let _ = loaded.send(());
             let followed = async {
                 while pairs.changed().await.is_ok() {
-                    certificates.set_acme(pairs.borrow_and_update().clone());
+                    serve(&pairs.borrow_and_update());
                 }
             };
             tokio::join!(Arc::clone(&keeper).keep(), followed);
@@ -125,6 +130,13 @@ impl TlsChallenges for Acme {
     fn answer<'a>(&'a self, host: &'a str) -> Pin<Box<dyn Future<Output = Option<Arc<ServerConfig>>> + Send + 'a>> {
         Box::pin(async move { self.keeper.load_full()?.challenges().in_handshake(host).await })
     }
+}
+
+/// The certificates of these domains: of each the keeper's own, or until it has one, that of `before`: neither a store that is away nor another authority
+/// takes from clients what they can still use.
+fn in_use(domains: &[String], own: &[Pair], before: &[Pair]) -> Vec<Pair> {
+    let of = |domain: &String| own.iter().chain(before).find(|pair| pair.facts().names.cover(domain)).cloned();
+    domains.iter().filter_map(of).collect()
 }
 
 /// `None` where the section names a Redis that came with a reload, which takes effect at the next start.
