@@ -33,6 +33,12 @@ pub(crate) enum Failure {
     /// It has sent what is none.
     #[error("the authority's certificate cannot be used: {0}")]
     Certificate(#[from] PairError),
+    /// It has sent one for others.
+    #[error("the authority's certificate is for another name")]
+    OtherName,
+    /// The next order would follow at once, and so on.
+    #[error("the certificate that was issued is due for renewal already: is the clock of this machine right?")]
+    DueAtOnce,
     /// Account or challenge could not be kept.
     #[error("it cannot be stored: {0}")]
     Store(#[from] StoreError),

@@ -155,17 +155,12 @@ impl Keeper {
         let challenges = &self.config.challenges;
         let challenge = challenges[failures as usize % challenges.len()];
         let issuing = tokio::time::timeout(ORDER, self.authority.issue(domain, challenge, &self.challenges));
-        match issuing.await.unwrap_or(Err(Failure::Late)) {
-            Ok(bundle) => match bundle.pair(domain) {
-                Ok(pair) => {
-                    self.issued(domain, &bundle, pair).await;
-                    (self.rest(domain).unwrap_or(OTHERS), Duration::ZERO)
-                }
-                Err(error) => {
-                    let pause = self.note_failure(domain, &error.into());
-                    (pause, pause)
-                }
-            },
+        let outcome = match issuing.await.unwrap_or(Err(Failure::Late)) {
+            Ok(bundle) => self.issued(domain, &bundle).await,
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(()) => (self.rest(domain).unwrap_or(OTHERS), Duration::ZERO),
             Err(failure) => {
                 let pause = self.note_failure(domain, &failure);
                 (pause, pause)
@@ -173,14 +168,26 @@ impl Keeper {
         }
     }
 
-    async fn issued(&self, domain: &str, bundle: &Bundle, pair: Pair) {
+    /// Takes what was issued into use. An error where the next order would follow at once.
+    async fn issued(&self, domain: &str, bundle: &Bundle) -> Result<(), Failure> {
+        let pair = bundle.pair(domain)?;
+        if !pair.facts().names.cover(domain) {
+            return Err(Failure::OtherName);
+        }
         self.issued.fetch_add(1, Ordering::Relaxed);
         let days = days_left(pair.facts().not_after, (self.now)());
         info!(domain, days, "a certificate for {domain} was issued");
         if let Err(error) = self.store.save(&self.name_of(domain), bundle.text().as_bytes(), KEPT).await {
             error!(domain, %error, "the certificate for {domain} cannot be stored; it is used, and lost with this process");
         }
+        let failures = self.states().get(domain).map_or(0, |state| state.failures);
         self.take(domain, pair);
+        if self.rest(domain).is_none() {
+            // Each attempt brings a certificate, so the pauses would not grow.
+            self.states().entry(domain.to_owned()).or_default().failures = failures;
+            return Err(Failure::DueAtOnce);
+        }
+        Ok(())
     }
 
     /// The store is away. Nothing was asked of the authority, so no pause is due to it. Returns when to look again.

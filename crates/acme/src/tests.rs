@@ -273,6 +273,24 @@ async fn a_domain_without_a_certificate_has_the_store_s_soon_after_that_is_back(
     keeping.abort();
 }
 
+#[tokio::test]
+async fn a_certificate_that_is_due_as_soon_as_it_is_issued_is_used_and_no_other_is_ordered_at_once() {
+    static NOW: AtomicU64 = AtomicU64::new(BEGIN + 70 * DAY);
+    let store = Arc::<Memory>::default();
+    let (keeper, authority) = keeper(&store, vec![Ok((0, 90)), Ok((1, 90)), Ok((60, 90))], || NOW.load(Ordering::Relaxed));
+    for (pause, end) in [(120, 90), (240, 91)] {
+        assert_eq!(keeper.attend("a.example").await, Duration::from_secs(pause));
+        let report = keeper.report().remove(0);
+        assert_eq!(report.not_after, Some(BEGIN + end * DAY));
+        assert!(report.problem.is_some_and(|problem| problem.contains("is the clock of this machine right?")));
+        NOW.fetch_add(pause, Ordering::Relaxed);
+        store.locks.lock().unwrap().clear();
+    }
+    keeper.attend("a.example").await;
+    let report = keeper.report().remove(0);
+    assert_eq!((report.failures, report.problem, authority.asked.lock().unwrap().len()), (0, None, 3));
+}
+
 /// The order's time may end while the account is made, and a reload may end it at any time.
 #[tokio::test]
 async fn an_account_whose_making_was_given_up_can_be_made_again() {
