@@ -4,12 +4,18 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_testkit::larder::config;
 use larder_testkit::wait::eventually;
-use larder_testkit::{Answer, Client, Larder, Origin, Pebble, Redis, Result, connect_tls};
+use larder_testkit::{Answer, Authority, Client, Larder, Origin, Pebble, Redis, Result, connect_tls};
+use rustix::process::Signal;
 use rustls::ClientConfig;
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use crate::upgrade::Successor;
 
 const HOST: &str = "a.example";
 
@@ -156,5 +162,29 @@ async fn a_reload_takes_no_certificate_from_clients_before_there_is_another() ->
     larder.process().line("the restart", |line| line.contains("takes effect at the next start").then_some(())).await?;
     larder.metric_reaches("larder_acme_failures", &["domain=\"a.example\""], 1.0).await?;
     assert_eq!(shown().await?, Some(first));
+    Ok(())
+}
+
+/// The authority would be answered by the new process, which knows nothing of the order.
+#[tokio::test]
+async fn a_process_that_another_has_taken_over_from_gives_its_order_up() -> Result<()> {
+    let (origin, folder, authority) = (Origin::start().await?, TempDir::new()?, Authority::new()?);
+    origin.once("GET", "/slow", Answer::ok().chunk("first ").wait("middle").chunk("second"));
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let directory = format!("directory = \"https://{}/dir\"\nca_file = {:?}\n", silent.local_addr()?, authority.ca_file());
+    let acme = format!("store = {:?}\n{directory}[[listeners]]\naddress = \"127.0.0.1:0\"\n", folder.path());
+    let any = "127.0.0.1:0".parse()?;
+    let larder = Larder::start(&config(&origin.url(), &settings(any, any, &acme))).await?;
+    let (mut order, _) = silent.accept().await?;
+    let mut slow = Client::connect(larder.addresses(3).await?[2]).await?;
+    slow.send("GET", "/slow", &[], "").await?;
+    slow.read_until("first ").await?;
+    larder.process().signal(Signal::USR2)?;
+    let _successor = Successor::of(&larder).await?;
+    larder.process().line("the succession", |line| line.contains("has taken over").then_some(())).await?;
+    let mut sent = Vec::new();
+    tokio::time::timeout(Duration::from_secs(15), order.read_to_end(&mut sent)).await??;
+    origin.gate("middle").open();
+    slow.read_until("first second").await?;
     Ok(())
 }

@@ -9,11 +9,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinSet;
 
 /// The process that took over. It is killed with the test.
-struct Successor(Pid);
+pub(crate) struct Successor(Pid);
 
 impl Successor {
     /// The one that the log tells of.
-    async fn of(larder: &Larder) -> Result<Self> {
+    pub(crate) async fn of(larder: &Larder) -> Result<Self> {
         let id = larder.process().line("the new process", |line| {
             let rest = line.split_once("process ")?.1;
             rest.split_once(" was started to take over")?.0.parse().ok().and_then(Pid::from_raw)

@@ -78,6 +78,13 @@ impl Acme {
         when_loaded
     }
 
+    /// Orders nothing more: an authority that looks for a proof is another process's to answer, or nobody's. The certificates stay in use.
+    pub(crate) fn stop(&self) {
+        if let Some(keeping) = self.keeping.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            keeping.abort();
+        }
+    }
+
     /// What a request asks for, if it may be an authority's.
     pub(crate) fn asked<B>(&self, request: &Request<B>) -> Option<ChallengeRequest> {
         let token = request.uri().path().strip_prefix(CHALLENGE_PATH)?;

@@ -240,9 +240,11 @@ async fn run(
         Stop::Requested => {
             notify::tell("STOPPING=1");
             delay(drain_delay, &mut signals).await;
+            gateway.acme.stop();
         }
-        // Probes, scrapes and the files are the new process's from now on.
+        // Probes, scrapes, certificates and the files are the new process's from now on.
         Stop::Succeeded => {
+            gateway.acme.stop();
             admin.abort();
             keeping.leave_files();
             moments::hand_over(&gateway);
