@@ -26,7 +26,7 @@ pub(crate) const TICKS_PER_DEADLINE: u32 = 4;
 pub(crate) struct Deadlines {
     /// From the first byte of a head to its end.
     pub(crate) head: u32,
-    /// From the end of a response to the first byte of the next head.
+    /// From the last byte of a response, once it is written, to the first byte of the next head.
     pub(crate) idle: u32,
 }
 
@@ -79,16 +79,17 @@ impl ActivityTimer {
         self.is_flushed.store(false, Ordering::Relaxed);
     }
 
-    /// The response has been handed over completely, or was given up. The idle deadline begins.
+    /// The response has been handed over completely, or was given up. The idle deadline begins once it is written.
     pub(crate) fn response_ended(&self) {
         self.head_begun.store(false, Ordering::Relaxed);
         self.ticks.store(WAITING, Ordering::Relaxed);
     }
 
-    /// Nothing is left to write.
+    /// Nothing is left to write. The client's time begins.
     pub(crate) fn flushed(&self) {
-        if self.ticks.load(Ordering::Relaxed) != RESPONDING {
+        if self.ticks.load(Ordering::Relaxed) != RESPONDING && !self.is_flushed.load(Ordering::Relaxed) {
             self.is_flushed.store(true, Ordering::Relaxed);
+            self.ticks.store(WAITING, Ordering::Relaxed);
         }
     }
 
@@ -102,6 +103,8 @@ impl ActivityTimer {
         // Only the connection's own task changes the count, so a load and a store are enough.
         match self.ticks.load(Ordering::Relaxed) {
             RESPONDING => false,
+            // hyper holds the end of a response, which a slow client takes bit by bit: a write that waits has a deadline of its own.
+            _ if !self.is_flushed.load(Ordering::Relaxed) => false,
             ticks => {
                 self.ticks.store(ticks + 1, Ordering::Relaxed);
                 ticks > if self.head_begun.load(Ordering::Relaxed) { deadlines.head } else { deadlines.idle }
@@ -193,9 +196,11 @@ mod tests {
         let timer = ActivityTimer::new();
         timer.request_begun();
         timer.response_ended();
+        timer.flushed();
         assert_late_after(&timer, DEADLINES.idle);
         timer.request_begun();
         timer.response_ended();
+        timer.flushed();
         assert!((0..DEADLINES.idle).all(|_| !timer.tick(DEADLINES)));
         timer.byte_received();
         timer.byte_received();
@@ -209,7 +214,25 @@ mod tests {
         timer.byte_received();
         assert!((0..100).all(|_| !timer.tick(DEADLINES)));
         timer.response_ended();
+        timer.flushed();
         assert_late_after(&timer, DEADLINES.idle);
+    }
+
+    #[test]
+    fn no_client_is_late_while_the_end_of_a_response_is_written_to_it() {
+        let timer = ActivityTimer::new();
+        timer.request_begun();
+        timer.response_ended();
+        assert!((0..100).all(|_| !timer.tick(DEADLINES)), "the idle time has not begun");
+        timer.flushed();
+        assert_late_after(&timer, DEADLINES.idle);
+        timer.request_begun();
+        timer.response_ended();
+        timer.byte_received();
+        assert!((0..100).all(|_| !timer.tick(DEADLINES)), "nor has the time of the head that follows");
+        timer.flushed();
+        timer.flushed();
+        assert_late_after(&timer, DEADLINES.head);
     }
 
     #[test]
