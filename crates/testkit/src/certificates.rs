@@ -79,7 +79,12 @@ impl Authority {
 
     /// The same, for a certificate that expires in so many days.
     pub fn issue_for_days(&self, file: &str, names: &[&str], days: u64) -> Result<CertificateFiles> {
-        let end = UnixTime::now().as_secs() + days * 86_400;
+        self.issue_for_seconds(file, names, days * 86_400)
+    }
+
+    /// The same, for one that expires in so many seconds.
+    pub fn issue_for_seconds(&self, file: &str, names: &[&str], seconds: u64) -> Result<CertificateFiles> {
+        let end = UnixTime::now().as_secs() + seconds;
         self.issue_with(file, names, |params| params.not_after = date(1970, 1, 1) + Duration::from_secs(end))
     }
 

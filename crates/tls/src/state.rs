@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ProducesTickets, ServerConfig, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{SignatureScheme, SupportedProtocolVersion};
 
 use crate::tickets::SharedTickets;
-use crate::{MinVersion, Names, Pair, TlsSettings, is_address};
+use crate::{ClientCertificates, MinVersion, Names, Pair, TlsSettings, is_address};
 
 /// Sessions that are kept for clients of TLS 1.2 that cannot resume by ticket.
 const SESSIONS: usize = 4096;
@@ -36,6 +38,8 @@ pub struct Site {
 #[derive(Debug)]
 pub struct TlsState {
     settings: TlsSettings,
+    /// What checks certificates of clients, where they are asked for one.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     sites: Vec<Site>,
     /// Positions in `sites`, in the order of the configuration: one name may have certificates of several kinds.
     exact: HashMap<Box<str>, Vec<usize>>,
@@ -54,8 +58,9 @@ impl TlsState {
             None => Ticketer::new()?,
         };
         let sessions = ServerSessionMemoryCache::new(SESSIONS);
+        let verifier = settings.clients.as_ref().map(ClientCertificates::verifier).transpose()?;
         let site = |pair: &Pair| -> Result<Site, UnusableTls> {
-            let config = server_config(&settings, pair, Arc::clone(&tickets), Arc::clone(&sessions) as _)?;
+            let config = server_config(&settings, verifier.clone(), pair, Arc::clone(&tickets), Arc::clone(&sessions) as _)?;
             Ok(Site { config: Arc::new(config), names: Arc::new(pair.facts().names.clone()), pair: pair.clone() })
         };
         let sites = settings.pairs.iter().map(site).collect::<Result<Vec<_>, _>>()?;
@@ -64,7 +69,7 @@ impl TlsState {
             site.names.exact().for_each(|name| exact.entry(name.into()).or_default().push(position));
             site.names.wildcard().for_each(|name| wildcard.entry(name.into()).or_default().push(position));
         }
-        Ok(Self { settings, sites, exact, wildcard })
+        Ok(Self { settings, verifier, sites, exact, wildcard })
     }
 
     /// The settings it was made of.
@@ -85,6 +90,15 @@ impl TlsState {
         self.suitable(found.iter().copied(), schemes).or_else(|| self.sites.get(*found.first()?))
     }
 
+    /// Whether the certificates of a session that is resumed still count. It brings those that it began with, which rustls does not check again; and each
+    /// resumption gets new tickets, so that without this a session would outlive its certificate, and the end of a list of revoked ones.
+    pub fn still_takes(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+        match (&self.verifier, chain.split_first()) {
+            (Some(verifier), Some((own, others))) => verifier.verify_client_cert(own, others, now).is_ok(),
+            _ => true,
+        }
+    }
+
     fn suitable(&self, positions: impl IntoIterator<Item = usize>, schemes: &[SignatureScheme]) -> Option<&Site> {
         let mut sites = positions.into_iter().filter_map(|position| self.sites.get(position));
         sites.find(|site| site.pair.certified.key.choose_scheme(schemes).is_some())
@@ -98,6 +112,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// No early data (0-RTT): what is sent in it may be replayed by anybody who saw it (RFC 8470).
 fn server_config(
     settings: &TlsSettings,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     pair: &Pair,
     tickets: Arc<dyn ProducesTickets>,
     sessions: Arc<dyn StoresServerSessions>,
@@ -107,8 +122,8 @@ fn server_config(
         MinVersion::Tls13 => &[&TLS13],
     };
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
-    let builder = match &settings.clients {
-        Some(clients) => builder.with_client_cert_verifier(clients.verifier()?),
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
     let resolver = SingleCertAndKey::from(Arc::clone(&pair.certified));

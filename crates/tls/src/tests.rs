@@ -1,12 +1,16 @@
 //! Pairs from files, and the choice between them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod, KeyPair,
     PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType,
 };
-use rustls::SignatureScheme;
+use rustls::pki_types::{PrivateKeyDer, UnixTime};
+use rustls::server::Acceptor;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConnection, SignatureScheme};
 use tempfile::TempDir;
 
 use super::*;
@@ -107,6 +111,73 @@ fn rfc5280_5_a_list_of_revoked_certificates_has_an_end_and_an_authority() {
     {
         let error = load(text).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
+    }
+}
+
+/// Everything that either side has for the other goes over, until a side fails or both have nothing to say.
+fn exchange(client: &mut ClientConnection, server: &mut ServerConnection) {
+    loop {
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        while client.wants_write() {
+            client.write_tls(&mut up).unwrap();
+        }
+        server.read_tls(&mut up.as_slice()).unwrap();
+        server.process_new_packets().unwrap();
+        while server.wants_write() {
+            server.write_tls(&mut down).unwrap();
+        }
+        client.read_tls(&mut down.as_slice()).unwrap();
+        client.process_new_packets().unwrap();
+        if up.is_empty() && down.is_empty() {
+            return;
+        }
+    }
+}
+
+/// rustls takes the certificate of a resumed session from the ticket, and asks nothing more of it.
+#[test]
+fn the_certificate_of_a_resumed_session_is_known_with_its_first_message_and_counts_no_longer_than_it_holds() {
+    let files = Files::new();
+    let issuer = {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let issued = |name: &str, year| {
+        let (key, mut params) = (KeyPair::generate().unwrap(), CertificateParams::new(vec![name.to_owned()]).unwrap());
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        (params.signed_by(&key, &issuer).unwrap(), key)
+    };
+    let (own, own_key) = issued("a.example", 2045);
+    let pair = Pair::load(&files.write("own", &own.pem()), &files.write("own.key", &own_key.serialize_pem())).unwrap();
+    let authorities = Authorities::load(&files.write("ca", &issuer.pem())).unwrap();
+    let clients = Some(ClientCertificates { required: true, authorities: authorities.clone(), revocations: None });
+    for (min_version, version) in [(MinVersion::Tls13, &rustls::version::TLS13), (MinVersion::Tls12, &rustls::version::TLS12)] {
+        let clients = clients.clone();
+        let settings = TlsSettings { pairs: vec![pair.clone()], min_version, clients, ticket_keys: None, hsts: None, http2: true };
+        let state = TlsState::new(settings).unwrap();
+        let (shown, key) = issued("me", 2040);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let builder = ClientConfig::builder_with_provider(crate::state::provider()).with_protocol_versions(&[version]).unwrap();
+        let config = builder.with_root_certificates(authorities.roots().unwrap()).with_client_auth_cert(vec![shown.der().clone()], key);
+        let config = Arc::new(config.unwrap());
+        for is_resumed in [false, true] {
+            let mut client = ClientConnection::new(Arc::clone(&config), "a.example".try_into().unwrap()).unwrap();
+            let (mut hello, mut acceptor) = (Vec::new(), Acceptor::default());
+            client.write_tls(&mut hello).unwrap();
+            acceptor.read_tls(&mut hello.as_slice()).unwrap();
+            let accepted = acceptor.accept().unwrap().unwrap();
+            let site = state.choose(Some("a.example"), accepted.client_hello().signature_schemes()).unwrap();
+            let mut server = accepted.into_connection(Arc::clone(&site.config)).unwrap();
+            let known = server.peer_certificates().map(<[_]>::to_vec);
+            assert_eq!(known.is_some(), is_resumed, "{version:?}");
+            if let Some(chain) = known {
+                let at = |year: u64| UnixTime::since_unix_epoch(Duration::from_secs((year - 1970) * 31_557_600 + 86_400 * 30));
+                assert_eq!([at(2039), at(2040)].map(|now| state.still_takes(&chain, now)), [true, false]);
+            }
+            exchange(&mut client, &mut server);
+            assert_eq!(server.handshake_kind() == Some(HandshakeKind::Resumed), is_resumed, "{version:?}");
+        }
     }
 }
 

@@ -123,6 +123,23 @@ async fn a_new_authority_ends_sessions_of_the_old_one() -> Result<()> {
     Ok(())
 }
 
+/// Each resumption gets a new ticket with the session's certificate, so that a client could go on for ever.
+#[tokio::test]
+async fn a_session_that_is_resumed_over_and_over_ends_with_its_certificate() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().body("a"));
+    let authority = Authority::new()?;
+    let larder = start(&origin, &authority, &authority, "required", "").await?;
+    let short = authority.issue_for_seconds("me", &["me"], 5)?;
+    let settings = authority.client(&[], Some(&short))?;
+    assert!(passes(&larder, &settings).await);
+    assert!(passes(&larder, &settings).await);
+    larder.metric_reaches("larder_tls_handshakes_total", &["outcome=\"resumed\""], 1.0).await?;
+    eventually("the certificate ends", || async { Ok((!passes(&larder, &settings).await).then_some(())) }).await?;
+    assert!(!passes(&larder, &settings).await, "nor in a full handshake");
+    Ok(())
+}
+
 #[tokio::test]
 async fn rfc5280_6_3_a_revoked_certificate_is_refused_and_a_new_list_counts_at_once() -> Result<()> {
     let origin = Origin::start().await?;

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use larder_tls::{Names, TlsState, is_address};
+use rustls::pki_types::UnixTime;
 use rustls::server::{Accepted, Acceptor};
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::AsyncWriteExt;
@@ -25,6 +26,10 @@ const HANDSHAKE: u8 = 0x16;
 const ACME_TLS: &[u8] = b"acme-tls/1";
 /// A fatal `unrecognized_name` alert (RFC 6066 §3), as it is sent before anything is encrypted.
 const UNRECOGNIZED_NAME: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70];
+
+/// The same of `certificate_expired` (RFC 8446 §6.2). The session may not be resumed after it (RFC 5246 §7.2.2), so the client's next handshake is a full
+/// one, with the certificate that it has now.
+const CERTIFICATE_EXPIRED: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x2d];
 
 /// The outcome of a handshake, for as long as the connection lives.
 #[derive(Clone, Debug)]
@@ -104,7 +109,17 @@ pub(crate) async fn handshake(
     };
     let (config, names) = (Arc::clone(&site.config), Arc::clone(&site.names));
     let started = StartHandshake::from_parts(accepted, transport);
-    let stream = started.into_stream(config).await.map_err(|error| {
+    let mut is_over = false;
+    let accept = started.into_stream_with(config, |session| {
+        // Certificates that are known before the client has shown one are those of a session that it resumes.
+        is_over = session.peer_certificates().is_some_and(|chain| !tls.still_takes(chain, UnixTime::now()));
+    });
+    if is_over {
+        tracing::debug!("the certificate of a resumed session has ended");
+        let _ = accept.get_ref().map(|transport| transport.try_write(&CERTIFICATE_EXPIRED));
+        return Err(HandshakeFailure::Broken);
+    }
+    let stream = accept.await.map_err(|error| {
         tracing::debug!(%error, "a TLS handshake failed");
         HandshakeFailure::Broken
     })?;
