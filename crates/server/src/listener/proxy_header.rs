@@ -1,10 +1,11 @@
 //! The PROXY protocol, versions 1 and 2 (haproxy.org/download/2.9/doc/proxy-protocol.txt): a proxy that speaks TCP says whom it speaks for.
 //!
 //! It comes before everything else, TLS included, and is read from listed peers only: who else could send one could be anybody. Exactly its own
-//! bytes are taken from the socket.
+//! bytes are taken from the socket. Where a peer need not send one, nothing is taken before it is clear that it has: `P` begins `POST`, too.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use larder_config::ProxyProtocol;
 use tokio::io::AsyncReadExt;
@@ -23,6 +24,8 @@ const FIXED: usize = 16;
 const MAX_BODY: usize = 4096;
 const PP2_TYPE_SSL: u8 = 0x20;
 const PP2_CLIENT_SSL: u8 = 0x01;
+/// Between two looks at a beginning that is left where it is, for which the system does not say when there is more of it.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The kind of header at the start of a connection's bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +54,7 @@ pub(crate) async fn read(transport: &mut Transport, info: ConnectionInfo, rule: 
     if !rule.from.iter().any(|network| network.contains(&info.remote.ip().to_canonical())) {
         return Some(info);
     }
-    match take(transport).await.ok()? {
+    match take(transport, rule.required).await.ok()? {
         Beginning::Header(_, None) => Some(info),
         Beginning::Header(_, Some(Spoken { source, destination, secure })) => {
             Some(ConnectionInfo { remote: source, local: destination, secure: info.secure || secure })
@@ -61,8 +64,8 @@ pub(crate) async fn read(transport: &mut Transport, info: ConnectionInfo, rule: 
     }
 }
 
-/// Takes a header from the socket, and nothing else. What may become one is no request, so it is taken as it comes.
-async fn take(transport: &mut Transport) -> io::Result<Beginning> {
+/// Takes a header from the socket, and nothing else. Where one `is_required`, what may become one is no request, so it is taken as it comes.
+async fn take(transport: &mut Transport, is_required: bool) -> io::Result<Beginning> {
     let mut bytes = [0; FIXED + MAX_BODY];
     let mut taken = 0;
     loop {
@@ -73,7 +76,11 @@ async fn take(transport: &mut Transport) -> io::Result<Beginning> {
         let beginning = beginning(&bytes[..seen]);
         let to = match &beginning {
             Beginning::Header(length, _) => *length,
-            Beginning::Partial => seen,
+            Beginning::Partial if is_required => seen,
+            Beginning::Partial => {
+                tokio::time::sleep(LOOK_PAUSE).await;
+                continue;
+            }
             Beginning::Other | Beginning::Broken => return Ok(if taken == 0 { beginning } else { Beginning::Broken }),
         };
         transport.read_exact(&mut bytes[taken..to]).await?;
@@ -180,6 +187,13 @@ fn is_secure(mut extensions: &[u8]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
 
     fn told(source: &str, destination: &str, secure: bool) -> Option<Spoken> {
@@ -201,6 +215,42 @@ mod tests {
         }
         assert_eq!(beginning(bytes), Beginning::Header(bytes.len(), spoken));
         assert_eq!(beginning(&[bytes, b"GET / HTTP/1.1\r\n"].concat()), Beginning::Header(bytes.len(), spoken));
+    }
+
+    /// What is known of a connection whose client sends these pieces, each once the one before was looked at; and what it has sent behind the header.
+    async fn read_in_pieces(pieces: [&[u8]; 2], required: bool) -> Option<(SocketAddr, Vec<u8>)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let mut client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let (stream, remote) = listener.accept().await.expect("a connection");
+        let mut transport = Transport::Tcp(stream);
+        client.write_all(pieces[0]).await.expect("write");
+        while transport.peek(&mut [0; 64]).await.expect("peek") < pieces[0].len() {}
+        let info = ConnectionInfo { remote, local: remote, secure: false };
+        let rule = ProxyProtocol { from: vec!["127.0.0.0/8".parse().expect("a network")], required };
+        let told = {
+            let mut reading = pin!(read(&mut transport, info, &rule));
+            assert!(poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx).is_pending())).await);
+            client.write_all(pieces[1]).await.expect("write");
+            drop(client);
+            reading.await?
+        };
+        let mut rest = Vec::new();
+        transport.read_to_end(&mut rest).await.expect("read");
+        Some((told.remote, rest))
+    }
+
+    #[tokio::test]
+    async fn a_request_that_begins_like_a_header_is_read_as_it_came_where_none_is_required() {
+        for method in ["POST", "PUT", "PRI"] {
+            let (first, rest) = method.split_at(1);
+            let told = read_in_pieces([first.as_bytes(), rest.as_bytes()], false).await;
+            assert_eq!(told.map(|(_, rest)| rest), Some(method.into()), "{method}");
+        }
+        assert_eq!(read_in_pieces([b"P", b"OST"], true).await, None);
+        for required in [false, true] {
+            let told = read_in_pieces([b"PROXY TCP4 192.0.2.1", b" 192.0.2.2 1234 80\r\nGET"], required).await;
+            assert_eq!(told, Some(("192.0.2.1:1234".parse().expect("address"), b"GET".to_vec())));
+        }
     }
 
     #[test]
