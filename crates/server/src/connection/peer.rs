@@ -48,7 +48,8 @@ impl Peer {
         Self(Arc::new(Shared {
             info,
             tls,
-            redirect,
+            // A client that a proxy says to have spoken TLS with is where it would be sent.
+            redirect: redirect.filter(|_| !info.secure),
             tunnel_idle: options.tunnel_idle,
             min_upload_rate: options.min_upload_rate,
             outbox: Arc::default(),
@@ -210,6 +211,15 @@ pub(crate) mod tests {
         let info = ConnectionInfo { remote: address, local: address, secure };
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
         Peer::new(info, None, None, Slot::new(permit, &Default::default()), &ServerOptions::default())
+    }
+
+    #[test]
+    fn a_client_that_has_spoken_tls_with_a_proxy_is_sent_nowhere() {
+        for (secure, redirect) in [(false, Some(443)), (true, None)] {
+            let (info, permit) = (peer(secure).info(), Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit"));
+            let peer = Peer::new(info, None, Some(443), Slot::new(permit, &Default::default()), &ServerOptions::default());
+            assert_eq!(peer.door().redirect, redirect);
+        }
     }
 
     #[test]
