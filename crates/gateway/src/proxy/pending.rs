@@ -189,7 +189,8 @@ impl PendingAnswer {
         let response = response.map(CacheBody::from_bytes);
         let reached = !error.is_refusal();
         let (server, connect, attempts) = self.exchange.as_ref().map(|exchange| exchange.facts()).unwrap_or_default();
-        let time = reached.then(|| monotonic().saturating_duration_since(self.started));
+        let took = self.exchange.as_ref().and_then(|exchange| exchange.took());
+        let time = reached.then(|| took.unwrap_or_else(|| monotonic().saturating_duration_since(self.started)));
         let answer = ResponseRecord {
             upstream: reached.then_some(upstream),
             upstream_server: server.as_deref(),

@@ -78,6 +78,12 @@ pub(super) fn class_index(status: StatusCode) -> usize {
 /// The last of [`METHODS`].
 const OTHER_METHOD: u32 = METHODS.len() as u32 - 1;
 
+/// The word for a method, where it is one of those that have one: of others clients make up any number.
+pub fn method_word(method: &Method) -> Option<&'static str> {
+    let index = method_index(method);
+    (index != OTHER_METHOD).then(|| word(&METHODS, index))
+}
+
 fn method_index(method: &Method) -> u32 {
     match *method {
         Method::GET => 0,

@@ -29,6 +29,7 @@ use larder_semantics::Reason;
 use larder_tower::CacheResult;
 
 pub use disk::DiskMetrics;
+pub use labels::method_word;
 pub use recoding::Recoded;
 pub use redis::RedisMetrics;
 pub use usage::{UsageOutcome, UsageRecord};

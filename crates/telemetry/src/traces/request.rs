@@ -160,6 +160,11 @@ impl RequestSpan {
         self.attributes.extend(attributes);
     }
 
+    /// What is known of it so far.
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.attributes
+    }
+
     /// The name, once the route is known.
     pub fn rename(&mut self, name: String) {
         self.name = name;
