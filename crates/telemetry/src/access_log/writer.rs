@@ -12,10 +12,12 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use larder_config::Log;
+use larder_tower::clock::monotonic;
 
 use super::layout::Layout;
 use super::line::Line;
 use super::selection::Selection;
+use output::Output;
 
 /// Time between two writes while there is traffic.
 const BATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -179,7 +181,7 @@ impl LogWriter {
     }
 
     /// Writes the lines that wait and ends the thread; later lines are dropped. Blocks for `timeout` at most, because the output may be a pipe
-    /// without a reader. Returns whether everything was written.
+    /// without a reader. Returns whether nothing waits any more: what the output did not take is among the dropped.
     pub fn stop(self, timeout: Duration) -> bool {
         self.shared.stop();
         // The thread never sends. Its end closes the channel.
@@ -202,7 +204,7 @@ pub(super) fn start<W: Write + Send + 'static>(log: &Log, output: W, open: Optio
         writer: OnceLock::new(),
     });
     let (running, ended) = mpsc::channel::<()>();
-    let writer = Writer { output, open, shared: Arc::clone(&shared), taken: Vec::new(), merged: Vec::new() };
+    let writer = Writer { output: Output::new(output), open, shared: Arc::clone(&shared), taken: Vec::new(), merged: Vec::new() };
     let handle = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
         let _running = running;
         writer.run();
@@ -216,7 +218,7 @@ pub(super) fn start<W: Write + Send + 'static>(log: &Log, output: W, open: Optio
 }
 
 struct Writer<W> {
-    output: W,
+    output: Output<W>,
     /// `None`: it is not opened again.
     open: Option<Opener<W>>,
     shared: Arc<Shared>,
@@ -253,7 +255,7 @@ impl<W: Write> Writer<W> {
     fn reopen(&mut self) {
         match self.open.as_mut().map(|open| open()) {
             None => {}
-            Some(Ok(output)) => self.output = output,
+            Some(Ok(output)) => self.output = Output::new(output),
             Some(Err(error)) => tracing::error!("the access log cannot be opened again, and goes on as before: {error}"),
         }
     }
@@ -280,7 +282,7 @@ impl<W: Write> Writer<W> {
         count > 0
     }
 
-    /// Lines that the output does not take are counted as dropped; nothing else fails.
+    /// Lines that the output does not take whole are counted as dropped; nothing else fails.
     fn write(&mut self, count: u64) {
         let bytes = match self.taken.iter().filter(|lines| !lines.ends.is_empty()).collect::<Vec<_>>()[..] {
             [only] => &only.bytes,
@@ -289,8 +291,9 @@ impl<W: Write> Writer<W> {
                 &self.merged
             }
         };
-        if self.output.write_all(bytes).and_then(|()| self.output.flush()).is_err() {
-            self.shared.dropped.fetch_add(count, Ordering::Relaxed);
+        let lost = self.output.write(bytes, count, monotonic());
+        if lost > 0 {
+            self.shared.dropped.fetch_add(lost, Ordering::Relaxed);
         }
         // A reader that stood still for a while has not made the buffers large for ever.
         let rooms = self.taken.iter_mut().map(|lines| &mut lines.bytes).chain([&mut self.merged]);
@@ -318,5 +321,6 @@ fn merge(buffers: &[Lines], out: &mut Vec<u8>) {
     }
 }
 
+mod output;
 #[cfg(test)]
 mod tests;

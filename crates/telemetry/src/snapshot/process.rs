@@ -15,7 +15,7 @@ pub struct ProcessSnapshot {
     pub runtime_tasks: u64,
     /// How often clients have reached the limits of HTTP/2, since the start.
     pub http2_limits: Vec<LabelledCount>,
-    /// Access log lines dropped because the log's reader was too slow, since the start.
+    /// Access log lines dropped because the log's reader was too slow or they could not be written, since the start.
     pub access_log_dropped: u64,
     /// Spans of traces; `None` where there are none.
     pub traces: Option<TraceSnapshot>,

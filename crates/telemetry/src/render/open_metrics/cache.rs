@@ -44,7 +44,7 @@ pub(super) fn encode(snapshot: &Snapshot, families: &mut Families<'_, '_>) -> fm
     families.counters("asked_again", help, results)?;
     let help = "Limits of HTTP/2 that clients have reached, by what they sent too much of.";
     families.counters("http2_limits", help, labelled("limit", &process.http2_limits))?;
-    let help = "Access log lines dropped because the log's reader was too slow.";
+    let help = "Access log lines dropped because the log's reader was too slow, or because they could not be written.";
     families.counter("access_log_dropped", help, process.access_log_dropped)?;
     if let Some(traces) = &process.traces {
         let outcomes = [([("outcome", "exported")], traces.exported), ([("outcome", "dropped")], traces.dropped)];
