@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Waits until the file has a line with this text, and returns all of its lines.
-async fn lines_with(file: &Path, text: &str) -> Result<Vec<String>> {
+pub(crate) async fn lines_with(file: &Path, text: &str) -> Result<Vec<String>> {
     let found = || async {
         let lines: Vec<String> = std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect();
         Ok(lines.iter().any(|line| line.contains(text)).then_some(lines))

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use larder_testkit::{Answer, Error, Larder, Origin, Redis, Result};
+use larder_testkit::{Answer, Client, Error, Larder, Origin, Redis, Result};
+use rustix::process::Signal;
 
+use crate::access_log::lines_with;
 use crate::redis::replica;
 
 const REPLICAS: usize = 3;
@@ -71,6 +73,26 @@ async fn with_batches_replicas_admit_no_more_and_less_by_no_more_than_they_hold(
     let admitted = admitted(&replicas, 0..120).await?;
     assert!((30 - REPLICAS * 4..=30).contains(&admitted), "{admitted}");
     Ok(())
+}
+
+/// It is the client's time, and a client may leave in it.
+#[tokio::test]
+async fn what_a_request_waits_for_redis_is_in_its_line_of_the_log() -> Result<()> {
+    let (origin, redis, folder) = (origin().await?, Redis::start().await?, tempfile::TempDir::new()?);
+    let file = folder.path().join("access.log");
+    let rest =
+        format!("[[limits]]\nname = \"together\"\nper = \"1000h\"\nshared = true\nmax = 30\n[log]\naccess = \"json\"\nfile = {file:?}");
+    let larder = replica(&origin, redis.address(), &rest).await?;
+    redis.signal(Signal::STOP)?;
+    larder.get("/0").await?;
+    let line = lines_with(&file, "/0").await?.swap_remove(0);
+    let line: serde_json::Value = serde_json::from_str(&line)?;
+    assert!(line["duration_us"].as_u64().is_some_and(|micros| micros >= 40_000), "{line}");
+    let mut leaving = Client::connect(larder.address()).await?;
+    leaving.send("GET", "/1", &[], "").await?;
+    drop(leaving);
+    lines_with(&file, "\"/1\"").await?;
+    redis.signal(Signal::CONT)
 }
 
 #[tokio::test]

@@ -174,18 +174,38 @@ impl Gateway {
         let active = self.active.load();
         take_own_cookie(&active, request.headers_mut());
         if let Some(answers) = ask_ahead(&active, &request, &peer) {
+            // It has begun: what Redis takes is the client's time, and a client that leaves meanwhile has its line in the log.
+            let connection = peer.client_connection(request.version());
+            let request_id = self.request_id(&active, request.headers_mut(), &connection);
+            let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
+            let arrival = Arrival { connection: &connection, client: target.client, scheme: target.scheme, started, request_id };
+            let begun = Box::new(self.begin(&active, &request, arrival));
             let gateway = Arc::clone(self);
             return Handling::waiting(async move {
                 request.extensions_mut().insert(answers.await);
-                gateway.handle(request, peer).await
+                let answer = gateway.go_on(gateway.active.load(), request, peer, Begun::Before(begun));
+                answer.await
             });
         }
+        self.go_on(active, request, peer, Begun::Now(started))
+    }
+
+    /// Answers a request for which nothing is to be asked ahead any more.
+    fn go_on(self: &Arc<Self>, active: Guard<Arc<ActiveConfig>>, request: Request<Incoming>, peer: Peer, begun: Begun) -> Handling {
         let mut request = lingering(request);
         let connection = peer.client_connection(request.version());
-        let request_id = self.request_id(&active, request.headers_mut(), &connection);
+        let request_id = match begun {
+            Begun::Now(_) => self.request_id(&active, request.headers_mut(), &connection),
+            Begun::Before(_) => None,
+        };
         let target = effective_target(request.uri(), request.headers(), &connection, &active.trusted);
-        let arrival = Arrival { connection: &connection, client: target.client, scheme: target.scheme, started, request_id };
-        let mut pending = self.begin(&active, &request, arrival);
+        let mut pending = match begun {
+            Begun::Now(started) => {
+                let arrival = Arrival { connection: &connection, client: target.client, scheme: target.scheme, started, request_id };
+                self.begin(&active, &request, arrival)
+            }
+            Begun::Before(pending) => *pending,
+        };
         let way = way(&active, &request, &target, |max| is_too_large(&request, max));
         pending.route = way.service.map(|service| service.route().index());
         let (service, past_cache) = match (way.step, way.service) {
@@ -275,7 +295,15 @@ fn take_own_cookie(active: &ActiveConfig, headers: &mut HeaderMap) {
     }
 }
 
-/// Asks Redis for what the limits of a request's route need before the look-up; `None` where they need nothing, or have it.
+/// How far the notes of a request are.
+enum Begun {
+    /// It arrived then, and has none yet.
+    Now(Instant),
+    /// It has waited since.
+    Before(Box<PendingAnswer>),
+}
+
+/// Asks Redis for what the limits of a request's route need before the look-up; `None` where they need nothing.
 fn ask_ahead(active: &ActiveConfig, request: &Request<Incoming>, peer: &Peer) -> Option<impl Future<Output = Answers> + Send + 'static> {
     if !active.limits.ask_ahead() {
         return None;
