@@ -4,7 +4,7 @@
 //! that it traces have ended.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use larder_message::forward::HostPolicy;
 use larder_tower::RequestBody;
-use larder_tower::clock::Clock;
+use larder_tower::clock::{Clock, monotonic};
 use tokio::task::JoinHandle;
 use tower_service::Service as _;
 
@@ -64,7 +64,7 @@ impl Exporters {
         let service = UpstreamService::new(UpstreamOptions::new(section, clock.clone()))?;
         let resource = vec![("service.name", traces.service.clone().into()), ("service.version", env!("CARGO_PKG_VERSION").into())];
         let (tracer, exporter) = Tracer::new(traces.sample, resource, self.counts.clone());
-        let collector = Collector { service, fields: traces.headers.iter().cloned().collect() };
+        let collector = Collector { service, fields: traces.headers.iter().cloned().collect(), refusals: Refusals::default() };
         let exporting = Exporting { stop: tracer.stop().clone(), task: tokio::spawn(exporter.run(collector)) };
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|exporting| !exporting.task.is_finished());
@@ -90,6 +90,31 @@ impl Exporters {
 struct Collector {
     service: UpstreamService,
     fields: HeaderMap,
+    refusals: Refusals,
+}
+
+/// Until what refuses has a line in the log again: a wrong token fails each of many batches a second.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What the collector has refused spans with.
+#[derive(Debug, Default)]
+struct Refusals(Option<(StatusCode, Instant)>);
+
+impl Refusals {
+    /// Whether one is to be told: the first with a status, and one a minute.
+    fn are_told(&mut self, status: StatusCode, now: Instant) -> bool {
+        let is_known = |(told, at): (StatusCode, Instant)| told == status && now.saturating_duration_since(at) < QUIET;
+        let is_new = !self.0.is_some_and(is_known);
+        if is_new {
+            self.0 = Some((status, now));
+        }
+        is_new
+    }
+
+    /// Spans are taken. Returns whether they were refused before.
+    fn end(&mut self) -> bool {
+        self.0.take().is_some()
+    }
 }
 
 impl SendBatch for Collector {
@@ -104,15 +129,37 @@ impl SendBatch for Collector {
         // Read to its end, so that the connection is used again; a few bytes, if any.
         let _ = tokio::time::timeout(TIMEOUT, response.into_body().collect()).await;
         match status {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => {
+                if self.refusals.end() {
+                    tracing::info!("the collector of traces takes spans again");
+                }
+                Ok(())
+            }
             // The standard's list of what is worth another try.
             StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 Err(SendError::Later)
             }
             status => {
-                tracing::warn!("the collector of traces answered with {status}: these spans are dropped");
+                if self.refusals.are_told(status, monotonic()) {
+                    tracing::warn!("the collector of traces answered with {status}: spans are dropped");
+                }
                 Err(SendError::Never)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_that_refuses_is_told_once_a_minute_and_for_each_status_and_so_is_the_end() {
+        let (mut refusals, start) = (Refusals::default(), monotonic());
+        let mut are_told = |status, seconds| refusals.are_told(status, start + Duration::from_secs(seconds));
+        assert_eq!([0, 1, 59, 60, 61].map(|seconds| are_told(StatusCode::UNAUTHORIZED, seconds)), [true, false, false, true, false]);
+        assert!(are_told(StatusCode::NOT_FOUND, 62));
+        assert_eq!([refusals.end(), refusals.end()], [true, false]);
+        assert!(refusals.are_told(StatusCode::NOT_FOUND, start + Duration::from_secs(63)));
     }
 }
