@@ -79,7 +79,7 @@ fn field(text: &str) -> Result<LogField, Mistake> {
     if let Some(name) = text.strip_prefix("header.") {
         let name = HeaderName::try_from(name)
             .map_err(|_| Mistake::new(format!("`{name}` is not the name of a header field")).hint("like header.user-agent"))?;
-        if [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE].contains(&name) {
+        if holds_secrets(&name) {
             return Err(Mistake::new(format!("`{name}` holds secrets, which are never logged")).hint("leave it out"));
         }
         return Ok(LogField::Header(name));
@@ -90,6 +90,31 @@ fn field(text: &str) -> Result<LogField, Mistake> {
         let hint = nearest::hint(text, all().map(LogField::name), "a line may have `header.NAME`");
         Mistake::new(format!("`{text}` is nothing that a line of the log has")).hint(hint)
     })
+}
+
+/// Words in the names of fields that hold credentials, such as `X-API-Key` and `X-Amz-Security-Token`.
+const SECRET_WORDS: [&str; 11] = [
+    "apikey",
+    "auth",
+    "authentication",
+    "authorization",
+    "credential",
+    "credentials",
+    "passphrase",
+    "password",
+    "secret",
+    "signature",
+    "token",
+];
+
+/// Two of them, where one alone says nothing: `Idempotency-Key` is no secret.
+const SECRET_PAIRS: [[&str; 2]; 3] = [["access", "key"], ["api", "key"], ["client", "cert"]];
+
+fn holds_secrets(name: &HeaderName) -> bool {
+    let words: Vec<_> = name.as_str().split(['-', '_', '.']).collect();
+    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE].contains(name)
+        || words.iter().any(|word| SECRET_WORDS.contains(word))
+        || words.windows(2).any(|pair| SECRET_PAIRS.iter().any(|secret| pair == secret))
 }
 
 /// Text with facts in braces.

@@ -53,6 +53,17 @@ fn requests_are_chosen_by_conditions_and_by_chance() {
 }
 
 #[test]
+fn a_field_whose_name_says_that_it_holds_a_credential_is_not_logged() {
+    for name in ["X-API-Key", "x-auth-token", "client-cert-chain", "X-Amz-Security-Token", "x-webhook-signature", "Set-Cookie"] {
+        let expected = format!("3:11: error: `{}` holds secrets, which are never logged (hint: leave it out)", name.to_lowercase());
+        in_log(&format!("access = \"json\"\nfields = [\"header.{name}\"]"), &expected);
+    }
+    for name in ["x-author", "idempotency-key", "client-hint", "surrogate-key", "x-tokens"] {
+        config(&format!("[log]\naccess = \"json\"\nfields = [\"header.{name}\"]"));
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told() {
     for (lines, expected) in [
         (
