@@ -152,6 +152,23 @@ async fn a_cookie_sees_and_changes_nothing_without_the_token_of_a_form() -> Resu
     Ok(())
 }
 
+#[tokio::test]
+async fn a_reader_learns_no_token_from_keys_and_who_may_purge_sees_them_whole() -> Result<()> {
+    let (origin, larder, _folder) = with_tokens().await?;
+    origin.always("GET", "/a?access_token=hush", Answer::ok().body("a"));
+    larder.get("/a?access_token=hush").await?;
+    for (token, is_whole) in [(format!("{TOKEN}-reader"), false), (TOKEN.to_owned(), true)] {
+        let bearer = format!("Bearer {token}");
+        let keys = ask(&larder, "GET", "/keys", &[("Authorization", &bearer)], "").await?.text();
+        assert!(keys.contains("access_token=") && keys.contains("hush") == is_whole, "{keys}");
+        let (cookie, form_token) = session(&larder, &token).await?;
+        let form = format!("form_token={form_token}&kind=all&action=preview");
+        let page = ask(&larder, "POST", "/ui/purge", &[("Cookie", &cookie), FORM], &form).await?.text();
+        assert!(page.contains("access_token") && page.contains("hush") == is_whole, "{page}");
+    }
+    Ok(())
+}
+
 /// Cookies are not kept apart by port: the browser sends the session's to the public listener of the same host.
 #[tokio::test]
 async fn rfc6265_8_5_no_origin_sees_the_cookie_of_a_session() -> Result<()> {

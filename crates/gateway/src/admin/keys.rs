@@ -29,15 +29,22 @@ static WALKS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::ne
 
 const NO_STORE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
-/// Lists what is stored.
-pub(crate) async fn keys(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Result<Response<Body>, Refused> {
+/// Lists what is stored. Whole keys are for those who may purge, and need them.
+pub(crate) async fn keys(
+    State(shared): State<Shared>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refused> {
+    let is_whole = shared.allow(TokenScope::Purge, &method, &uri, &headers).is_ok();
     let active = shared.gateway.active.load_full();
     let mut filter = filter(&active, query.as_deref())?;
     filter.hot = shared.gateway.observers.hot_requests();
     let gateway = shared.gateway;
     let list = walk(&WALKS, move || inspect::list(&gateway.cache, &active, &filter)).await;
     let list = list.map_err(|_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "The store could not be walked over."))?;
-    Ok((NO_STORE, Json(list)).into_response())
+    Ok((NO_STORE, Json(if is_whole { list } else { list.masked() })).into_response())
 }
 
 /// Runs a walk in a thread, once it has a permit. It keeps that to its end, also if the client that asked for it leaves.

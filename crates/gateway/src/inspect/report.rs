@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::explain::{KeyReport, StoredReport};
+use crate::telemetry::access_log::redacted;
 
 /// Stored responses that a filter lets through.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -15,6 +16,16 @@ pub(crate) struct KeyList {
     pub(crate) matching_bytes: u64,
     /// Whether the store has more entries than a walk looks at.
     pub(crate) cut: bool,
+}
+
+impl KeyList {
+    /// With what is masked in the log masked: whoever may only read is to learn no client's token from it.
+    pub(crate) fn masked(mut self) -> Self {
+        for text in self.keys.iter_mut().flat_map(|row| [&mut row.key, &mut row.url]) {
+            *text = redacted(text).into_owned();
+        }
+        self
+    }
 }
 
 /// One stored response.

@@ -76,13 +76,14 @@ async fn answer(shared: &Shared, request: Request) -> Result<Response<Body>, Ref
             "This token does not allow purges: sign in with one whose scopes include \"purge\".",
         ));
     }
+    let may_purge = form.viewer.may_purge;
     let frame = Frame::new(shared, "purge", form.viewer);
     let frame = frame.ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, "There is no such view."))?;
     let mut page = Page::new(shared, frame, &kind, &targets, soft);
     match page.invalidation(shared) {
         Err(refused) => page.problem = refused.detail,
         Ok(invalidation) if action == "purge" => page.purge(shared, &invalidation).await,
-        Ok(invalidation) => page.preview(shared, invalidation).await,
+        Ok(invalidation) => page.preview(shared, invalidation, may_purge).await,
     }
     Ok(html(StatusCode::OK, &page))
 }
@@ -120,13 +121,14 @@ impl Page {
         self.outcome = purged.in_words();
     }
 
-    async fn preview(&mut self, shared: &Shared, invalidation: Invalidation) {
+    async fn preview(&mut self, shared: &Shared, invalidation: Invalidation, may_purge: bool) {
         let (gateway, active) = (shared.gateway.clone(), shared.gateway.active.load_full());
         let count = gateway.cache.estimate(&invalidation);
         self.outcome = format!("About {count} stored responses would be purged, on {} replicas.", self.replicas);
         let filter =
             Filter { selections: vec![Selection::of(&invalidation)], sort: Sort::Hits, limit: ROWS, hot: gateway.observers.hot_requests() };
         let Ok(list) = tokio::task::spawn_blocking(move || inspect::list(&gateway.cache, &active, &filter)).await else { return };
+        let list = if may_purge { list } else { list.masked() };
         let rows = list.keys.iter().map(|row| {
             let to = format!("/?view=explain&url={}", percent_encoding::utf8_percent_encode(&row.url, percent_encoding::NON_ALPHANUMERIC));
             vec![
