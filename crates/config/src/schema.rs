@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::parse;
 
 /// The shipped file, with a comment for each key.
-pub(crate) const REFERENCE: &str = include_str!("../../../config.toml");
+pub(crate) const REFERENCE: &str = include_str!("../config.toml");
 
 /// A key that no table has, nor anything like it.
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqq";
