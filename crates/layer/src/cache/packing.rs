@@ -52,8 +52,9 @@ async fn pack(cache: Weak<Cache>, packing: BodyPacking, mut waiting: mpsc::Recei
         let packed = tokio::task::spawn_blocking(move || {
             if let Some(packed) = packing.pack(&response)
                 && let Some(cache) = cache.upgrade()
+                && let Some((before, now)) = cache.store.pack(&response, packed)
             {
-                cache.store.pack(&response, packed);
+                cache.tiers.iter().for_each(|tier| tier.store.repacked(&before, &now));
             }
         });
         // One that panics is one that stays as it is.

@@ -214,6 +214,11 @@ impl RemoteStore for FakeTier {
         Box::pin(ready(()))
     }
 
+    fn repacked(&self, before: &Arc<StoredResponse>, now: &Arc<StoredResponse>) {
+        assert!(!before.is_packed() && now.is_packed());
+        self.note("repacked");
+    }
+
     fn remove(&self, response: &StoredResponse) {
         self.note("remove");
         let key = response.key().text().to_owned();

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::{Origin, finish, get, header, response, rules, send, start, streaming};
 use http_body_util::{BodyExt, Full};
-use larder_semantics::Timestamp;
-use larder_store::{Invalidation, InvalidationTarget, LeaseEnd, SEGMENT};
+use larder_semantics::{StoredHead, Timestamp};
+use larder_store::{BodyCodec, BodyPacking, Invalidation, InvalidationTarget, LeaseEnd, SEGMENT};
 use larder_tower::clock::{Clock, ClockHand};
 use larder_tower::{Cache, CacheService, RouteRules, Tiers};
 use tokio::sync::Semaphore;
@@ -337,4 +338,42 @@ async fn a_local_tier_alone_has_no_leases_and_is_asked_once() {
     assert_eq!((send(&second, get("/a")).await.text(), origin.count()), ("two", 2));
     let calls = calls.lock().unwrap().clone();
     assert_eq!(calls, ["local load", "local commit", "local load", "local load", "local forget", "local load", "local commit"]);
+}
+
+/// A body of one byte, again and again, is that byte.
+#[derive(Debug)]
+struct Runs;
+
+impl BodyCodec for Runs {
+    fn suits(&self, _: &StoredHead, _: u64) -> bool {
+        true
+    }
+
+    fn pack(&self, body: &Bytes) -> Option<Bytes> {
+        Some(body.slice(..1))
+    }
+
+    fn unpack(&self, packed: &Bytes, length: usize) -> Option<Bytes> {
+        Some(vec![packed[0]; length].into())
+    }
+}
+
+/// A tier that waits for a response in memory to be asked for would wait for one that memory has dropped.
+#[tokio::test]
+async fn tiers_are_told_that_memory_holds_a_response_in_another_form() {
+    const BODY: &str = match std::str::from_utf8(&[b'x'; 9_000]) {
+        Ok(body) => body,
+        Err(_) => panic!("it is text"),
+    };
+    let chain = Chain::plain();
+    let origin = Origin::new(|_| response(200, BODY).header("cache-control", "max-age=60"));
+    let cache = chain.cache(&origin);
+    cache.cache().pack_bodies(BodyPacking::new(Runs));
+    send(&cache, get("/a")).await.body.expect("whole");
+    let mut told = Vec::new();
+    while told.len() < 6 {
+        tokio::task::yield_now().await;
+        told.extend(chain.take_calls());
+    }
+    assert_eq!(told[4..], ["near repacked", "far repacked"], "{told:?}");
 }

@@ -165,6 +165,12 @@ impl RemoteStore for DiskArray {
         }
     }
 
+    fn repacked(&self, before: &Arc<StoredResponse>, now: &Arc<StoredResponse>) {
+        if let Some(store) = self.of(&now.key()) {
+            store.repacked(before, now);
+        }
+    }
+
     fn forget_after_restart(&self, up_to: Option<LogPosition>) -> StoreFuture<'_, ()> {
         let stores = self.stores.iter().cloned();
         let told = stores.map(|store| tokio::spawn(async move { store.forget_after_restart(up_to).await }));

@@ -17,6 +17,9 @@ const SEEN: usize = 1 << 16;
 /// Responses that are looked at.
 const MAX_CANDIDATES: usize = 1 << 16;
 
+/// The last responses among which one is looked for that memory holds in another form: more than may wait for that.
+const MAX_FOLLOWED: usize = 2_048;
+
 /// A response that may be written later.
 #[derive(Debug)]
 struct Candidate {
@@ -64,6 +67,15 @@ impl Admitting {
     fn was_seen(&self, hash: u64) -> bool {
         let tag = (hash >> 32) as u32 | 1;
         self.seen[hash as usize % SEEN].swap(tag, Ordering::Relaxed) == tag
+    }
+
+    /// Memory holds this response in another form from now on, which is asked for in its place.
+    pub(crate) fn follow(&self, before: &Arc<StoredResponse>, now: &Arc<StoredResponse>) {
+        let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        let candidate = candidates.iter_mut().rev().take(MAX_FOLLOWED).find(|candidate| candidate.response.as_ptr() == Arc::as_ptr(before));
+        if let Some(candidate) = candidate {
+            candidate.response = Arc::downgrade(now);
+        }
     }
 
     /// The responses that were asked for since they were stored.
@@ -115,6 +127,19 @@ mod tests {
         let asked = admitting.asked(now + Duration::from_secs(20));
         assert_eq!(asked.iter().map(|write| write.keep).collect::<Vec<_>>(), [Duration::from_secs(40)]);
         assert!(admitting.asked(now).is_empty(), "it is written once");
+    }
+
+    #[test]
+    fn a_response_that_memory_holds_in_another_form_is_written_once_that_was_asked_for() {
+        let (admitting, now) = (Admitting::new(Admission::SecondHit), Instant::now());
+        let one = write("/x", 1, 1);
+        let (plain, packed) = (Arc::clone(&one.response), write("/x", 1, 1).response);
+        assert!(admitting.admit(one, 1, now).is_none());
+        admitting.follow(&plain, &packed);
+        drop(plain);
+        assert!(admitting.asked(now).is_empty());
+        packed.mark_asked();
+        assert_eq!(admitting.asked(now).iter().map(|write| Arc::as_ptr(&write.response)).collect::<Vec<_>>(), [Arc::as_ptr(&packed)]);
     }
 
     #[test]

@@ -269,6 +269,10 @@ impl RemoteStore for DiskStore {
         }
     }
 
+    fn repacked(&self, before: &Arc<StoredResponse>, now: &Arc<StoredResponse>) {
+        self.tier.admitting.follow(before, now);
+    }
+
     fn forget_after_restart(&self, up_to: Option<LogPosition>) -> StoreFuture<'_, ()> {
         Box::pin(self.tier.forget(up_to))
     }

@@ -210,18 +210,20 @@ impl MemoryStore {
         is_usable(head, now)
     }
 
-    /// Holds the body of a stored response in fewer bytes, unless another one is stored meanwhile. Whether it does.
-    pub fn pack(&self, response: &StoredResponse, packed: PackedBody) -> bool {
+    /// Holds the body of a stored response in fewer bytes, unless another one is stored meanwhile. If it does: the response that it held, and the one that
+    /// it holds now.
+    pub fn pack(&self, response: &StoredResponse, packed: PackedBody) -> Option<(Arc<StoredResponse>, Arc<StoredResponse>)> {
         let primary = self.hasher.of_text(response.key_bytes());
         let hash = self.hash_of(primary, response.variant());
         let _lock = self.write_lock(primary);
         match self.current(hash, response.key_bytes()) {
             // Its head may have been renewed: the body is the same as long as it came with the same fetch.
             Some(Slot::Response(current)) if current.body_fetch() == response.body_fetch() && !current.is_packed() => {
-                self.slots.insert(hash, Slot::Response(Arc::new(current.with_packed_body(packed))));
-                true
+                let held = Arc::new(current.with_packed_body(packed));
+                self.slots.insert(hash, Slot::Response(Arc::clone(&held)));
+                Some((current, held))
             }
-            _ => false,
+            _ => None,
         }
     }
 

@@ -319,7 +319,7 @@ fn a_body_is_packed_where_it_is_stored_and_weighs_less_there() {
     let plain = Arc::new(response_with_body("/a", &"x".repeat(9_000)));
     assert!(store.commit(Arc::clone(&plain)));
     let before = store.stats().bytes;
-    assert!(store.pack(&plain, packing.pack(&plain).expect("it saves")));
+    assert!(store.pack(&plain, packing.pack(&plain).expect("it saves")).is_some());
     let found = found(find(&store, "/a", &HeaderMap::new())).expect("stored");
     assert!(found.is_packed() && store.stats().bytes + 8_000 < before, "{} of {before}", store.stats().bytes);
     assert_eq!(found.body().segments().concat(), "x".repeat(9_000).as_bytes());
@@ -331,9 +331,9 @@ fn what_was_replaced_or_purged_meanwhile_is_not_brought_back_by_packing() {
     let packing = BodyPacking::new(Runs);
     let plain = Arc::new(response_with_body("/a", &"x".repeat(9_000)));
     let packed = || packing.pack(&plain).expect("it saves");
-    assert!(!store.pack(&plain, packed()), "nothing is stored");
+    assert!(store.pack(&plain, packed()).is_none(), "nothing is stored");
     store.commit(response("/a", 2, store.ledger().position()));
-    assert!(!store.pack(&plain, packed()), "another is stored");
+    assert!(store.pack(&plain, packed()).is_none(), "another is stored");
     store.remove(&response("/a", 2, Position::default()));
     store.commit(Arc::clone(&plain));
     store.ledger().apply(&Invalidation::hard([InvalidationTarget::Url(key("/a").url().to_owned())]), NOW);

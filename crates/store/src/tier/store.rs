@@ -92,6 +92,11 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
     /// Drops a response that its origin no longer stands for, unless a later fetch has replaced it.
     fn remove(&self, response: &StoredResponse);
 
+    /// Memory holds a response in another form from now on. A tier that looks whether the one it was given is asked for has to look at the other.
+    fn repacked(&self, before: &Arc<StoredResponse>, now: &Arc<StoredResponse>) {
+        let _ = (before, now);
+    }
+
     /// An invalidation holds in this process that nothing which outlives it has. A tier that outlives it must not let a later process use what
     /// it has stored up to this position, whether it was written already or not; `None`: anything that it has. Ready once that is certain.
     fn forget_after_restart(&self, up_to: Option<LogPosition>) -> StoreFuture<'_, ()> {
