@@ -165,14 +165,17 @@ fn the_report_counts_hits_bytes_and_what_the_origin_is_spared_by_route() -> Resu
 #[test]
 fn reads_whose_key_has_their_content_are_told_as_not_stored_and_are_no_writes() -> Result<()> {
     let folder = TempDir::new()?;
-    let route = "[[routes]]\nname = \"search\"\npath = \"/search\"\nread = true\nttl = \"1m\"\nkey = { body = \"json\" }\n";
-    let config = write(&folder, "config.toml", &format!("{CONFIG}{route}"))?;
+    let route = |name: &str, more: &str| {
+        format!("[[routes]]\nname = \"{name}\"\npath = \"/{name}\"\nread = true\nttl = \"1m\"\nkey = {{ body = \"json\" }}\n{more}\n")
+    };
+    let config = write(&folder, "config.toml", &format!("{CONFIG}{}{}", route("search", ""), route("uncached", "cache = false")))?;
     let posts: String = (0..3).map(|second| combined(second, "/search", 300).replace("GET", "POST")).collect();
-    let log = write(&folder, "access.log", &format!("{posts}{}", combined(4, "/other", 300).replace("GET", "POST")))?;
+    let writes: String = ["/uncached", "/other"].map(|path| combined(4, path, 300).replace("GET", "POST")).concat();
+    let log = write(&folder, "access.log", &format!("{posts}{writes}"))?;
     let output = simulate(&["--config", &config, "--no-curve", "--json", &log])?;
     assert!(output.status.success(), "{}", said(&output));
     let report: Value = serde_json::from_str(&text(&output))?;
-    assert_eq!(report["writes"]["writes"], 1, "{report:#}");
+    assert_eq!(report["writes"]["writes"], 2, "what is not cached is no read: {report:#}");
     let told = &report["not_stored"];
     assert_eq!((&told[0]["reason"], &told[0]["requests"]), (&"body-not-keyed".into(), &3.into()), "{told:#}");
     Ok(())

@@ -82,11 +82,14 @@ impl Replica {
             (Step::Tunnel, _) => return Decision { reason: Reason::Upgrade, verdict: Verdict::Bypass, origin_requests: 1, ..decision },
             (Step::Purge | Step::Refuse(_) | Step::Cache(_), _) => return decision,
         };
-        if reads_content(service.route(), request.method())
-            && !matches!(MethodKind::of(request.method()), MethodKind::Get | MethodKind::Head)
-        {
+        let settings = active.settings_of(service.route().index()).map(|route| &route.settings);
+        let is_cached = settings.is_some_and(|settings| settings.cache);
+        let has_operations = settings.and_then(|settings| settings.content.as_ref()).is_some_and(|content| content.kind.has_operations());
+        // Where the route is not cached, only operations make a difference between reads and writes.
+        if reads_content(service.route(), request.method()) && (is_cached || has_operations) {
             // Its key has the content in it, which no log has. It is a read, whatever its method is.
-            return Decision { reason: Reason::BodyNotKeyed, verdict: Verdict::Bypass, origin_requests: 1, is_write: false, ..decision };
+            let reason = past_cache.unwrap_or(if is_cached { Reason::BodyNotKeyed } else { Reason::RouteNotCached });
+            return Decision { reason, verdict: Verdict::Bypass, origin_requests: 1, is_write: false, ..decision };
         }
         if decision.is_write {
             decision.invalidates = invalidates(service, sent.clone(), &target);
