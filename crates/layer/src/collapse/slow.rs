@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_semantics::{ForwardReason, Reason};
+use larder_semantics::{ForwardReason, Reason, may_steer};
 use larder_store::{Lookup, StoredResponse};
 
 use super::answer::stale_instead;
@@ -46,7 +46,10 @@ pub(crate) async fn unless_slow<S: Upstream>(
     if let Lookup::Found(stored) = service.stored_for(&request)
         && let Some(served) = instead(&service, &request, &stored, plan.forward, Reason::Slow)
     {
-        stored.postpone_refresh(service.cache.clock.now().after(PAUSE));
+        // What is slow may be another resource.
+        if !may_steer(&request.parts.headers) {
+            stored.postpone_refresh(service.cache.clock.now().after(PAUSE));
+        }
         return Ok(served);
     }
     answer.await

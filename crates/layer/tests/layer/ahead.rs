@@ -178,6 +178,19 @@ async fn a_slow_origin_is_not_waited_for_where_a_stale_response_may_be_served() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn others_wait_for_an_origin_that_an_unkeyed_field_may_have_made_slow() {
+    let gate = Arc::new(Semaphore::new(1));
+    let origin = numbered(&gate, "max-age=1, stale-if-error=60");
+    let (cache, hand) = with_rules(origin.clone(), builder().stale_if_slow(Duration::from_millis(300)).build());
+    send(&cache, get("/a")).await;
+    hand.advance(2);
+    let steered = send(&cache, request("GET", "/a", &[("x-original-url", "/report")])).await;
+    assert_eq!((steered.text(), steered.outcome.reason), ("one", Reason::Slow));
+    gate.add_permits(2);
+    assert_eq!(send(&cache, get("/a")).await.text(), "three");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_origin_is_waited_for_where_nothing_stale_may_be_served() {
     let gate = Arc::new(Semaphore::new(1));
     let origin = numbered(&gate, "max-age=1, must-revalidate, stale-if-error=60");
