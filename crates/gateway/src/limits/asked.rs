@@ -1,6 +1,7 @@
 //! The answer of limits about one request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use larder_limits::Standing;
@@ -42,33 +43,49 @@ impl From<Over> for UpstreamError {
     }
 }
 
-/// What Redis has said about a request, by the places of shared limits; empty where it was not asked. In the request's extensions.
+/// What Redis has said about a request; empty where it was not asked. In the request's extensions.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct Answers(Option<Arc<Inquiry>>);
+
+/// A question to Redis that was answered. Units that no limit has taken when it is dropped are kept for the client's next requests: another limit has
+/// refused this one, its client left, or it was none for the origin.
+#[derive(Debug)]
+struct Inquiry {
     /// Whose places these are: while Redis was asked, a reload may have brought others.
-    limits: Option<Arc<RouteLimits>>,
-    answers: SmallVec<[(usize, Answer); 2]>,
+    limits: Arc<RouteLimits>,
+    keys: Keys,
+    /// By the places of shared limits, and whether they were taken.
+    answers: SmallVec<[(usize, Answer, AtomicBool); 2]>,
 }
 
 impl Answers {
-    /// The same, of the limits that have asked.
-    pub(super) fn about(self, limits: &Arc<RouteLimits>) -> Self {
-        Self { limits: Some(Arc::clone(limits)), ..self }
+    /// Those about the clients of the limits that have asked, by place.
+    pub(super) fn about(limits: &Arc<RouteLimits>, keys: Keys, answers: impl IntoIterator<Item = (usize, Answer)>) -> Self {
+        let answers = answers.into_iter().map(|(place, answer)| (place, answer, AtomicBool::new(false))).collect();
+        Self(Some(Arc::new(Inquiry { limits: Arc::clone(limits), keys, answers })))
     }
 
     /// Whether these limits have asked.
     pub(crate) fn are_about(&self, limits: &RouteLimits) -> bool {
-        self.limits.as_deref().is_some_and(|asked| std::ptr::eq(asked, limits))
+        self.0.as_deref().is_some_and(|inquiry| std::ptr::eq(&*inquiry.limits, limits))
     }
 
-    /// About the limit at a place; `None` where other limits have asked.
-    fn of(&self, limits: &RouteLimits, place: usize) -> Option<&Answer> {
-        let known = self.answers.iter().find(|(own, _)| *own == place).filter(|_| self.are_about(limits));
-        known.map(|(_, answer)| answer)
+    /// Takes the answer about the limit at a place; `None` where other limits have asked.
+    fn take(&self, limits: &RouteLimits, place: usize) -> Option<&Answer> {
+        let inquiry = self.0.as_deref().filter(|_| self.are_about(limits))?;
+        let (_, answer, is_taken) = inquiry.answers.iter().find(|(own, ..)| *own == place)?;
+        is_taken.store(true, Ordering::Relaxed);
+        Some(answer)
     }
+}
 
-    pub(super) fn add(&mut self, place: usize, answer: Answer) {
-        self.answers.push((place, answer));
+impl Drop for Inquiry {
+    fn drop(&mut self) {
+        for (place, answer, is_taken) in &mut self.answers {
+            if let (Some(grant), false) = (answer, *is_taken.get_mut()) {
+                self.limits.at(*place).keep(self.keys.get(*place), grant);
+            }
+        }
     }
 }
 
@@ -108,7 +125,7 @@ impl Asked {
     /// Asks one limit more. With `may_wait` a request that does not fit in may do so later.
     pub(super) fn ask(&mut self, limits: &RouteLimits, place: usize, keys: &Keys, answers: &Answers, may_wait: bool) -> Result<(), Over> {
         let (limit, key) = (limits.at(place), keys.get(place));
-        let standing = self.standing(limit, place, key, answers.of(limits, place), may_wait);
+        let standing = self.standing(limit, place, key, answers.take(limits, place), may_wait);
         let note = Note { limit: place, remaining: standing.remaining, reset: seconds(standing.reset) };
         let is_observer = limit.settings.over == LimitOver::Observe;
         if standing.allowed || is_observer {

@@ -13,7 +13,7 @@ use super::fields::policies;
 use super::keys::KeyFacts;
 use super::owing::settle;
 use super::running::Surroundings;
-use super::shared::Telling;
+use super::shared::{Answer, Telling};
 use super::ticket::Entered;
 use super::together::Together;
 use super::warnings::Warnings;
@@ -215,15 +215,19 @@ impl RouteLimits {
     /// Asks Redis for the units of a request under the shared limits at these places, in one question for all. A client that leaves meanwhile takes no
     /// answer with it: Redis tells one question alone that a client has come near the end of its quota.
     pub(super) async fn inquire(self: &Arc<Self>, from: usize, to: usize, keys: Keys) -> Answers {
-        let limits = Arc::clone(self);
-        tokio::spawn(async move { limits.inquire_to_the_end(from, to, &keys).await }).await.unwrap_or_default().about(self)
+        let (limits, of_client) = (Arc::clone(self), keys.clone());
+        let asking = async move {
+            let answers = limits.inquire_to_the_end(from, to, &of_client).await;
+            Answers::about(&limits, of_client, answers)
+        };
+        tokio::spawn(asking).await.unwrap_or_else(|_| Answers::about(self, keys, []))
     }
 
-    async fn inquire_to_the_end(&self, from: usize, to: usize, keys: &Keys) -> Answers {
+    async fn inquire_to_the_end(&self, from: usize, to: usize, keys: &Keys) -> Vec<(usize, Answer)> {
         let shared = |place: usize| Some((place, self.at(place), self.at(place).together()?));
         let needy = |(place, limit, together): &(usize, &RunningLimit, &Together)| !together.is_ready(keys.get(*place), limit.now());
         let places: Vec<_> = (from..to).filter_map(shared).filter(needy).collect();
-        let mut answers = Answers::default();
+        let mut answers = Vec::with_capacity(places.len());
         let Some((_, _, first)) = places.first() else { return answers };
         let (asks, tellings): (Vec<_>, Vec<_>) =
             places.iter().map(|(place, limit, together)| together.ask(limit, keys.get(*place))).unzip();
@@ -236,12 +240,12 @@ impl RouteLimits {
                     limit.warn(keys.get(*place), grant.used);
                 }
             }
-            answers.add(*place, grant);
+            answers.push((*place, grant));
         }
         answers
     }
 
-    /// Asks the limits at these places. Where one refuses, nothing was taken from the others.
+    /// Asks the limits at these places. Where one refuses, nothing was taken from the others; units that Redis has granted them are kept for the client.
     pub(super) fn ask(&self, from: usize, to: usize, keys: &Keys, answers: &Answers) -> Result<Asked, Over> {
         let mut asked = Asked::default();
         for place in from..to {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use larder_limits::{Algorithm, CLIENT_BYTES, Client, Rate, Standing, Table};
-use larder_redis::RedisStore;
+use larder_redis::{LimitGrant, RedisStore};
 use larder_tower::clock::Clock;
 
 use super::owing::{Debtor, Owing};
@@ -223,6 +223,13 @@ impl RunningLimit {
             max: self.settings.max,
             ends_at,
         });
+    }
+
+    /// Keeps units of a client that Redis has granted to a request which did not take them.
+    pub(super) fn keep(&self, key: &str, grant: &LimitGrant) {
+        if let Some(Together::Granted(shared)) = self.together() {
+            shared.keep(self.table(), key, self.now(), grant);
+        }
     }
 
     /// Gives back the unit that was taken last.

@@ -108,6 +108,16 @@ impl Shared {
         standing
     }
 
+    /// Keeps units for later that were granted to a request which did not take them.
+    pub(super) fn keep(&self, table: &Table, key: &str, now: u64, grant: &LimitGrant) {
+        if grant.granted > 0 {
+            let client = self.clients.get(key);
+            let mut client = client.lock();
+            client.granted(table, now, grant);
+            client.reserve += 1;
+        }
+    }
+
     /// A unit that was taken is not used.
     pub(super) fn give_back(&self, table: &Table, key: &str, now: u64) {
         let client = self.clients.get(key);

@@ -100,8 +100,7 @@ async fn units_that_redis_is_owed_are_told_by_one_question_and_owed_again_where_
     let limits = Limits::new(&config(text), Some(&absent_redis()), &clock, None).expect("limits");
     let of_route = limits.of_route(0).expect("limits of the route");
     let keys = of_route.keys(&Request::new(()), CLIENT);
-    let mut unanswered = Answers::default().about(of_route);
-    unanswered.add(0, None);
+    let unanswered = Answers::about(of_route, keys.clone(), [(0, None)]);
     (0..4).for_each(|_| assert!(of_route.enter(&keys, &unanswered).is_ok()));
     let (limit, key) = (of_route.at(0), keys.get(0));
     let ask = || limit.together().expect("it is shared").ask(limit, key);
@@ -127,11 +126,37 @@ async fn what_redis_has_said_about_the_limits_of_before_a_reload_is_not_taken_fo
     let (old, new) = [&before, &after].map(|limits| limits.of_route(0).expect("limits of the route")).into();
     let keys = || new.keys(&Request::new(()), CLIENT);
     let refused = LimitGrant { granted: 0, remaining: 0, reset: 1, retry_after: 1, used: 10, is_reached: false };
-    let mut answers = Answers::default().about(old);
-    answers.add(0, Some(refused));
+    let answers = Answers::about(old, keys(), [(0, Some(refused))]);
     assert!(new.enter(&keys(), &answers).is_ok(), "the refusal was another limit's");
     assert!(old.enter(&keys(), &answers).is_err());
     assert!(answers.are_about(old) && !answers.are_about(new), "so those in force are asked again");
+}
+
+#[tokio::test]
+async fn units_that_redis_has_granted_to_a_request_which_another_limit_refuses_are_there_for_the_next() {
+    let text = "[store.redis]\nurl = \"redis://127.0.0.1:1\"\n\
+         [[quotas]]\nname = \"q\"\nshared = true\nlimits = [{ count = \"requests\", max = 10, per = \"day\" }, { count = \"requests\", max = 20, per = \"month\" }]";
+    let (clock, _hand) = Clock::manual(Timestamp::from_secs(1_774_738_800));
+    let limits = Limits::new(&config(text), Some(&absent_redis()), &clock, None).expect("limits");
+    let of_route = limits.of_route(0).expect("limits of the route");
+    let keys = of_route.keys(&Request::new(()), CLIENT);
+    let (refused, granted) = (
+        LimitGrant { granted: 0, remaining: 0, reset: 9_000_000, retry_after: 9_000_000, used: 10, is_reached: false },
+        LimitGrant { granted: 3, remaining: 7, reset: 9_000_000, retry_after: 0, used: 13, is_reached: false },
+    );
+    assert!(!of_route.is_ready(1, 2, &keys));
+    let answers = Answers::about(of_route, keys.clone(), [(0, Some(refused)), (1, Some(granted))]);
+    assert!(of_route.enter(&keys, &answers).is_err(), "the day is used up");
+    drop(answers);
+    assert!(of_route.is_ready(0, 2, &keys), "no further unit of the month is taken for it");
+    let (limit, key) = (of_route.at(1), keys.get(1));
+    for _ in 0..3 {
+        assert!(of_route.is_ready(1, 2, &keys) && limit.take(key, None, false).allowed);
+    }
+    assert!(!of_route.is_ready(1, 2, &keys), "all of them");
+    // Nor are units lost of a request that no limit was asked about in the end.
+    drop(Answers::about(of_route, keys.clone(), [(1, Some(granted))]));
+    assert!(of_route.is_ready(1, 2, &keys));
 }
 
 #[test]
