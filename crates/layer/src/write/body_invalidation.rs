@@ -206,17 +206,48 @@ struct Watch {
     cache: Arc<Cache>,
     watcher: Option<BodyWatcher>,
     scanner: Scanner,
+    /// Until every member was found for the first time.
     unfinished: Option<UnfinishedGuard>,
 }
 
+/// What is known of an answer after a frame.
+enum Known {
+    /// Not every member.
+    Part,
+    /// Every member; but one may be named again, and the last one counts.
+    All,
+    /// Further frames can add nothing.
+    Whole,
+}
+
 impl Watch {
-    /// Looks at a frame. Returns whether further ones can add nothing.
-    fn see(&mut self, frame: &Frame<Bytes>) -> bool {
+    /// Looks at a frame, which may be the last one.
+    fn see(&mut self, frame: &Frame<Bytes>, is_last: bool) -> Known {
         frame.data_ref().into_iter().for_each(|data| self.scanner.push(data));
-        (self.scanner.is_done() || self.scanner.has_all()) && self.watcher.as_ref().is_none_or(BodyWatcher::is_request_read)
+        let (wants, is_request_read) =
+            self.watcher.as_ref().map_or((false, true), |watcher| (!watcher.rules.in_response().is_empty(), watcher.is_request_read()));
+        match is_request_read {
+            _ if is_last => Known::Whole,
+            true if !wants || self.scanner.is_done() => Known::Whole,
+            true if self.scanner.has_all() => Known::All,
+            _ => Known::Part,
+        }
     }
 
-    /// A task of its own, so that a client that leaves does not stop it.
+    /// Whether an end of the process is held up for it.
+    fn is_waited_for(&self) -> bool {
+        self.unfinished.is_some()
+    }
+
+    /// Makes old what the members name so far. Refetches wait for the last of them.
+    fn settle_so_far(&mut self) -> Option<JoinHandle<()>> {
+        let watcher = self.watcher.as_mut()?;
+        let old = watcher.targets(self.scanner.fields());
+        watcher.refetches.extend(watcher.rules.refetch(&old));
+        watcher.early.extend(old.iter().cloned());
+        self.invalidate(old, Vec::new())
+    }
+
     fn settle(&mut self) -> Option<JoinHandle<()>> {
         let mut watcher = self.watcher.take()?;
         if self.scanner.is_broken() {
@@ -224,13 +255,19 @@ impl Watch {
         }
         let old = watcher.targets(self.scanner.fields());
         let mut refetches = std::mem::take(&mut watcher.refetches);
+        refetches.extend(watcher.rules.refetch(&old));
+        self.invalidate(old, refetches)
+    }
+
+    /// A task of its own, so that a client that leaves does not stop it.
+    fn invalidate(&mut self, old: Vec<InvalidationTarget>, refetches: Vec<Refetch>) -> Option<JoinHandle<()>> {
+        let unfinished = self.unfinished.take();
         if old.is_empty() {
             refetches.into_iter().for_each(run_in_background);
             return None;
         }
-        refetches.extend(watcher.rules.refetch(&old));
         let (cache, runtime) = (Arc::clone(&self.cache), Handle::try_current().ok()?);
-        let unfinished = self.unfinished.take();
+        let unfinished = unfinished.unwrap_or_else(|| cache.unfinished.begin());
         let settle = async move {
             cache.invalidate_by_write(&Invalidation::hard(old)).await;
             drop(unfinished);
@@ -274,18 +311,21 @@ where
         if this.held.is_none() {
             let polled = match this.body.as_mut().poll_frame(cx) {
                 Poll::Ready(polled) => polled.map(|frame| frame.map_err(Into::into)),
-                Poll::Pending if this.watch.is_some() && this.given_up.as_mut().poll(cx).is_ready() => Some(Err(FetchError::lost().into())),
+                Poll::Pending if this.watch.as_ref().is_some_and(Watch::is_waited_for) && this.given_up.as_mut().poll(cx).is_ready() => {
+                    Some(Err(FetchError::lost().into()))
+                }
                 Poll::Pending => return Poll::Pending,
             };
             let known = match (&polled, this.watch.as_mut()) {
                 (_, None) => return Poll::Ready(polled),
-                (Some(Ok(frame)), Some(watch)) => watch.see(frame) || this.body.is_end_stream(),
-                (Some(Err(_)) | None, Some(_)) => true,
+                (Some(Ok(frame)), Some(watch)) => watch.see(frame, this.body.is_end_stream()),
+                (Some(Err(_)) | None, Some(_)) => Known::Whole,
             };
-            if !known {
-                return Poll::Ready(polled);
-            }
-            *this.settling = this.watch.take().and_then(|mut watch| watch.settle());
+            *this.settling = match known {
+                Known::Whole => this.watch.take().and_then(|mut watch| watch.settle()),
+                Known::All => this.watch.as_mut().and_then(Watch::settle_so_far),
+                Known::Part => return Poll::Ready(polled),
+            };
             *this.held = Some(polled);
         }
         if let Some(settling) = this.settling {

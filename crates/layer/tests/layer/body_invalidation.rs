@@ -240,6 +240,23 @@ async fn an_answer_is_passed_on_as_it_comes_up_to_the_frame_with_which_everythin
 }
 
 #[tokio::test]
+async fn of_members_with_one_name_the_last_counts_too_whatever_frames_they_come_in() {
+    let (cache, mut sender) = streamed();
+    stored_under(&cache, &["/1", "/7"]).await;
+    let served = cache.serve(request("POST", "/write", &[]), EffectiveTarget::default(), |_| ()).await.expect("an answer");
+    let mut body = served.response.into_body();
+    sender.send_data(r#"{"to": 1, "#.into()).await.expect("read");
+    frame(&mut body).await.expect("a frame").expect("data");
+    assert_eq!((x_cache(&cache, "/1").await, x_cache(&cache, "/7").await), ("MISS".into(), "HIT".into()), "it may be the only one");
+    assert_eq!(cache.cache().finish_writes(std::time::Duration::ZERO).await, 0, "nothing else is known to come");
+    sender.send_data(r#""b": 2, "to": 7}"#.into()).await.expect("read");
+    assert_eq!(frame(&mut body).await.expect("a frame").expect("data"), r#""b": 2, "to": 7}"#);
+    assert_eq!((x_cache(&cache, "/1").await, x_cache(&cache, "/7").await), ("HIT".into(), "MISS".into()));
+    drop(sender);
+    assert!(frame(&mut body).await.is_none());
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_keeps_nothing_from_becoming_old() {
     let (cache, mut sender) = streamed();
     stored_under(&cache, &["/7"]).await;
