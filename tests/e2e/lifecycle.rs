@@ -114,6 +114,43 @@ async fn a_write_whose_client_has_left_holds_over_a_restart_whether_its_answer_c
     Ok(())
 }
 
+/// Its client gone, nothing held the routes that it began with, and reads of the path are stored under a URL that only their own route has.
+#[tokio::test]
+async fn a_write_whose_client_has_left_makes_its_url_old_although_a_reload_came_meanwhile() -> Result<()> {
+    const RELOADED: &str = "larder_config_reloads_total";
+    for (after, is_changed) in [("host = false", false), ("scheme = false", true)] {
+        let origin = Origin::start().await?;
+        origin.once("GET", "/a", Answer::ok().body("old"));
+        origin.once("PUT", "/a", Answer::ok().wait("written").chunk("written"));
+        let text = |key: &str| {
+            let route = format!("[[routes]]\npath = \"/a\"\nmethods = [\"GET\", \"HEAD\"]\nttl = \"1h\"\nkey = {{ {key} }}\n");
+            config(&origin.url(), &route)
+        };
+        let larder = Larder::start(&text("host = false")).await?;
+        assert_eq!(larder.get("/a").await?.x_cache(), "MISS");
+        let mut writer = larder.connect().await?;
+        writer.send("PUT", "/a", &[], "").await?;
+        origin.wait_for_requests(2).await?;
+        drop(writer);
+        let is_gone = || async { Ok((larder.metric("larder_client_connections", &[]).await? == 0.0).then_some(())) };
+        wait::eventually("waiting for the client to have left", is_gone).await?;
+        larder.write_config(&text(after))?;
+        larder.hang_up()?;
+        larder.metric_reaches(RELOADED, &["result=\"applied\""], 1.0).await?;
+        if is_changed {
+            // What is fetched before the write has taken place is stored as the new configuration has it.
+            origin.once("GET", "/a", Answer::ok().body("old"));
+            assert_eq!(larder.get("/a").await?.x_cache(), "MISS");
+        }
+        assert_eq!(larder.get("/a").await?.x_cache(), "HIT");
+        origin.gate("written").open();
+        origin.always("GET", "/a", Answer::ok().body("new"));
+        let reads_anew = || async { Ok((larder.get("/a").await?.text() == "new").then_some(())) };
+        wait::eventually("waiting for the write to have made its URL old", reads_anew).await?;
+    }
+    Ok(())
+}
+
 fn with_ttl(origin: &Origin, ttl: &str) -> String {
     config(&origin.url(), &format!("[cache]\nttl = \"{ttl}\"\nquery = {{ drop = [\"{ttl}\"] }}"))
 }

@@ -39,6 +39,7 @@ pub(crate) struct ActiveConfig {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) upstreams: Vec<UpstreamService>,
     pub(crate) routes: Arc<RouteTable>,
+    writes: Arc<Writes>,
     /// By route, the one for everything else last.
     ways: Vec<RouteUpstream>,
     /// By route, as above.
@@ -116,7 +117,7 @@ impl ActiveConfig {
         });
         let trusted = TrustedProxies::new(config.server.trusted_proxies.clone(), config.server.trust);
         let upstreams = connect(&config, before, &trusted, process, &metrics)?;
-        let writes = Arc::new(Writes::new(&config)?);
+        let writes = Arc::new(Writes::new(&config, before.map(|active| &*active.writes))?);
         let rules_of_writes: Arc<dyn WriteRules> = Arc::clone(&writes) as _;
         let all = || config.routes.iter().chain(&config.fallback);
         let spending = Spending::of(&config.spending, process.clock, before.map(|active| &active.spending));
@@ -169,6 +170,7 @@ impl ActiveConfig {
             trusted,
             metrics,
             routes,
+            writes,
             ways,
             codings,
             usages,

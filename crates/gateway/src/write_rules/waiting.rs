@@ -7,7 +7,7 @@ use larder_semantics::content::Operation;
 use larder_store::InvalidationTarget;
 use larder_tower::{BodyInvalidation, JsonFields, Refetch};
 
-use super::url_base::{UrlBase, refetch};
+use super::url_base::UrlBase;
 use crate::config::PurgeTemplate;
 use crate::routing::tagging::Values;
 
@@ -86,7 +86,6 @@ impl BodyInvalidation for Waiting {
     }
 
     fn refetch(&self, old: &[InvalidationTarget]) -> Vec<Refetch> {
-        let routes = self.base.routes.as_ref().filter(|_| self.refresh);
-        routes.map(|routes| refetch(routes, &self.request, old)).unwrap_or_default()
+        if self.refresh { self.base.refetch(&self.request, old) } else { Vec::new() }
     }
 }

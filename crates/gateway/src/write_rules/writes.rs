@@ -10,6 +10,7 @@ use larder_store::InvalidationTarget;
 use larder_tower::{FetchError, Invalidates, Operations, Refetch, RouteRules, WriteRules};
 
 use super::KeySpellings;
+use super::in_force::InForce;
 use super::url_base::{UrlBase, refetch};
 use super::waiting::{Waiting, WaitingTemplate, waits};
 use crate::config::{Config, OnWrite, PurgeTemplate, Route, TagTemplate};
@@ -29,6 +30,7 @@ pub(crate) struct Writes {
     spellings: KeySpellings,
     /// The routes, which have these rules in turn.
     routes: OnceLock<Weak<RouteTable>>,
+    in_force: InForce,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,8 @@ struct Rule {
 }
 
 impl Writes {
-    pub(crate) fn new(config: &Config) -> Result<Self, matchit::InsertError> {
+    /// Those of a configuration that takes the place of one with the rules `before`, where there is one.
+    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, matchit::InsertError> {
         let rule = |settings: &OnWrite| Ok(Rule { settings: settings.clone(), path: PathMatcher::new(&settings.path)? });
         let mut identities: Vec<KeyRules> = Vec::new();
         for Route { settings, .. } in config.routes.iter().chain(&config.fallback) {
@@ -47,13 +50,24 @@ impl Writes {
             }
         }
         let rules = config.on_write.iter().map(rule).collect::<Result<_, _>>()?;
-        Ok(Self { rules, identities, spellings: KeySpellings::of(config), routes: OnceLock::new() })
+        let in_force = before.map(|before| before.in_force.clone()).unwrap_or_default();
+        Ok(Self { rules, identities, spellings: KeySpellings::of(config), routes: OnceLock::new(), in_force })
     }
 
     /// Tells the routes apart that URLs belong to from now on.
-    pub(crate) fn follow(&self, routes: &Arc<RouteTable>) {
+    pub(crate) fn follow(self: &Arc<Self>, routes: &Arc<RouteTable>) {
         // They are made once, right after these rules.
         let _ = self.routes.set(Arc::downgrade(routes));
+        self.in_force.take_place(self);
+    }
+
+    pub(super) fn routes(&self) -> Option<Arc<RouteTable>> {
+        self.routes.get().and_then(Weak::upgrade)
+    }
+
+    /// The rules that have taken the place of these, where some have.
+    fn successor(&self) -> Option<Arc<Self>> {
+        self.in_force.get().filter(|current| !std::ptr::eq(&**current, self))
     }
 
     /// The captures of a rule's path, and where tags may have them in lower case, those too.
@@ -112,13 +126,12 @@ impl WriteRules for Writes {
     fn invalidates(&self, request: &Parts, target: Target<'_>) -> Invalidates {
         let mut made = Invalidates::default();
         let mut waiting = Vec::new();
-        let routes = self.routes.get().and_then(Weak::upgrade);
-        let base = UrlBase { scheme: target.scheme.into(), authority: target.authority.into(), routes };
-        if let Some(routes) = &base.routes {
-            // Which of them the origin has changed is not known.
-            let others = path_reading::readings(target.path).into_iter().filter(|reading| *reading != target.path);
-            made.known.extend(others.flat_map(|reading| routes.urls(Target { path: &reading, ..target })));
-        }
+        let routes = self.routes();
+        made.keeps = routes.clone().map(|routes| routes as _);
+        let base = UrlBase { scheme: target.scheme.into(), authority: target.authority.into(), routes, in_force: self.in_force.clone() };
+        // Which of them the origin has changed is not known.
+        let others = path_reading::readings(target.path).into_iter().filter(|reading| *reading != target.path);
+        made.known.extend(others.flat_map(|reading| base.urls(Target { path: &reading, ..target })));
         let suiting =
             self.rules.iter().flat_map(|rule| self.captures(rule, request, target).into_iter().map(move |captures| (rule, captures)));
         for (rule, captures) in suiting {
@@ -151,13 +164,24 @@ impl WriteRules for Writes {
         error.downcast_ref::<UpstreamError>().is_some_and(UpstreamError::never_connected)
     }
 
+    fn invalidates_since(&self, request: &Parts, target: Target<'_>) -> Vec<InvalidationTarget> {
+        self.successor().map(|rules| rules.invalidates(request, target).known).unwrap_or_default()
+    }
+
+    /// Under those of before and, after a reload, those in force: both have stored what the write makes old.
     fn readings(&self, target: Target<'_>) -> Vec<Arc<RouteRules>> {
-        let Some(routes) = self.routes.get().and_then(Weak::upgrade) else { return Vec::new() };
-        routes.all(&http::Method::GET, target).into_iter().map(|service| Arc::clone(service.route())).collect()
+        let all = [self.routes(), self.successor().and_then(|rules| rules.routes())].into_iter().flatten();
+        let services = |routes: Arc<RouteTable>| -> Vec<Arc<RouteRules>> {
+            routes.all(&http::Method::GET, target).into_iter().map(|service| Arc::clone(service.route())).collect()
+        };
+        all.flat_map(services).collect()
     }
 
     fn refetch(&self, request: &Parts, target: Target<'_>, old: &[InvalidationTarget]) -> Vec<Refetch> {
-        let routes = self.routes.get().and_then(Weak::upgrade).filter(|_| self.refreshes(request, target));
+        if let Some(rules) = self.successor() {
+            return rules.refetch(request, target, old);
+        }
+        let routes = self.routes().filter(|_| self.refreshes(request, target));
         routes.map(|routes| refetch(&routes, request, old)).unwrap_or_default()
     }
 }

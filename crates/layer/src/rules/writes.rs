@@ -1,5 +1,6 @@
 //! Invalidations by writes, beyond their own URLs.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,13 @@ pub trait WriteRules: Send + Sync + fmt::Debug {
     /// The targets to invalidate when this request is answered without an error, or not at all. Called before the request goes out, for
     /// unsafe methods only.
     fn invalidates(&self, request: &Parts, target: Target<'_>) -> Invalidates;
+
+    /// The targets by rules that have taken the place of these since [`Self::invalidates`], as a reload does: responses that were fetched meanwhile are
+    /// stored by them. Called once the request is answered, or will not be. Default: none, for rules that stay.
+    fn invalidates_since(&self, request: &Parts, target: Target<'_>) -> Vec<InvalidationTarget> {
+        let _ = (request, target);
+        Vec::new()
+    }
 
     /// Whether a write that failed in this way never reached the origin. Otherwise that is unknown, and it counts as if it had
     /// taken place.
@@ -56,6 +64,8 @@ pub struct Invalidates {
     /// The targets that only the bodies name.
     #[cfg(feature = "json")]
     pub by_bodies: Option<Box<dyn BodyInvalidation>>,
+    /// What the rules need until the write has ended, whatever takes their place meanwhile.
+    pub keeps: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl From<Vec<InvalidationTarget>> for Invalidates {

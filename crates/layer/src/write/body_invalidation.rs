@@ -57,7 +57,7 @@ pub(crate) fn watch<R: ClientBody>(
     fields: &HeaderMap,
     body: R,
 ) -> (Vec<InvalidationTarget>, Option<BodyWatcher>, RequestBody) {
-    let Invalidates { known, by_bodies } = invalidates;
+    let Invalidates { known, by_bodies, .. } = invalidates;
     match by_bodies {
         Some(rules) => {
             let (watcher, body) = BodyWatcher::about(rules, fields, body);

@@ -6,6 +6,7 @@
 //! 3. [`Written::settle`]: invalidates them, here and on all replicas.
 //! 4. [`body_invalidation`](super::body_invalidation): targets that only JSON in the bodies names, before the last frame of the answer.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -92,6 +93,8 @@ struct Write {
     targets: Vec<InvalidationTarget>,
     /// Watches the bodies for further targets.
     watcher: Option<BodyWatcher>,
+    /// What its rules need until it has ended.
+    _keeps: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// A write that was answered.
@@ -136,9 +139,10 @@ impl Write {
         body: R,
     ) -> (Self, RequestBody) {
         let (began, request_time) = (service.cache.store.ledger().position(), service.cache.clock.now());
-        let invalidates = service.route.writes.invalidates(parts, effective.target(&parts.uri, &parts.headers));
+        let mut invalidates = service.route.writes.invalidates(parts, effective.target(&parts.uri, &parts.headers));
+        let keeps = invalidates.keeps.take();
         let (known, watcher, body) = watch(invalidates, &parts.headers, body);
-        (Self { parts: parts.clone(), effective, began, request_time, targets: known, watcher }, body)
+        (Self { parts: parts.clone(), effective, began, request_time, targets: known, watcher, _keeps: keeps }, body)
     }
 
     /// The invalidation, and the part of its answer that may be stored with the tags that its origin `named`, unless those were too many. `None`
@@ -150,6 +154,7 @@ impl Write {
         named: Option<Vec<String>>,
     ) -> Option<Written> {
         let mut watcher = self.watcher.take();
+        self.follow_rules(service);
         let target = self.effective.target(&self.parts.uri, &self.parts.headers);
         let Some(answer) = answer else {
             // Whether the write took place is unknown; the stored responses may be old now.
@@ -173,6 +178,14 @@ impl Write {
         let others: Vec<_> = old.iter().filter(|target| Some(*target) != own.as_ref()).cloned().collect();
         let refetches = service.route.writes.refetch(&self.parts, target, &others);
         Some(Written { old: Invalidation::hard(old), began: self.began, answer: kept, watcher, refetches })
+    }
+
+    /// Adds the targets by rules that came into force while it was under way.
+    fn follow_rules<S: Upstream>(&mut self, service: &CacheService<S>) {
+        let target = self.effective.target(&self.parts.uri, &self.parts.headers);
+        let since = service.route.writes.invalidates_since(&self.parts, target);
+        let new: Vec<_> = since.into_iter().filter(|target| !self.targets.contains(target)).collect();
+        self.targets.extend(new);
     }
 
     /// All operations have one URL, so that it says nothing of what one of them has changed.

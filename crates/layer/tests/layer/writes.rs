@@ -145,6 +145,41 @@ async fn rfc9111_4_4_what_a_write_makes_old_is_named_as_reads_have_it() {
     }
 }
 
+/// As after a reload: other rules have come into force meanwhile.
+#[derive(Debug, Default)]
+struct Replaced(std::sync::Mutex<std::sync::Weak<()>>);
+
+impl larder_tower::WriteRules for Replaced {
+    fn invalidates(&self, _: &http::request::Parts, _: larder_semantics::Target<'_>) -> larder_tower::Invalidates {
+        let kept = Arc::new(());
+        *self.0.lock().expect("no panic") = Arc::downgrade(&kept);
+        let mut invalidates = larder_tower::Invalidates::default();
+        invalidates.keeps = Some(kept);
+        invalidates
+    }
+
+    fn invalidates_since(&self, _: &http::request::Parts, _: larder_semantics::Target<'_>) -> Vec<larder_store::InvalidationTarget> {
+        assert!(self.0.lock().expect("no panic").upgrade().is_some(), "it is kept until the write has ended");
+        vec![larder_store::InvalidationTarget::Url("http://example.com/b".to_owned())]
+    }
+}
+
+#[tokio::test]
+async fn a_write_heeds_the_rules_that_came_into_force_while_it_was_under_way() {
+    for status in [204, 409] {
+        let origin = Origin::new(move |request| match request.method().as_str() {
+            "PUT" => response(status, ""),
+            _ => response(200, "ok").header("cache-control", "max-age=60"),
+        });
+        let rules = Arc::new(Replaced::default());
+        let (cache, _) = with_rules(origin, common::builder().shared_writes(Arc::clone(&rules) as _).build());
+        send(&cache, get("/b")).await;
+        send(&cache, request("PUT", "/a", &[])).await;
+        assert_eq!(send(&cache, get("/b")).await.x_cache(), if status == 204 { "MISS" } else { "HIT" });
+        assert!(rules.0.lock().expect("no panic").upgrade().is_none());
+    }
+}
+
 #[tokio::test]
 async fn a_post_larger_than_the_route_keeps_passes_through() {
     let origin = Origin::new(|_| response(200, "0123456789").header("cache-control", "max-age=60").header("content-location", "/a"));
