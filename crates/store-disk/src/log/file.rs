@@ -27,6 +27,8 @@ pub(super) struct LogFile {
     length: u64,
     next: u64,
     state: State,
+    /// Puts the names in a directory on the disk.
+    sync: fn(&Path) -> io::Result<()>,
 }
 
 /// What the file `purge-log` says: epoch, machine's life, and `closed` or `open`, a line each.
@@ -62,7 +64,7 @@ impl LogFile {
         let next = entries.last().map_or(1, |(number, _)| number + 1);
         let epoch = known.map_or_else(random, |known| known.epoch);
         let state = State { epoch, boot: boot.to_owned(), is_closed: false };
-        let log = Self { directory: directory.to_owned(), file, length: whole as u64, next, state };
+        let log = Self { directory: directory.to_owned(), file, length: whole as u64, next, state, sync: sync_directory };
         log.write_state()?;
         Ok((log, entries))
     }
@@ -96,7 +98,8 @@ impl LogFile {
     }
 
     fn write_state(&self) -> io::Result<()> {
-        replace(&self.directory, STATE, self.state.to_text().as_bytes()).map(drop)
+        replace(&self.directory, STATE, self.state.to_text().as_bytes())?;
+        (self.sync)(&self.directory)
     }
 
     /// What is older than the oldest line left is of no use to a later process.
@@ -108,6 +111,8 @@ impl LogFile {
         let left = if start < bytes.len() { &bytes[start..] } else { &bytes[..] };
         self.file = replace(&self.directory, LINES, left)?;
         self.length = left.len() as u64;
+        // Behind these: the next line goes into the new file, whatever becomes of this.
+        (self.sync)(&self.directory)?;
         info!("the older half of the log of purges was dropped: responses on disk from before it are not used after a restart");
         Ok(())
     }
@@ -131,15 +136,18 @@ impl State {
     }
 }
 
-/// Replaces a file as a whole, and on the disk: the new one, at its end.
+/// Replaces a file as a whole, whose bytes are on the disk: the new one, at its end. Its name is after [`sync_directory`].
 fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<File> {
     let new = directory.join(format!("{name}.new"));
     let mut file = File::create(&new)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     fs::rename(&new, directory.join(name))?;
-    File::open(directory)?.sync_data()?;
     Ok(file)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_data()
 }
 
 fn random() -> String {
@@ -246,5 +254,18 @@ mod tests {
         let (mut log, entries) = LogFile::open_in(folder.path(), "boot").unwrap();
         assert!((4..9).contains(&entries.len()) && entries.last().map(|(number, _)| *number) == last && last == Some(20));
         assert_eq!(log.append(&tagged("a")).unwrap(), 21);
+    }
+
+    #[test]
+    fn a_purge_after_a_half_that_was_not_dropped_for_certain_is_in_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut log, _) = LogFile::open_in(folder.path(), "boot").unwrap();
+        log.sync = |_| Err(io::ErrorKind::Other.into());
+        let long = "x".repeat(1 << 20);
+        while log.append(&tagged(&long)).is_ok() {}
+        let number = log.append(&tagged("after")).unwrap();
+        drop(log);
+        let (_, entries) = LogFile::open_in(folder.path(), "boot").unwrap();
+        assert_eq!(entries.last(), Some(&(number, tagged("after"))));
     }
 }
