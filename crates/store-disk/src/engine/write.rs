@@ -154,8 +154,11 @@ impl Engine {
         let payload = Entry { position: new.position, frame: new.frame, body }.encode();
         let (hash, fetch, expires) = (new.hash, new.fetch, new.expires);
         let record = NewRecord { kind: Kind::Entry, expires, hash, fetch, payload: &[&payload], proven: 1 };
-        let location = self.append(&mut self.writer(), &record, now)?;
+        let mut writer = self.writer();
+        let location = self.append(&mut writer, &record, now)?;
+        // Under the lock: an earlier entry that is still the known one could be written on behind this one, and hide it from the next process.
         self.index.insert(hash, location);
+        drop(writer);
         Ok(Written::Stored)
     }
 
