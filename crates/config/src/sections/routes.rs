@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use http::Method;
+use larder_semantics::PathCase;
 use larder_semantics::content::ContentKind;
 use toml::Spanned;
 
@@ -182,7 +183,9 @@ impl Surroundings<'_> {
         let path = path.into_inner();
         let name_span = name.as_ref().map(Spanned::span);
         let name = name.map_or_else(|| derived_name(methods.as_deref(), host.as_deref(), &path, matches.as_ref()), Spanned::into_inner);
-        settings.key.route = key_mark(&name, host.as_deref().filter(|_| !settings.key.host), matches.as_ref());
+        let host_mark = host.as_deref().filter(|_| !settings.key.host);
+        let way_mark = (settings.key.path == PathCase::Lower).then(|| self.way(upstream.unwrap_or_default(), &settings)).flatten();
+        settings.key.route = key_mark(&name, host_mark, way_mark.as_deref(), matches.as_ref());
         let class = class.map(|(name, _)| Arc::from(name));
         let route = Route {
             name: Arc::from(name),
@@ -197,6 +200,14 @@ impl Surroundings<'_> {
             span: KeySpan(Some(span.clone())),
         };
         Some(Located { route, span, name: name_span.unwrap_or(whole), own })
+    }
+
+    /// Where a route's requests go, as far as that may be elsewhere than another's go.
+    fn way(&self, upstream: usize, settings: &RouteSettings) -> Option<String> {
+        let upstream = self.upstreams.get(upstream).filter(|_| self.upstreams.len() > 1).map(|name| format!("@{name}"));
+        let rewrite = settings.rewrite.as_ref().map(|rewrite| format!("@{}>{}", rewrite.strip_prefix, rewrite.add_prefix));
+        let parts: Vec<String> = upstream.into_iter().chain(rewrite).collect();
+        (!parts.is_empty()).then(|| parts.concat())
     }
 
     /// The named upstream, or the only one there is.
@@ -315,11 +326,12 @@ pub(crate) fn host_name(text: &str) -> Result<String, Mistake> {
 }
 
 /// What stands in keys for a route that takes only some of the requests that would have its key otherwise: its conditions, besides its name since
-/// these may change; and its `host`, where the rest of the key has none. Others have another upstream, or other rules.
-fn key_mark(name: &str, host: Option<&str>, matches: Option<&RequestMatch>) -> Option<Box<str>> {
+/// these may change; its `host`, where the rest of the key has none; and its `way`, where keys have paths in lower case, since routes have not.
+/// Others have another upstream, or other rules.
+fn key_mark(name: &str, host: Option<&str>, way: Option<&str>, matches: Option<&RequestMatch>) -> Option<Box<str>> {
     let conditions = matches.map(|matches| format!("{name}:{}", matching::digest(matches)));
     let host = host.map(|host| format!("//{host}"));
-    let parts: Vec<String> = conditions.into_iter().chain(host).collect();
+    let parts: Vec<String> = conditions.into_iter().chain(host).chain(way.map(str::to_owned)).collect();
     (!parts.is_empty()).then(|| parts.concat().into())
 }
 

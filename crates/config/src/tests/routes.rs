@@ -149,6 +149,18 @@ fn a_route_of_one_host_has_it_in_its_keys_although_they_leave_out_hosts() {
     assert_eq!(marks[4], None);
 }
 
+/// `/Admin/x` takes the route for the rest, and has the key of `/admin/x`, which is another backend's.
+#[test]
+fn a_route_has_its_way_in_its_keys_where_they_do_not_tell_cases_of_a_path_apart() {
+    let text = "[cache]\nkey = { path = \"lower\" }\n[[routes]]\npath = \"/admin/{*rest}\"\nupstream = \"admin\"\n[[routes]]\npath = \"/{*rest}\"\n\
+                upstream = \"api\"\n[[routes]]\npath = \"/v1/{*rest}\"\nupstream = \"api\"\nrewrite = { strip_prefix = \"/v1\" }\n[[routes]]\npath = \"/b\"\n\
+                upstream = \"api\"\nkey = { path = \"as-sent\" }\n[upstreams.admin]\nurl = \"http://127.0.0.1:3001\"";
+    let marks = |text: &str| config(text).routes.into_iter().map(|route| route.settings.key.route).collect::<Vec<_>>();
+    assert_eq!(marks(text).iter().map(Option::as_deref).collect::<Vec<_>>(), [Some("@admin"), Some("@api"), Some("@api@/v1>"), None]);
+    let of_one = "[cache]\nkey = { path = \"lower\" }\n[[routes]]\npath = \"/a/{*rest}\"";
+    assert_eq!(marks(of_one), [None], "all routes have one backend, which ignores case");
+}
+
 #[test]
 fn conditions_that_tell_nothing_apart_are_reported() {
     in_route("match = {}", "3:9: error: `match` names nothing (hint: leave it out, or write match = { headers = { x-api = \"2\" } })");
