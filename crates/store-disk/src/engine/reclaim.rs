@@ -29,7 +29,11 @@ impl Engine {
             }
             writer.free.insert(0, slot);
         }
-        // The disk has no room for another one, or all are read: those that there are have to do.
+        // The disk has no room for another one, or all are read: those that there are have to do. They go in their order, since each hides something in
+        // those before it; where all of them are read, none goes for nothing.
+        if writer.sealed.iter().all(|sealed| self.slots.is_pinned(sealed.slot)) {
+            return Err(refused);
+        }
         while let Some(Sealed { slot: oldest, .. }) = writer.sealed.pop_front() {
             self.drop_segment(writer, oldest, |_, _| ());
             if writer.free.last() == Some(&oldest) {

@@ -101,7 +101,12 @@ fn a_ring_that_is_read_everywhere_takes_no_more() {
         readers.extend(store.engine.find(hash(*key), NOW, Access::Waiting).unwrap());
         written.is_err()
     });
-    assert!(refused.is_some());
+    let last = refused.expect("it is refused");
+    // Each try would drop one more.
+    for key in last..last + 4 {
+        assert!(store.engine.commit(entry(key, 1, body(key, 1, 2 * SEGMENT)), NOW).is_err());
+    }
+    assert_eq!(store.get(last - 1), Some(1), "what is there stays");
     readers.clear();
     store.put(1_000, 1);
     assert_eq!(store.get(1_000), Some(1));
