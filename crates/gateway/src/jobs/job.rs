@@ -26,16 +26,29 @@ pub(crate) enum Fetched {
     Left(&'static str),
 }
 
+/// Requests of a job since the start of the process, by what became of them.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    hits: AtomicU64,
+    stored: AtomicU64,
+    not_stored: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn labelled(&self) -> [(&'static str, u64); 4] {
+        let all = [("hit", &self.hits), ("stored", &self.stored), ("not_stored", &self.not_stored), ("failed", &self.failed)];
+        all.map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+}
+
 /// One job.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) config: WarmJob,
     /// One run at a time.
     pub(crate) running: tokio::sync::Mutex<()>,
-    hits: AtomicU64,
-    stored: AtomicU64,
-    not_stored: AtomicU64,
-    failed: AtomicU64,
+    counts: Arc<Counts>,
     held: AtomicU64,
     progress: Mutex<JobReport>,
     ran: watch::Sender<bool>,
@@ -45,14 +58,15 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn new(config: WarmJob) -> Arc<Self> {
+        Self::counting(config, Arc::default())
+    }
+
+    fn counting(config: WarmJob, counts: Arc<Counts>) -> Arc<Self> {
         let progress = JobReport { name: config.name.clone(), ..JobReport::default() };
         Arc::new(Self {
             config,
             running: tokio::sync::Mutex::default(),
-            hits: AtomicU64::new(0),
-            stored: AtomicU64::new(0),
-            not_stored: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            counts,
             held: AtomicU64::new(0),
             progress: Mutex::new(progress),
             ran: watch::Sender::new(false),
@@ -60,9 +74,9 @@ impl Job {
         })
     }
 
-    /// One in place of another of its name, whose last run it reports until it has one itself.
-    pub(super) fn after(before: Option<&Arc<Self>>, config: WarmJob) -> Arc<Self> {
-        let job = Self::new(config);
+    /// One in place of another of its name, whose last run it reports until it has one itself, and with whose counts it goes on.
+    pub(super) fn after(before: Option<&Arc<Self>>, config: WarmJob, counts: Arc<Counts>) -> Arc<Self> {
+        let job = Self::counting(config, counts);
         if let Some(before) = before {
             *job.progress() = JobReport { running: false, waiting: false, ..before.report() };
         }
@@ -101,10 +115,10 @@ impl Job {
             *progress.reasons.entry((*reason).to_owned()).or_default() += 1;
         }
         let total = match fetched {
-            Fetched::Hit => &self.hits,
-            Fetched::Stored => &self.stored,
-            Fetched::NotStored(_) => &self.not_stored,
-            Fetched::Failed(_) => &self.failed,
+            Fetched::Hit => &self.counts.hits,
+            Fetched::Stored => &self.counts.stored,
+            Fetched::NotStored(_) => &self.counts.not_stored,
+            Fetched::Failed(_) => &self.counts.failed,
             Fetched::Left(_) => return,
         };
         total.fetch_add(1, Ordering::Relaxed);
@@ -177,12 +191,6 @@ impl Job {
 
     pub(crate) fn is_running(&self) -> bool {
         self.progress().running
-    }
-
-    /// Requests since the start, by what became of them.
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 4] {
-        let all = [("hit", &self.hits), ("stored", &self.stored), ("not_stored", &self.not_stored), ("failed", &self.failed)];
-        all.map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
 
     pub(crate) fn report(&self) -> JobReport {

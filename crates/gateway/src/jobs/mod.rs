@@ -3,6 +3,7 @@
 mod job;
 mod report;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,6 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config::{Config, WarmJob};
 use crate::telemetry::snapshot::{LabelledCount, WarmSnapshot};
+use job::Counts;
 pub(crate) use job::{Fetched, Job};
 pub(crate) use report::JobReport;
 
@@ -43,6 +45,8 @@ pub(crate) struct Jobs {
     all: Mutex<Vec<Arc<Job>>>,
     /// Those that somebody has asked for once, the last ones of them.
     once: Mutex<Vec<Arc<Job>>>,
+    /// Those of all configured jobs since the start, by name: a reload begins none anew.
+    counts: Mutex<BTreeMap<String, Arc<Counts>>>,
     numbers: AtomicU64,
     tasks: Mutex<Vec<(Arc<Job>, AbortHandle)>>,
 }
@@ -66,7 +70,11 @@ impl Jobs {
         for config in &config.warm {
             let (job, event) = match known.iter().find(|job| job.config == *config) {
                 Some(job) => (Arc::clone(job), Event::ReloadAsBefore),
-                None => (Job::after(known.iter().find(|job| job.config.name == config.name), config.clone()), event),
+                None => {
+                    let before = known.iter().find(|job| job.config.name == config.name);
+                    let counts = Arc::clone(lock(&self.counts).entry(config.name.clone()).or_default());
+                    (Job::after(before, config.clone(), counts), event)
+                }
             };
             tasks.push((Arc::clone(&job), runner(Arc::clone(&job), event)));
             jobs.push(job);
@@ -139,14 +147,15 @@ impl Jobs {
         self.all().iter().map(|job| job.report()).collect()
     }
 
-    /// The figures for metrics: those of configured jobs, for the others would be labels without end.
+    /// The figures for metrics: those of jobs that are or were configured, for the others would be labels without end.
     pub(crate) fn snapshot(&self) -> Vec<WarmSnapshot> {
-        let of = |job: &Arc<Job>| WarmSnapshot {
-            job: job.config.name.clone(),
-            requests: job.counts().map(|(label, count)| LabelledCount { label, count }).into(),
-            is_running: job.is_running(),
+        let running: Vec<_> = self.configured().into_iter().filter(|job| job.is_running()).collect();
+        let of = |(name, counts): (&String, &Arc<Counts>)| WarmSnapshot {
+            job: name.clone(),
+            requests: counts.labelled().map(|(label, count)| LabelledCount { label, count }).into(),
+            is_running: running.iter().any(|job| job.config.name == *name),
         };
-        self.configured().iter().map(of).collect()
+        lock(&self.counts).iter().map(of).collect()
     }
 
     /// Bytes of memory that they take.
@@ -197,6 +206,21 @@ mod tests {
         );
         let parsed = config::parse("test.toml", text.as_bytes(), &Default::default());
         parsed.unwrap_or_else(|report| panic!("{}", report.render(false))).0
+    }
+
+    #[tokio::test]
+    async fn counts_of_a_job_outlive_a_reload_that_changes_it_or_takes_it_away() {
+        let jobs = jobs();
+        let stored = || jobs.snapshot().iter().map(|job| (job.job.clone(), job.requests[1].count)).collect::<Vec<_>>();
+        for number in [1, 2] {
+            jobs.follow(&config(number), Event::Reload);
+            jobs.configured()[0].took(&Fetched::Stored);
+            assert_eq!(stored(), [("list".to_owned(), number as u64)]);
+        }
+        let mut none = config(1);
+        none.warm.clear();
+        jobs.follow(&none, Event::Reload);
+        assert_eq!(stored(), [("list".to_owned(), 2)]);
     }
 
     #[tokio::test]
