@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use larder_disk::DiskOptions;
+
 use super::Finding;
 use crate::config::{Config, display_bytes};
 
@@ -24,10 +26,11 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Each client may hold a connection to an origin open.
+/// Each client may hold a connection to an origin open, and each segment of a disk stays open once it was used.
 fn needed(config: &Config) -> u64 {
     let origins: usize = config.upstreams.iter().map(|upstream| upstream.limit.max_requests + upstream.max_idle).sum();
-    u64::from(config.server.options.max_connections) + origins as u64 + OTHERS
+    let segments: u64 = config.disk.iter().flat_map(DiskOptions::directories).map(|directory| u64::from(directory.segments())).sum();
+    u64::from(config.server.options.max_connections) + origins as u64 + segments + OTHERS
 }
 
 fn descriptors(limit: u64, needed: u64) -> Finding {
@@ -35,7 +38,7 @@ fn descriptors(limit: u64, needed: u64) -> Finding {
     if limit >= needed {
         return Finding::good(what, format!("{limit} are allowed, and {needed} may be needed"));
     }
-    let remedy = "raise LimitNOFILE= in the unit, or `ulimit -n`; or lower `max_connections` in [server]";
+    let remedy = "raise LimitNOFILE= in the unit, or `ulimit -n`; or lower `max_connections` in [server], or `capacity` in [store.disk]";
     Finding::warning(what, format!("{limit} are allowed here, and {needed} may be needed"), remedy)
 }
 
@@ -96,6 +99,17 @@ mod tests {
         assert_eq!((container_limit("max\n", ""), container_limit("536870912\n", "")), (None, Some(512 << 20)));
         assert_eq!((container_limit("", "9223372036854771712"), container_limit("", "1048576")), (None, Some(1 << 20)));
         assert_eq!(machine_memory("MemTotal:       16 kB\nMemFree: 1 kB\n"), Some(16 << 10));
+    }
+
+    #[test]
+    fn each_segment_of_each_directory_needs_a_descriptor() {
+        let with = |disk: &str| {
+            let text = format!("[upstreams.api]\nurl = \"http://127.0.0.1:1\"\n{disk}");
+            let parsed = crate::config::parse("test.toml", text.as_bytes(), &Default::default());
+            needed(&parsed.unwrap_or_else(|report| panic!("{}", report.render(false))).0)
+        };
+        let disk = "[store.disk]\npath = [\"/mnt/a\", \"/mnt/b\"]\ncapacity = [\"300GiB\", \"50GiB\"]\n";
+        assert_eq!(with(disk) - with(""), 1_200 + 200);
     }
 
     #[test]
