@@ -25,7 +25,7 @@ impl Channel {
     }
 
     /// The next message, as JSON.
-    pub(crate) async fn message(mut self) -> Result<Value> {
+    pub(crate) async fn message(&mut self) -> Result<Value> {
         let text = self.read_until("}\r\n").await?;
         let json = text.find('{').map(|start| text[start..].trim_end()).unwrap_or_default();
         Ok(serde_json::from_str(json)?)
@@ -96,11 +96,32 @@ async fn an_upstream_that_is_left_alone_is_told_on_the_channel_in_redis() -> Res
         redis.address()
     );
     let larder = Larder::start(&larder_testkit::larder::config("", &rest)).await?;
-    let heard = Channel::subscribe(&redis, "system:health_check").await?;
+    let mut heard = Channel::subscribe(&redis, "system:health_check").await?;
     larder.get("/a").await?;
     let alert = heard.message().await?;
     assert_eq!((&alert["kind"], &alert["subject"]), (&json!("breaker"), &json!("upstream api")), "{alert:#}");
     assert!(larder.admin("/").await?.text().contains("upstream api is left alone"), "the dashboard shows it");
+    Ok(())
+}
+
+/// At five attempts, of ten seconds each, it would take minutes for each alert.
+#[tokio::test]
+async fn a_webhook_that_does_not_answer_keeps_nothing_from_the_channel() -> Result<()> {
+    let (origin, redis) = (Origin::start().await?, Redis::start().await?);
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let alerts = format!(
+        "[store.redis]\nurl = \"redis://{}\"\ntimeout = \"5s\"\n[alerts]\nwebhook = \"http://{}/hook\"",
+        redis.address(),
+        silent.local_addr()?
+    );
+    let larder = Larder::before(&origin, &alerts).await?;
+    let mut heard = Channel::subscribe(&redis, "system:health_check").await?;
+    for mistake in ["first", "second"] {
+        larder.write_config(&larder_testkit::larder::config(&origin.url(), &format!("[cache]\n{mistake} = 1")))?;
+        larder.hang_up()?;
+        let alert = heard.message().await?;
+        assert!(alert["message"].as_str().is_some_and(|message| message.contains(mistake)), "{alert:#}");
+    }
     Ok(())
 }
 

@@ -187,7 +187,7 @@ async fn a_quota_outlives_the_process() -> Result<()> {
 async fn people_are_warned_once_when_a_client_has_used_most_of_a_quota() -> Result<()> {
     let (origin, receiver, redis) = (models().await?, Origin::start().await?, Redis::start().await?);
     receiver.always("POST", "/hook", Answer::new(204));
-    let heard = Channel::subscribe(&redis, "system:quota_warning").await?;
+    let mut heard = Channel::subscribe(&redis, "system:quota_warning").await?;
     let alerts = format!(
         "[store.redis]\nurl = \"redis://{}\"\n[alerts]\nwebhook = \"{}/hook\"\non = [\"quota\"]\n",
         redis.address(),
