@@ -36,6 +36,13 @@ pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> 
     if connection.peer.to_canonical() != target.client {
         explanation.notes.push(format!("the client's address is what a trusted proxy says: the connection comes from {}", connection.peer));
     }
+    // A write that asks for an upgrade invalidates as any: its origin may ignore that.
+    if let (Step::Cache(_) | Step::Tunnel, Some(service)) = (&way.step, way.service)
+        && !service.route().reads(head.method())
+        && MethodKind::of(head.method()) == MethodKind::Unsafe
+    {
+        explanation.invalidates = invalidated(service, &copy_of(&head).into_parts().0, &target);
+    }
     let (service, past_cache) = match (way.step, way.service) {
         (Step::Cache(past_cache), Some(service)) => (service, past_cache),
         (step, _) => {
@@ -44,10 +51,6 @@ pub(crate) async fn explain(active: &ActiveConfig, question: ExplainRequest) -> 
         }
     };
     let reads = service.route().reads(head.method());
-    if !reads && MethodKind::of(head.method()) == MethodKind::Unsafe {
-        let parts = copy_of(&head).into_parts().0;
-        explanation.invalidates = invalidated(service, &parts, &target);
-    }
     let (client, effective) = (target.client, for_the_cache(target));
     if let Some(limits) = active.limits_of(service.route().index()) {
         explanation.notes.extend(limits.explained(&limits.keys(&head, client)));
