@@ -144,7 +144,7 @@ fn what_has_no_equivalent_is_told_with_its_line_and_nothing_is_stored_for_it() {
             "{line} {word}: {notes:#?}"
         );
     }
-    assert_eq!(imported.config.matches("upstream = \"refused\"").count(), 4, "/index.php, /static/, /old and what is below it");
+    assert_eq!(imported.config.matches("upstream = \"refused\"").count(), 6, "/index.php, /static/, /old and what goes on after it");
     assert!(imported.config.contains("ttl_mode = \"override\"") && !imported.config.contains("\nunsafe_ignore"), "{}", imported.config);
 }
 
@@ -173,6 +173,22 @@ fn locations_that_are_not_carried_over_are_refused_where_a_broader_route_would_t
     assert!(route(&imported, "/{*rest}").contains(&"ttl = { \"200\" = \"1h\" }"), "{}", imported.config);
     let alone = nginx_text("server { location /api/ { proxy_pass http://127.0.0.1:1; } location /files/ { root /srv; } }", "nginx.conf");
     assert_eq!(alone.expect("a configuration").config.matches("[[routes]]").count(), 1, "no route takes /files/");
+}
+
+/// A prefix of nginx ends anywhere in a segment.
+#[test]
+fn paths_that_go_on_without_a_slash_are_refused_with_their_prefix() {
+    let locations: String =
+        ["/a", "/admin", "/admin2", "/admin/x", "/b/admin"].map(|path| format!("location {path} {{ return 403; }}\n")).concat();
+    let imported = imported(&format!(
+        "server {{ {locations} location / {{ proxy_pass http://127.0.0.1:1; }} location /administration/ {{ proxy_pass http://127.0.0.1:1; }} }}"
+    ));
+    for path in ["/admin", "/admin/{*rest}", "/admin{more}", "/admin{more}/{*rest}", "/admin/x{more}", "/b/admin{more}"] {
+        assert!(route(&imported, path).contains(&"upstream = \"refused\""), "{path}: {}", imported.config);
+    }
+    assert!(route(&imported, "/administration/{*rest}").contains(&"upstream = \"127.0.0.1-1\""), "{}", imported.config);
+    let exact = nginx_text("server { location = /a { return 403; } location / { proxy_pass http://127.0.0.1:1; } }", "nginx.conf");
+    assert!(!exact.expect("a configuration").config.contains("{more}"));
 }
 
 #[test]

@@ -74,7 +74,9 @@ fn location(directive: &Directive, around: Around<'_>, output: &mut Output, note
     let refuse = |output: &mut Output, always: bool| {
         let refusal =
             |host: &Option<String>, path: &String| Refusal { host: host.clone(), path: path.clone(), always, location: directive.clone() };
-        output.refusals.extend(around.hosts.iter().flat_map(|host| paths.templates.iter().map(move |path| refusal(host, path))));
+        for host in around.hosts {
+            output.refusals.extend(paths.templates.iter().chain(&paths.longer).map(|path| refusal(host, path)));
+        }
     };
     // `proxy_pass` is of its own block alone.
     let Some(pass) = passes(directive) else {
@@ -98,6 +100,10 @@ fn location(directive: &Directive, around: Around<'_>, output: &mut Output, note
         return refuse(output, true);
     }
     let Some(Passed { upstream, path: replaced }) = passed(pass, output, notes) else { return refuse(output, false) };
+    if !paths.longer.is_empty() {
+        let path = &paths.prefix;
+        notes.push(directive.note(format!("`{path}`: routes are for it and what is below it, not for paths such as {path}x")));
+    }
     let cached = cached(scope, notes).filter(|cached| {
         let otherwise = applying(directive, &patterns).find(|pattern| !pattern.stores_the_same(pass, cached));
         if let Some(otherwise) = otherwise {
@@ -174,6 +180,8 @@ fn applying<'a>(location: &'a Directive, patterns: &'a [Pattern<'a>]) -> impl It
 /// The paths of a location.
 struct Paths {
     templates: Vec<String>,
+    /// Those that go on within the last segment, as nginx's prefixes may.
+    longer: Vec<String>,
     /// What nginx replaces with the path of `proxy_pass`.
     prefix: String,
 }
@@ -194,12 +202,11 @@ fn paths(directive: &Directive, notes: &mut Vec<Note>) -> Option<Paths> {
     let templates = match (modifier, path.strip_suffix('/')) {
         ("=", _) => vec![path.to_owned()],
         (_, Some(stem)) => vec![format!("{stem}/{{*rest}}")],
-        (_, None) => {
-            notes.push(directive.note(format!("`{path}`: routes are for it and what is below it, not for paths such as {path}x")));
-            vec![path.to_owned(), format!("{path}/{{*rest}}")]
-        }
+        (_, None) => vec![path.to_owned(), format!("{path}/{{*rest}}")],
     };
-    Some(Paths { templates, prefix: path.to_owned() })
+    let goes_on = modifier != "=" && !path.ends_with('/');
+    let longer = if goes_on { vec![format!("{path}{{more}}"), format!("{path}{{more}}/{{*rest}}")] } else { Vec::new() };
+    Some(Paths { templates, longer, prefix: path.to_owned() })
 }
 
 /// The modifier of a location and its path.
