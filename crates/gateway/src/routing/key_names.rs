@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use http::Method;
-use larder_semantics::{KeyParts, PathCase, PrimaryKey};
+use http::{HeaderMap, Method};
+use larder_semantics::{KeyBuffer, KeyParts, KeyRules, PathCase, PrimaryKey, Target};
 use larder_store::Tag;
 use matchit::InsertError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -53,6 +53,9 @@ struct NamedRoute {
     namespace: String,
     template: Option<KeyNameTemplate>,
     path: PathMatcher,
+    /// As it stands in keys.
+    mark: Option<Box<str>>,
+    is_conditional: bool,
     /// Whether its keys leave out what the router looks at: the host, or the case of the path.
     is_loose: bool,
     is_for_any_host: bool,
@@ -93,10 +96,13 @@ impl KeyNames {
         Some(bounded(name))
     }
 
-    /// The route that a key is of: it says so itself where requests take the route by more than their URL.
+    /// The route that a key is of. It says so itself where requests take the route by more than their URL; routes of one host or upstream may have one
+    /// mark.
     fn route_of(&self, parts: &KeyParts<'_>, url: &KeyUrl<'_>) -> Option<&NamedRoute> {
-        if let Some((_, name)) = parts.others.iter().find(|(kind, _)| *kind == "route") {
-            return self.routes.iter().find(|route| *route.name == **name);
+        let mark = mark_in(parts);
+        let is_marked = |route: &&NamedRoute| route.mark.as_deref() == mark;
+        if let Some(route) = self.routes.iter().filter(is_marked).find(|route| route.is_conditional) {
+            return Some(route);
         }
         let is_of = |route: &&NamedRoute| {
             route.is_loose
@@ -104,12 +110,24 @@ impl KeyNames {
                 && route.is_for_any_host == (url.authority == "*")
                 && route.captures(url.path).is_some()
         };
-        if let Some(route) = self.routes.iter().find(is_of) {
+        if let Some(route) = self.routes.iter().filter(is_marked).find(is_of) {
             return Some(route);
         }
         let method = Method::from_bytes(parts.method.as_bytes()).ok()?;
-        self.routes.get(self.router.route(&method, url.authority, url.path).unwrap_or(self.fallback))
+        self.routes.get(self.router.route(&method, url.authority, url.path).unwrap_or(self.fallback)).filter(is_marked)
     }
+}
+
+/// What stands in a key besides its URL, of the route.
+fn mark_in<'k>(parts: &KeyParts<'k>) -> Option<&'k str> {
+    parts.others.iter().find(|(kind, _)| *kind == "route").map(|(_, mark)| *mark)
+}
+
+/// The same of all keys of these rules.
+fn mark_of(rules: &KeyRules) -> Option<Box<str>> {
+    let mut key = KeyBuffer::default();
+    rules.derive(Target { scheme: "http", authority: "h", path: "/", query: None }, &HeaderMap::new(), &mut key);
+    KeyParts::of(key.text()).and_then(|parts| mark_in(&parts).map(Box::from))
 }
 
 impl NamedRoute {
@@ -120,6 +138,8 @@ impl NamedRoute {
             namespace: key.namespace.clone(),
             template: route.settings.key_name.clone(),
             path: PathMatcher::new(&route.path)?,
+            mark: mark_of(key),
+            is_conditional: route.matches.is_some(),
             is_loose: route.settings.key_name.is_some() && (!key.host || key.path == PathCase::Lower),
             is_for_any_host: !key.host,
         })
@@ -166,8 +186,7 @@ fn bounded(mut name: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
-    use larder_semantics::{KeyBuffer, Target};
+    use http::HeaderValue;
 
     use super::*;
     use crate::config;
@@ -189,6 +208,15 @@ mod tests {
         namespace = "any"
         host = "api.example"
         key = { name = "{namespace}:{host}:{path}:{id}", host = false, path = "lower" }
+        [[routes]]
+        path = "/Any/{id}"
+        namespace = "any"
+        key = { name = "others:{id}", host = false, path = "lower" }
+        [[routes]]
+        name = "second#"
+        path = "/branches"
+        match = { headers = { x-api = "2" } }
+        key = { name = "{route}:{method}" }
     "#;
 
     fn parsed() -> Config {
@@ -223,6 +251,8 @@ mod tests {
     #[test]
     fn a_key_without_host_and_case_is_known_by_its_route() {
         assert_eq!(name(3, "/ANY/7", None, &[]).as_deref(), Some("any:%2A:/any/7:7"));
+        assert_eq!(name(4, "/ANY/7", None, &[]).as_deref(), Some("others:7"), "which is not for that host");
+        assert_eq!(name(5, "/branches", None, &[]).as_deref(), Some("second%23:GET"), "which is for some requests");
     }
 
     #[test]
