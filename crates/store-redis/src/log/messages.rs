@@ -153,7 +153,10 @@ impl Messages {
             count.map(|count| *count -= 1).is_some()
         };
         let marks = marks.iter().copied().filter(|mark| is_awaited(mark)).collect();
-        let expected = messages.expected.iter().map(|(mark, _)| *mark).collect();
+        let expected = messages.expected.iter().map(|(mark, _)| *mark);
+        // Equal ones that are being published at the same time.
+        let others = awaited.iter().flat_map(|(mark, count)| std::iter::repeat_n(*mark, *count as usize));
+        let expected = expected.chain(others).collect();
         Unlogged { marks, expected, after: messages.read.max(messages.unheard) }
     }
 
@@ -296,6 +299,14 @@ mod tests {
         messages.receive(&[1], now);
         messages.logged(10, [1].into_iter(), now);
         assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, Unlogged { marks: vec![], expected: vec![], after: 10 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn equal_messages_that_are_published_at_the_same_time_are_told_apart_by_their_number() {
+        let (messages, now) = (Messages::default(), Instant::now());
+        messages.receive(&[1], now);
+        messages.receive(&[1], now);
+        assert_eq!(messages.not_logged(&[1], RANK_DELAY).await, Unlogged { marks: vec![1], expected: vec![1], after: 0 });
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use larder_store::{AppliedBy, Invalidation, InvalidationLog, Published, RemoteError, StoreFuture};
+use tracing::warn;
 
 use super::messages::{MAX_DELAY, RANK_DELAY, Unlogged};
 use super::state::Log;
@@ -24,6 +25,10 @@ impl Log {
     /// meanwhile, nothing is added, and theirs is the number.
     pub(crate) async fn put(&self, invalidation: &Invalidation, messages: &Unlogged) -> Result<u64, RemoteError> {
         let bounded = within(invalidation.clone(), MAX_ENTRY_BYTES);
+        if bounded != *invalidation {
+            let (many, few) = (invalidation.targets.len(), bounded.targets.len());
+            warn!("an invalidation of {many} targets is too long for an entry of the log: {few} that cover them are in it");
+        }
         let bytes = |marks: &[u64]| -> Vec<u8> { marks.iter().flat_map(|mark| mark.to_le_bytes()).collect() };
         let call = self.keys().into_iter().fold(scripts::PUBLISH.call(), |call, key| call.key(key));
         let call = call.arg(self.applied()).arg(encode(&bounded)).arg(bytes(&messages.marks)).arg(MAX_STREAM_ENTRIES).arg(MAX_STREAM_BYTES);
