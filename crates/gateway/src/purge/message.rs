@@ -8,8 +8,13 @@
 //! *                                       everything
 //! ```
 
+use std::collections::HashSet;
+use std::fmt;
+
 use http::StatusCode;
 use larder_store::Invalidation;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::{Ask, Known, Refused, event};
@@ -33,13 +38,45 @@ pub(crate) fn invalidation(active: &ActiveConfig, message: &[u8]) -> Result<Inva
     let max_targets = active.config.purge.max_targets;
     match serde_json::from_slice(message) {
         Ok(Value::Object(fields)) if fields.contains_key("type") => event::targets(active, &Value::Object(fields)).map(Invalidation::hard),
-        Ok(Value::Object(fields)) => Ask::from_value(several(fields))?.invalidation(&Known(active), max_targets),
+        Ok(Value::Object(fields)) => {
+            let twice = |error: serde_json::Error| Refused::new(StatusCode::BAD_REQUEST, format!("This is not a purge: {error}."));
+            let OncePerName = serde_json::from_slice(message).map_err(twice)?;
+            Ask::from_value(several(fields))?.invalidation(&Known(active), max_targets)
+        }
         Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(active), max_targets),
         Ok(_) => Err(Refused::new(StatusCode::BAD_REQUEST, "The message is neither an object nor a name.")),
         Err(_) => {
             let text = std::str::from_utf8(message).map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "The message is not text."))?;
             bare(text.trim())?.invalidation(&Known(active), max_targets)
         }
+    }
+}
+
+/// A purge whose fields have a name each. Of two of one name [`Value`] has the last alone.
+struct OncePerName;
+
+impl<'de> Deserialize<'de> for OncePerName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for OncePerName {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut fields: M) -> Result<Self, M::Error> {
+        let mut names = HashSet::new();
+        while let Some((name, IgnoredAny)) = fields.next_entry::<String, _>()? {
+            if names.contains(&name) {
+                return Err(M::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+            names.insert(name);
+        }
+        Ok(self)
     }
 }
 
@@ -138,6 +175,8 @@ mod tests {
             "17",
             r#"{"tags":"a"}"#,
             r#"{"tag":7}"#,
+            r#"{"tags":["a"],"tags":["b"]}"#,
+            r#"{"tag":"a","tag":"b"}"#,
             r#"{"type":"x"}"#,
             "{}",
             "a b",
