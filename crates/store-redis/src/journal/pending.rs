@@ -22,7 +22,9 @@ pub(crate) struct Journal(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    entries: VecDeque<Invalidation>,
+    /// Each with a number of its own.
+    entries: VecDeque<(u64, Invalidation)>,
+    last: u64,
     targets: usize,
     bytes: usize,
     file: Option<JournalFile>,
@@ -54,15 +56,15 @@ impl Journal {
 
     #[cfg(test)]
     pub(crate) fn first(&self) -> Option<Invalidation> {
-        self.lock().entries.front().cloned()
+        self.lock().entries.front().map(|(_, entry)| entry.clone())
     }
 
-    /// The oldest, as many as fit into so many bytes as one invalidation, but one at least: that one, and those that it is made of. They
-    /// stay until they are [`Self::done`].
-    pub(crate) fn batch(&self, max_bytes: usize) -> (Invalidation, Vec<Invalidation>) {
+    /// The oldest, as many as fit into so many bytes as one invalidation, but one at least: that one, and the numbers of those that it is
+    /// made of. They stay until they are [`Self::done`].
+    pub(crate) fn batch(&self, max_bytes: usize) -> (Invalidation, Vec<u64>) {
         let kept = self.lock();
         let (mut all, mut of, mut bytes) = (Invalidation::default(), Vec::new(), 0);
-        for entry in &kept.entries {
+        for (number, entry) in &kept.entries {
             bytes += encode(entry).len();
             // Soft and hard invalidations stay apart, and all in their order.
             if !of.is_empty() && (bytes > max_bytes || entry.soft != all.soft) {
@@ -70,18 +72,18 @@ impl Journal {
             }
             all.soft = entry.soft;
             all.targets.extend_from_slice(&entry.targets);
-            of.push(entry.clone());
+            of.push(*number);
         }
         (all, of)
     }
 
-    /// The log has the oldest, if it is still this one.
-    pub(crate) fn done(&self, invalidation: &Invalidation) {
+    /// The log has the oldest, if it is still the one of this number. Another one that is equal may stand for what came since.
+    pub(crate) fn done(&self, number: u64) {
         let mut kept = self.lock();
-        if kept.entries.front() == Some(invalidation) {
+        if kept.entries.front().is_some_and(|(first, _)| *first == number) {
             kept.entries.pop_front();
             kept.unwritten = kept.unwritten.min(kept.entries.len());
-            kept.targets = kept.entries.iter().map(|entry| entry.targets.len()).sum();
+            kept.targets = kept.entries.iter().map(|(_, entry)| entry.targets.len()).sum();
             if kept.entries.is_empty() {
                 // Before that, published ones stay in the file: to publish them twice does no harm.
                 kept.bytes = 0;
@@ -117,7 +119,8 @@ impl Kept {
             self.targets += targets;
             self.bytes += bytes;
         }
-        self.entries.push_back(kept);
+        self.last += 1;
+        self.entries.push_back((self.last, kept));
         self.write()
     }
 
@@ -126,7 +129,7 @@ impl Kept {
         let Some(file) = &mut self.file else { return true };
         self.unwritten += 1;
         let first = self.entries.len() - self.unwritten;
-        self.unwritten -= self.entries.range(first..).take_while(|entry| file.append(entry)).count();
+        self.unwritten -= self.entries.range(first..).take_while(|(_, entry)| file.append(entry)).count();
         self.unwritten == 0
     }
 }
@@ -147,8 +150,9 @@ mod tests {
         journal.keep(tagged("a"));
         journal.keep(tagged("b"));
         assert_eq!(journal.first(), Some(tagged("a")));
-        journal.done(&tagged("a"));
-        journal.done(&tagged("a"));
+        let (_, first) = journal.batch(0);
+        journal.done(first[0]);
+        journal.done(first[0]);
         assert_eq!(journal.first(), Some(tagged("b")), "done twice is done once");
     }
 
@@ -160,14 +164,14 @@ mod tests {
         journal.keep(everything());
         let batch = |max_bytes| {
             let (all, of) = journal.batch(max_bytes);
-            of.iter().for_each(|invalidation| journal.done(invalidation));
+            of.iter().for_each(|number| journal.done(*number));
             (all.soft, all.targets.len(), of.len())
         };
         assert_eq!(batch(2 * one), (true, 4, 2));
         assert_eq!(batch(0), (true, 2, 1), "one at least");
         assert_eq!(batch(usize::MAX), (true, 4, 2), "what is soft stays apart");
-        assert_eq!((journal.batch(usize::MAX), journal.len()), ((everything(), vec![everything()]), 1));
-        journal.done(&everything());
+        assert_eq!((journal.batch(usize::MAX), journal.len()), ((everything(), vec![6]), 1));
+        journal.done(6);
         assert_eq!(batch(usize::MAX), (false, 0, 0));
     }
 
@@ -178,9 +182,13 @@ mod tests {
             journal.keep(tagged(&n.to_string()));
         }
         assert_eq!((journal.first(), journal.len()), (Some(everything()), 1));
+        let (_, published) = journal.batch(usize::MAX);
         journal.keep(tagged("later"));
         assert_eq!(journal.len(), 1);
-        journal.done(&everything());
+        journal.done(published[0]);
+        assert_eq!(journal.first(), Some(everything()), "it stands for the later one too");
+        let (_, published) = journal.batch(usize::MAX);
+        journal.done(published[0]);
         journal.keep(tagged("after"));
         assert_eq!(journal.first(), Some(tagged("after")));
     }

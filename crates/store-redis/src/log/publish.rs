@@ -75,7 +75,7 @@ impl Log {
         if batched.is_empty() || self.put(&invalidation, &Unlogged::default()).await.is_err() {
             return false;
         }
-        batched.iter().for_each(|invalidation| self.journal.done(invalidation));
+        batched.into_iter().for_each(|number| self.journal.done(number));
         true
     }
 
