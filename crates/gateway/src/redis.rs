@@ -75,8 +75,13 @@ impl Redis {
         self.store.listen(channel, carry_out);
     }
 
-    /// Says goodbye to the other replicas, and waits a little for what is still to be written, so that they and the next process find it.
+    /// Says goodbye to the other replicas, and waits a little for what is still to be written, so that they and the next process find it:
+    /// purges that Redis did not take at first, before anything else.
     pub(crate) async fn drain(&self) {
+        let left = self.store.publish_kept(LAST_WRITES).await;
+        if left > 0 {
+            warn!("{left} purges could not be told to the other replicas in time");
+        }
         self.store.leave().await;
         if !self.store.drain(LAST_WRITES).await {
             warn!("{} responses could not be written to Redis in time", self.store.stats().queued);

@@ -90,6 +90,12 @@ impl RedisStore {
         tokio::time::timeout(time_limit, self.0.queue.idle()).await.is_ok()
     }
 
+    /// Puts what is kept for the log of invalidations into it, within so long; returns how many invalidations are left that no other replica
+    /// knows of, and that end with this process unless a journal has them.
+    pub async fn publish_kept(&self, time_limit: Duration) -> usize {
+        self.0.log.publish_rest(time_limit).await
+    }
+
     /// Reports that this replica stops, so that purges need not wait for it. To be called once it serves nothing more.
     pub async fn leave(&self) {
         self.0.log.leave().await;

@@ -1,6 +1,7 @@
 //! Putting invalidations into the log.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use larder_store::{AppliedBy, Invalidation, InvalidationLog, Published, RemoteError, StoreFuture};
 use tracing::warn;
@@ -19,6 +20,9 @@ const MAX_STREAM_BYTES: u64 = 8 << 20;
 
 /// Bytes of one entry. A longer one becomes coarser.
 const MAX_ENTRY_BYTES: usize = 64 << 10;
+
+/// Between two attempts to put in what is left when this replica stops.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Log {
     /// Puts an invalidation in, with the messages that it stands for, and says under which number. Where others have put in all of these
@@ -77,6 +81,19 @@ impl Log {
         }
         batched.into_iter().for_each(|number| self.journal.done(number));
         true
+    }
+
+    /// Puts in all that the log does not have yet, for as long as it takes; returns how many could not be put in.
+    pub(crate) async fn publish_rest(&self, time_limit: Duration) -> usize {
+        let all = async {
+            while self.journal.len() > 0 {
+                if !self.publish_waiting().await {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(time_limit, all).await;
+        self.journal.len()
     }
 
     /// This replica stops.

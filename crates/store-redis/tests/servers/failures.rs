@@ -224,3 +224,26 @@ async fn everything_goes_to_the_new_master_of_the_same_name_although_the_old_one
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_purge_that_redis_did_not_take_at_first_is_told_before_the_process_ends() -> Result<()> {
+    let redis = Redis::start().await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let url = RedisUrl::parse(&format!("redis://{}", proxy.address())).unwrap();
+    let behind = |ledger| {
+        replica(&redis, ledger, |options| {
+            impatient(options);
+            options.servers = RedisServers::Single(url);
+        })
+    };
+    let (one, other) = (Replica::with(behind).await?, Replica::start(&redis).await?);
+    let before = other.ledger.position();
+    // Whoever follows the log would put it in after the next look.
+    proxy.hold("XREAD", "").reached(1).await?;
+    let scripts = proxy.hold("EVALSHA", "");
+    assert_eq!(one.invalidate("issues").await, Published::Kept);
+    scripts.open();
+    assert_eq!(one.store.publish_kept(MINUTE).await, 0);
+    one.store.leave().await;
+    eventually("waiting for the other replica", || async { Ok((!other.vouches("issues", before)).then_some(())) }).await
+}
