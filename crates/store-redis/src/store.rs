@@ -8,7 +8,7 @@ use larder_redis_options::{RedisOptions, WriteMode};
 use larder_store::{InvalidationLog, Ledger, LoadRequest, Loaded, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write};
 
 use crate::channel::{self, Message};
-use crate::entry::{Queue, SweepingLog, Tier, WriteTask, load, work};
+use crate::entry::{Queue, Tier, WriteTask, keep_sweeping, load, work};
 use crate::journal::Journal;
 use crate::link::{Clocks, Lane, Link, Operation, RedisObserver};
 use crate::log::{self, Log, ReplicaInfo, Replicas, ServerInfo};
@@ -45,14 +45,16 @@ impl RedisStore {
         let log = Arc::new(Log::new(Arc::clone(&link), ledger, journal));
         tokio::spawn(log::follow(Arc::downgrade(&log)));
         tokio::spawn(log::keep_looking(Arc::downgrade(&log)));
+        let everything = log.everything.subscribe();
         let tier = Arc::new(Tier::new(link, queue, log));
+        tokio::spawn(keep_sweeping(Arc::downgrade(&tier), everything));
         tokio::spawn(work(Arc::downgrade(&tier), jobs));
         Ok(Self(tier))
     }
 
     /// The log of invalidations.
     pub fn log(&self) -> Arc<dyn InvalidationLog> {
-        Arc::new(SweepingLog(Arc::clone(&self.0)))
+        Arc::<Log>::clone(&self.0.log)
     }
 
     /// From now on keys of entries begin with their names, where they have one, for people who look into Redis.

@@ -27,6 +27,6 @@ mod write;
 pub(crate) use failure::read_failure;
 pub(crate) use load::load;
 pub(crate) use queue::{Queue, WriteTask};
-pub(crate) use sweep::SweepingLog;
+pub(crate) use sweep::keep_sweeping;
 pub(crate) use tier::Tier;
 pub(crate) use worker::work;

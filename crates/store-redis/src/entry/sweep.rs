@@ -4,10 +4,11 @@
 //! beginning is another namespace where that has a log of its own: its entries are left alone.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use larder_store::{AppliedBy, Invalidation, InvalidationLog, InvalidationTarget, Published, RemoteError, StoreFuture};
+use larder_redis_options::RedisServers;
+use larder_store::RemoteError;
+use tokio::sync::watch;
 use tracing::debug;
 
 use super::tier::Tier;
@@ -22,48 +23,13 @@ const LOOK: u32 = 500;
 /// Beginnings of keys of which it is remembered whose they are.
 const MAX_KNOWN: usize = 1_000;
 
-/// The log of invalidations, with what a purge of everything leaves in Redis dropped from there.
-#[derive(Debug)]
-pub(crate) struct SweepingLog(pub(crate) Arc<Tier>);
-
-impl InvalidationLog for SweepingLog {
-    fn publish(&self, invalidation: Invalidation) -> StoreFuture<'_, Published> {
-        Box::pin(async move {
-            let everything = !invalidation.soft && invalidation.targets.contains(&InvalidationTarget::All);
-            let published = self.0.log.publish(invalidation).await;
-            if let Published::Logged(number) = published
-                && everything
-                // A sweep that runs already goes on to this one.
-                && self.0.sweep_to.fetch_max(number, Ordering::Relaxed) == 0
-            {
-                tokio::spawn(sweep_all(Arc::downgrade(&self.0)));
-            }
-            published
-        })
-    }
-
-    fn publish_once(&self, invalidation: Invalidation, messages: Vec<u64>) -> StoreFuture<'_, Published> {
-        self.0.log.publish_once(invalidation, messages)
-    }
-
-    fn outlives_process(&self) -> bool {
-        self.0.log.outlives_process()
-    }
-
-    fn applied_by(&self, number: u64) -> StoreFuture<'_, Option<AppliedBy>> {
-        self.0.log.applied_by(number)
-    }
-}
-
-/// Sweeps until no later entry of the log has invalidated everything meanwhile.
-async fn sweep_all(tier: Weak<Tier>) {
-    while let Some(tier) = tier.upgrade() {
-        let number = tier.sweep_to.load(Ordering::Relaxed);
+/// Sweeps after each purge of everything that this replica has put into the log, for as long as the tier lives.
+pub(crate) async fn keep_sweeping(tier: Weak<Tier>, mut everything: watch::Receiver<u64>) {
+    while everything.changed().await.is_ok() {
+        let number = *everything.borrow_and_update();
+        let Some(tier) = tier.upgrade() else { return };
         if let Err(error) = sweep(&tier, number).await {
             debug!("what a purge of everything left in Redis is not dropped: {error}");
-        }
-        if tier.sweep_to.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            return;
         }
     }
 }
@@ -71,10 +37,15 @@ async fn sweep_all(tier: Weak<Tier>) {
 /// Drops every entry that was fetched before the log's entry of this number.
 async fn sweep(tier: &Arc<Tier>, number: u64) -> Result<(), RemoteError> {
     let (number, mut namespaces) = (ordered(number), HashMap::new());
-    for server in tier.log.inspected().servers {
+    let mut servers: Vec<String> = tier.log.inspected().servers.into_iter().map(|server| server.address).collect();
+    if servers.is_empty() && !matches!(tier.link.options().servers, RedisServers::Cluster(_)) {
+        // It was not looked at yet, or does not say who it is: one is asked without its address.
+        servers.push(String::new());
+    }
+    for server in servers {
         let mut cursor = 0;
         loop {
-            let (next, found) = look(tier, &server.address, cursor).await?;
+            let (next, found) = look(tier, &server, cursor).await?;
             for entry in found {
                 if !is_of_another(tier, &entry, &mut namespaces).await? {
                     drop_older(tier, EntryKey::found(entry), &number).await?;

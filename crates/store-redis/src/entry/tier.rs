@@ -28,8 +28,6 @@ pub(crate) struct Tier {
     pub(crate) chunk_permits: Semaphore,
     pub(crate) names: Names,
     tokens: AtomicU64,
-    /// The log's entry whose leftovers are being dropped; 0: none are.
-    pub(crate) sweep_to: AtomicU64,
     /// Makes this process's tokens differ from those of other replicas.
     seed: RandomState,
 }
@@ -38,8 +36,8 @@ impl Tier {
     pub(crate) fn new(link: Arc<Link>, queue: Queue, log: Arc<Log>) -> Self {
         let (counters, chunk_permits, seed) = (Counters::default(), Semaphore::new(MAX_CONCURRENT_CHUNKS), RandomState::new());
         let (heartbeat, watched) = (Heartbeat::new(seed.hash_one("replica")), Watched::new(link.options().timeout));
-        let (names, tokens, sweep_to) = (Names::default(), AtomicU64::new(0), AtomicU64::new(0));
-        Self { link, queue, log, counters, heartbeat, watched, chunk_permits, names, tokens, sweep_to, seed }
+        let (names, tokens) = (Names::default(), AtomicU64::new(0));
+        Self { link, queue, log, counters, heartbeat, watched, chunk_permits, names, tokens, seed }
     }
 
     /// Where a response is in Redis.

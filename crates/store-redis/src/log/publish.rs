@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use larder_store::{AppliedBy, Invalidation, InvalidationLog, Published, RemoteError, StoreFuture};
+use larder_store::{AppliedBy, Invalidation, InvalidationLog, InvalidationTarget, Published, RemoteError, StoreFuture};
 use tracing::warn;
 
 use super::messages::{MAX_DELAY, RANK_DELAY, Unlogged};
@@ -50,6 +50,9 @@ impl Log {
                 self.found_damage(&damage);
                 self.writing.clear_problem();
                 self.has(number, &bounded);
+                if !bounded.soft && bounded.targets.contains(&InvalidationTarget::All) {
+                    self.everything.send_replace(number);
+                }
                 Ok(number)
             }
             Err(error) => {

@@ -36,6 +36,8 @@ pub(crate) struct Log {
     pub(crate) damaged: Counter,
     /// The last invalidations that this replica has put in.
     pub(crate) last: Recent,
+    /// The number of the last entry of this replica's own that invalidates everything.
+    pub(crate) everything: watch::Sender<u64>,
     /// The number of the entry applied last. 0: none was read yet.
     applied: watch::Sender<u64>,
     /// The largest number under which the log has something of this replica's own.
@@ -76,6 +78,7 @@ impl Log {
             refused,
             damaged,
             last,
+            everything: watch::Sender::new(0),
             applied,
             own_number,
             current,

@@ -1,8 +1,11 @@
 //! Chunks without a head do not stay for long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use larder_redis::{RedisServers, RedisUrl};
 use larder_store::{Invalidation, InvalidationTarget, Position, Published, RemoteStore, SEGMENT, StoredResponse, Write};
+use larder_testkit::faults::FaultProxy;
 use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
@@ -88,6 +91,27 @@ async fn a_purge_of_everything_drops_what_is_stored_and_nothing_later() -> Resul
     let named = || async { Ok((redis.count(&["EVAL", "return #redis.call('KEYS', 'larder:n:1:*')", "0"]).await? == 0).then_some(())) };
     eventually("waiting for what has a name to go", named).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_purge_of_everything_that_was_kept_or_came_by_the_channel_drops_what_is_stored() -> Result<()> {
+    let Setup { redis, store: other } = Setup::start().await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let url = RedisUrl::parse(&format!("redis://{}", proxy.address())).unwrap();
+    let store = another(&redis, |options| {
+        options.servers = RedisServers::Single(url);
+        options.timeout = Duration::from_millis(100);
+    });
+    let (store, everything) = (store.await?, Invalidation::hard([InvalidationTarget::All]));
+    let gone = || async { Ok((entries(&redis).await? == 0).then_some(())) };
+    commit(&other, response("/x", 7, b"old"), None).await;
+    assert!(matches!(store.log().publish_once(everything.clone(), vec![7]).await, Published::Logged(_)));
+    eventually("waiting for what a message invalidated to go", gone).await?;
+    commit(&other, response("/y", 8, b"old"), None).await;
+    let scripts = proxy.hold("EVALSHA", "");
+    assert_eq!(store.log().publish(everything).await, Published::Kept);
+    scripts.open();
+    eventually("waiting for what a kept purge invalidated to go", gone).await
 }
 
 #[tokio::test]
