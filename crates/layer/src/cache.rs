@@ -300,3 +300,20 @@ impl Cache {
         self.fetches.fetch_max(fetch, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use larder_store::InvalidationTarget;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn invalidations_that_had_to_make_room_are_told_when_a_message_brings_them() {
+        let cache = Cache::builder(64 << 20).build();
+        let tags = (0..300_000).map(|n| InvalidationTarget::Tag(format!("{n}")));
+        cache.invalidate_received(&Invalidation::hard(tags), vec![7]).await;
+        let folds = cache.store.ledger().folds();
+        assert!(folds.coarser + folds.everything > 0);
+        assert_eq!(cache.folds_told.load(Ordering::Relaxed), folds.coarser + folds.everything);
+    }
+}

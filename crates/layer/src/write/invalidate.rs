@@ -67,6 +67,7 @@ impl Cache {
     pub async fn invalidate_received(&self, invalidation: &Invalidation, messages: Vec<u64>) {
         let invalidation = self.widened(invalidation);
         self.store.ledger().apply(&invalidation, self.clock.now());
+        self.tell_of_folds();
         let _tells = TellsOfPurge(self);
         let invalidation = invalidation.into_owned();
         self.publish(|log| log.publish_once(invalidation, messages)).await;
