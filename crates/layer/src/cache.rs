@@ -18,8 +18,10 @@ use crate::clock::Clock;
 use crate::collapse::flight::Flights;
 use crate::lookup::request_counts::RequestCounts;
 use crate::rules::{Bypasses, Cascade};
+use crate::task::purges::Purges;
 use crate::task::unfinished::Unfinished;
 use crate::tiers::chain::{FailureWord, Tier};
+
 pub use builder::CacheBuilder;
 use packing::Packer;
 
@@ -67,8 +69,7 @@ pub struct Cache {
     write_wait: AtomicU64,
     /// Bytes of what others keep that belongs to the capacity.
     set_aside: AtomicU64,
-    /// How many purges there were.
-    purges: watch::Sender<u64>,
+    purges: Purges,
     /// How many [`Folds`](larder_store::Folds) have been logged.
     folds_told: AtomicU64,
     cascade: RwLock<Option<Arc<dyn Cascade>>>,
@@ -241,13 +242,14 @@ impl Cache {
     }
 
     /// Changes with every purge that this process is told of ([`Self::invalidate`], [`Self::invalidate_received`]), once the log has it or its caller waits
-    /// no more. What writes invalidate is none.
+    /// no more; and once more when an entry of the log that came later has been read back, which makes old what was fetched since. What writes
+    /// invalidate is none.
     pub fn watch_purges(&self) -> watch::Receiver<u64> {
-        self.purges.subscribe()
+        self.purges.watch()
     }
 
     pub(crate) fn purged(&self) {
-        self.purges.send_modify(|purges| *purges += 1);
+        self.purges.tell(self.log.as_ref());
     }
 
     /// Lets the answer to a write wait until every live replica has applied its invalidation, for `wait` at most, to the

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use larder_store::{Ledger, MemoryStore};
-use tokio::sync::watch;
 
 use super::{Cache, Counters};
 use crate::body::log::InFlight;
 use crate::clock::Clock;
 use crate::lookup::request_counts::RequestCounts;
 use crate::rules::{Bypasses, Cascade, MAX_OBJECT};
+use crate::task::purges::Purges;
 use crate::tiers::chain::Tiers;
 
 /// The part of the capacity that bodies in flight may take: an eighth. The rest is for stored responses.
@@ -115,7 +115,7 @@ impl CacheBuilder {
             max_refreshes: AtomicU64::new(self.max_refreshes),
             write_wait: AtomicU64::new(0),
             set_aside: AtomicU64::new(0),
-            purges: watch::Sender::new(0),
+            purges: Purges::default(),
             folds_told: AtomicU64::new(0),
             cascade: RwLock::new(self.cascade),
             unfinished: Arc::default(),

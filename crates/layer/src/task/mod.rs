@@ -5,4 +5,5 @@ pub(crate) mod detached;
 pub(crate) mod gathered;
 pub(crate) mod pooled;
 pub(crate) mod pressure;
+pub(crate) mod purges;
 pub(crate) mod unfinished;

@@ -133,6 +133,48 @@ async fn who_watches_purges_is_told_once_the_log_has_one_so_that_what_is_fetched
     assert!(purges.has_changed().expect("the cache is there"));
 }
 
+/// Keeps invalidations, and has read all of them back once its gate is open.
+#[derive(Debug)]
+struct Late(Semaphore);
+
+impl InvalidationLog for Late {
+    fn publish(&self, _: Invalidation) -> StoreFuture<'_, Published> {
+        Box::pin(std::future::ready(Published::Kept))
+    }
+
+    fn read_back(&self) -> Option<StoreFuture<'_, ()>> {
+        (self.0.available_permits() == 0).then(|| Box::pin(async { drop(self.0.acquire().await.expect("open")) }) as _)
+    }
+
+    fn applied_by(&self, _: u64) -> StoreFuture<'_, Option<AppliedBy>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+#[tokio::test]
+async fn who_watches_purges_is_told_again_once_what_was_kept_is_read_back() {
+    let log = Arc::new(Late(Semaphore::new(0)));
+    let cache = Cache::builder(64 << 20).tiers(Tiers::new().then(Arc::new(Nothing)).with_log(Arc::clone(&log) as _)).build();
+    let mut purges = cache.watch_purges();
+    for received in [false, true] {
+        if received {
+            cache.invalidate_received(&Invalidation::path("/a"), vec![7]).await;
+        } else {
+            cache.invalidate(&Invalidation::path("/a")).await;
+        }
+        assert!(purges.has_changed().expect("the cache is there"));
+        purges.mark_unchanged();
+    }
+    tokio::task::yield_now().await;
+    assert!(!purges.has_changed().expect("the cache is there"));
+    log.0.add_permits(1);
+    purges.changed().await.expect("the log has both");
+    cache.invalidate(&Invalidation::path("/a")).await;
+    purges.changed().await.expect("the log has it");
+    tokio::task::yield_now().await;
+    assert!(!purges.has_changed().expect("the cache is there"), "there was nothing to wait for");
+}
+
 #[tokio::test]
 async fn rfc9110_9_3_3_an_answer_to_a_post_outlives_its_own_invalidation_in_the_log_and_no_other() {
     let (cache, log) = shared(origin(), 1, 1);

@@ -140,6 +140,17 @@ impl InvalidationLog for Log {
         })
     }
 
+    fn read_back(&self) -> Option<StoreFuture<'_, ()>> {
+        let mut applied = self.watch_applied();
+        if self.is_read_back() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            // An entry is read after what it is of has left the journal, so there is always one more to come until all is read.
+            while !self.is_read_back() && applied.changed().await.is_ok() {}
+        }))
+    }
+
     fn outlives_process(&self) -> bool {
         self.link.options().journal.is_some()
     }

@@ -140,11 +140,15 @@ impl Log {
         self.read.send_if_modified(|read| !std::mem::replace(read, true));
     }
 
+    /// Whether everything of this replica's own is in it, and has been read.
+    pub(crate) fn is_read_back(&self) -> bool {
+        // In this order: an invalidation leaves the journal after its number is known.
+        self.journal.len() == 0 && self.applied() >= self.own_number.load(Ordering::Acquire)
+    }
+
     /// It has been read to its end in this epoch. What an earlier process has left in the journal has to be in it first.
     pub(crate) fn enter(&self, epoch: Option<Epoch>) {
-        // In this order: an invalidation leaves the journal after its number is known.
-        if self.journal.len() == 0
-            && self.applied() >= self.own_number.load(Ordering::Acquire)
+        if self.is_read_back()
             && let Some(epoch) = epoch
         {
             self.ledger.enter(epoch);

@@ -242,6 +242,8 @@ async fn a_purge_that_redis_did_not_take_at_first_is_told_before_the_process_end
     proxy.hold("XREAD", "").reached(1).await?;
     let scripts = proxy.hold("EVALSHA", "");
     assert_eq!(one.invalidate("issues").await, Published::Kept);
+    let log = one.store.log();
+    assert!(log.read_back().is_some());
     scripts.open();
     assert_eq!(one.store.publish_kept(MINUTE).await, 0);
     one.store.leave().await;

@@ -19,6 +19,12 @@ pub trait InvalidationLog: Send + Sync + fmt::Debug {
         self.publish(invalidation)
     }
 
+    /// Ready once this process's ledger has everything that it has published, that of [`Published::Kept`] too; `None` where it has it already.
+    /// An entry makes old what was fetched here between its invalidation and the moment at which it is read back.
+    fn read_back(&self) -> Option<StoreFuture<'_, ()>> {
+        None
+    }
+
     /// Whether other replicas follow it. Where none does, an invalidation that was applied here holds everywhere.
     fn is_shared(&self) -> bool {
         true
