@@ -1,5 +1,7 @@
 //! What nginx keeps shut, or does not store, is neither opened nor stored by a broader route.
 
+use larder_import::nginx_text;
+
 use super::{cached, imported, notes, route, section};
 
 /// A broader location is cached, or open: its route would take their requests.
