@@ -137,6 +137,35 @@ async fn a_new_process_has_the_disk_and_the_purges_while_the_old_one_still_answe
     Ok(())
 }
 
+/// Without Redis the two processes know nothing of each other's purges. The disk, which the old one has, keeps the new one from serving for a moment.
+#[tokio::test]
+async fn a_purge_while_a_new_process_starts_reaches_the_one_that_answers() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, tempfile::TempDir::new()?);
+    let targets: Vec<String> = (0..16).map(|number| format!("/a/{number}")).collect();
+    let text =
+        format!("[cache]\nttl = \"1h\"\n[store.disk]\npath = \"{}\"\ncapacity = \"256MiB\"\n", folder.path().join("cache").display());
+    let larder = Larder::before(&origin, &text).await?;
+    for target in &targets {
+        origin.once("GET", target, Answer::ok().body("old"));
+        origin.always("GET", target, Answer::ok().body("new"));
+        assert_eq!(larder.get(target).await?.text(), "old");
+    }
+    larder.process().signal(Signal::USR2)?;
+    let _successor = Successor::of(&larder).await?;
+    let admins = || larder.process().output().iter().filter(|line| line.contains("admin on http://")).count();
+    wait::eventually("waiting for the new process to start", || async { Ok((admins() == 2).then_some(())) }).await?;
+    for target in &targets {
+        let fields = [("Content-Type", "application/json"), ("Connection", "close")];
+        let purge = format!("{{\"urls\":[\"http://{}{target}\"]}}", larder.address());
+        let purged = Client::connect(larder.admin_address()).await?.exchange("POST", "/purge", &fields, &purge).await?;
+        assert_eq!(purged.status, 200, "{purged:?}");
+        assert_eq!(larder.get(target).await?.text(), "new", "{target} was purged");
+    }
+    larder.process().line("the succession", |line| line.contains("has taken over").then_some(())).await?;
+    assert_eq!(larder.exited().await?.code(), Some(0));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_process_with_a_journal_is_not_replaced_although_the_file_has_none_any_more() -> Result<()> {
     let (origin, redis, folder) = (Origin::start().await?, Redis::start().await?, tempfile::TempDir::new()?);

@@ -60,6 +60,11 @@ impl Inherited {
         taken.into_iter().map(|(_, socket)| socket).collect()
     }
 
+    /// Whether another process serves until this one does.
+    pub(crate) fn succeeds_another(&self) -> bool {
+        self.predecessor.is_some()
+    }
+
     /// All listeners have what they need: what is left is closed, and the process that this one replaces is told that it may go.
     pub(crate) fn serving(self) {
         if let Some(predecessor) = self.predecessor {

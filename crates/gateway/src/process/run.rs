@@ -11,7 +11,7 @@ use larder_packing::TextPacking;
 use larder_store::{BodyPacking, Ledger};
 use larder_tower::clock::{Clock, monotonic};
 use larder_tower::{Cache, Tiers};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::inherited::Inherited;
@@ -138,6 +138,7 @@ fn prepare(config: &Config) -> Result<tokio::runtime::Runtime, Failed> {
 ///
 /// 1. All listeners are bound, so that what cannot be is told before anything else is done. Clients that connect from here on wait.
 /// 2. `/readyz` and its like are answered; then disk and Redis have a moment, so that the first requests find what is stored there.
+///    While another process is being replaced, that one answers `/readyz` and takes purges until this one serves.
 /// 3. Requests are served, and the configuration is read again where that is asked for, until a signal.
 async fn run(
     config: Config,
@@ -207,7 +208,15 @@ async fn run(
     let keeping = Keeping::start(&gateway, waiting);
     let readiness = Readiness::default();
     let shared = Shared::new(Arc::clone(&gateway), Access { loopback }).ok_or_else(|| failed("the system has no random numbers"))?;
-    let admin = tokio::spawn(admin_of(shared, &readiness).serve(admin));
+    let ((take_over, turn), succeeds) = (oneshot::channel::<()>(), inherited.succeeds_another());
+    let serving_admin = admin_of(shared, &readiness).serve(admin);
+    // Until this process serves, clients are answered by the one before it, which a purge that came here would not reach.
+    let admin = tokio::spawn(async move {
+        if succeeds {
+            let _ = turn.await;
+        }
+        serving_admin.await;
+    });
     for address in &admin_addresses {
         info!("admin on http://{address}");
     }
@@ -231,6 +240,7 @@ async fn run(
     warm::attach(&gateway);
     moments::ready(&gateway, &readiness);
     inherited.serving();
+    let _ = take_over.send(());
     notify::tell("READY=1");
     started(&addresses, &admin_addresses);
 
