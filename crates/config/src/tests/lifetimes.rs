@@ -155,6 +155,17 @@ fn a_lifetime_that_clients_keep_beyond_a_purge_is_warned_about() {
 }
 
 #[test]
+fn what_clients_keep_of_a_less_specific_path_is_no_matter_of_a_purged_url() {
+    // Every other path has five minutes, by the route that stands for what no route takes, and by one that is written out.
+    let with = |more: &str| purging(&format!("ttl = \"5m\"\nclient_ttl = \"0s\"\n{more}[cache]\nttl = \"5m\""), "url:/a/{id}");
+    assert_eq!(with(""), [""; 0]);
+    assert_eq!(with("[[routes]]\nname = \"rest\"\npath = \"/{*rest}\"\n"), [""; 0]);
+    // One for a host goes before, and writes do not take what is read.
+    assert!(with("[[routes]]\nname = \"host\"\nhost = \"h\"\npath = \"/{*rest}\"\n")[0].contains("route `host`"));
+    assert!(with("methods = [\"POST\"]\n").iter().any(|line| line.contains("route `default`")));
+}
+
+#[test]
 fn an_event_reaches_routes_by_absolute_urls() {
     let event = "[[routes]]\nname = \"a\"\npath = \"/a/{id}\"\nttl = \"5m\"\n\
                  [[on_event]]\ntype = \"moved\"\npurge = [\"url:https://h/a/{id}\"]";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use larder_semantics::{ClientTtl, Scope};
 use toml::Spanned;
 
@@ -13,7 +14,8 @@ use crate::parse::units;
 
 /// Warns where clients are told to keep answers of a route that a write purges. Where only the origin tells them so, that is not known here.
 pub(super) fn check(template: &Spanned<PurgeTemplate>, routes: &[&Route], mistakes: &Mistakes) {
-    let kept = routes.iter().filter(|route| reaches(template.get_ref(), route)).filter_map(|route| Some((route, kept_for(route)?)));
+    let reached = routes.iter().filter(|route| reaches(template.get_ref(), route) && !is_taken_before(template.get_ref(), route, routes));
+    let kept = reached.filter_map(|route| Some((route, kept_for(route)?)));
     let Some((route, seconds)) = kept.max_by_key(|(_, seconds)| *seconds) else { return };
     let length = units::display_duration(Duration::from_secs(seconds.into()));
     let mistake = Mistake::new(format!("clients keep answers of route `{}` for up to {length}, and no purge reaches them", route.name));
@@ -48,17 +50,39 @@ fn reaches(template: &PurgeTemplate, route: &Route) -> bool {
     }
 }
 
+/// Whether a more specific path takes every GET for the URL that is purged, so that the route has no response under it.
+fn is_taken_before(template: &PurgeTemplate, route: &Route, routes: &[&Route]) -> bool {
+    let PurgeTemplate::Url(url) = template else { return false };
+    let takes_all = |route: &Route| {
+        let takes_get = route.methods.as_ref().is_none_or(|methods| methods.contains(&Method::GET));
+        route.host.is_none() && route.matches.is_none() && takes_get
+    };
+    if route.host.is_some() || route.matches.is_some() {
+        return false;
+    }
+    let mut router = matchit::Router::new();
+    for other in routes.iter().filter(|other| takes_all(other)) {
+        // Routes for the same path that differ in their methods are of one shape.
+        let _ = router.insert(other.path.shape(), other.path.shape());
+    }
+    router.at(path_of(&sample(url))).is_ok_and(|taken| *taken.value != route.path.shape())
+}
+
 /// A text that a template comes to.
 pub(super) fn sample(template: &TagTemplate) -> String {
     let text = |part: &TagPart| if let TagPart::Literal(text) = part { text.clone() } else { "x".to_owned() };
     template.parts().iter().map(text).collect()
 }
 
-/// Whether a path matches that of the route. A more specific route may take it all the same.
+/// Whether a URL's path matches that of the route. A more specific route may take it all the same.
 fn takes(route: &Route, url: &str) -> bool {
-    let after_host = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
-    let path = after_host.map_or_else(|| url.to_owned(), |(_, path)| format!("/{path}"));
-    let path = path.split(['?', '#']).next().unwrap_or_default();
     let mut router = matchit::Router::new();
-    router.insert(route.path.shape(), ()).is_ok() && router.at(path).is_ok()
+    router.insert(route.path.shape(), ()).is_ok() && router.at(path_of(url)).is_ok()
+}
+
+/// The path of a URL, or of what begins with a path.
+fn path_of(url: &str) -> &str {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = after_scheme.find('/').map_or("", |start| &after_scheme[start..]);
+    path.split(['?', '#']).next().unwrap_or_default()
 }
