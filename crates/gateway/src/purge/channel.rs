@@ -102,7 +102,7 @@ mod tests {
         let active = ActiveConfig::alone(config);
         let message = |n: u64| {
             let tags: Vec<String> = (0..50).map(|tag| format!("\"product-{n:03}{tag:03}\"")).collect();
-            Message { text: format!("{{\"tags\":[{}],\"soft\":{}}}", tags.join(","), n % 3 == 0).into_bytes(), mark: n }
+            Message { text: format!("{{\"tags\":[{}],\"soft\":{}}}", tags.join(","), n.is_multiple_of(3)).into_bytes(), mark: n }
         };
         let messages: Vec<Message> = (0..256).map(message).collect();
         let batches = batches(&active, &ChannelCounts::default(), &messages);

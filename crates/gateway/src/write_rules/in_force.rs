@@ -63,10 +63,12 @@ mod tests {
     }
 
     fn texts(targets: &[InvalidationTarget]) -> Vec<&str> {
-        let url = |target| match target {
-            &InvalidationTarget::Url(ref url) => url.as_str(),
-            _ => "",
-        };
+        fn url(target: &InvalidationTarget) -> &str {
+            match target {
+                InvalidationTarget::Url(url) => url.as_str(),
+                _ => "",
+            }
+        }
         targets.iter().map(url).collect()
     }
 
