@@ -164,13 +164,16 @@ impl RouteRules {
         if suspects.is_empty() {
             return None;
         }
-        let mut beginning = beginning(frames, if coding.is_some() { CODED } else { SEARCHED });
-        if let Some(coding) = coding {
-            // What cannot be decoded cannot be searched.
-            let fields = HeaderMap::from_iter([(CONTENT_ENCODING, coding)]);
-            beginning = self.content_decoder.as_ref()?.decode_beginning(&fields, &beginning, SEARCHED)?.into();
-        }
-        suspects.in_body(&beginning).map(|suspect| (suspect.reason(), suspect.from()))
+        let found = match coding {
+            None => suspects.in_body(&pieces(frames)),
+            Some(coding) => {
+                // What cannot be decoded cannot be searched.
+                let fields = HeaderMap::from_iter([(CONTENT_ENCODING, coding)]);
+                let decoded = self.content_decoder.as_ref()?.decode_beginning(&fields, &beginning(frames, CODED), SEARCHED)?;
+                suspects.in_body(&[&decoded])
+            }
+        };
+        found.map(|suspect| (suspect.reason(), suspect.from()))
     }
 
     fn suspects<'r>(&self, Guarded { parts, key, vary, .. }: Guarded<'r>) -> Suspects<'r> {
@@ -231,6 +234,17 @@ fn is_opaque(content_type: &[u8]) -> bool {
     !content_type.starts_with(b"image/svg") && OPAQUE.iter().any(|kind| content_type.starts_with(kind))
 }
 
+/// What is searched of a body, as it lies.
+fn pieces<'b>(frames: impl Iterator<Item = &'b Bytes>) -> Vec<&'b [u8]> {
+    let mut room = SEARCHED;
+    let piece = |frame: &'b Bytes| {
+        let piece = &frame[..frame.len().min(room)];
+        room -= piece.len();
+        piece
+    };
+    frames.map(piece).filter(|piece| !piece.is_empty()).collect()
+}
+
 /// The beginning of a body in one piece, which it is already where the first frame is long enough, or the only one.
 fn beginning<'b>(mut frames: impl Iterator<Item = &'b Bytes> + Clone, max: usize) -> Bytes {
     let all = frames.clone();
@@ -259,7 +273,9 @@ mod tests {
     fn the_beginning_is_what_the_first_frames_have_together() {
         let frames = |lengths: &[usize]| -> Vec<Bytes> { lengths.iter().map(|length| Bytes::from(vec![b'x'; *length])).collect() };
         for (lengths, expected) in [(&[][..], 0), (&[5], 5), (&[SEARCHED + 1], SEARCHED), (&[3, 4], 7), (&[SEARCHED - 1, 5, 5], SEARCHED)] {
-            assert_eq!(beginning(frames(lengths).iter(), SEARCHED).len(), expected, "{lengths:?}");
+            let frames = frames(lengths);
+            assert_eq!(beginning(frames.iter(), SEARCHED).len(), expected, "{lengths:?}");
+            assert_eq!(pieces(frames.iter()).concat(), beginning(frames.iter(), SEARCHED), "{lengths:?}");
         }
     }
 

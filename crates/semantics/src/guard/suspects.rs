@@ -148,9 +148,17 @@ impl<'r> Suspects<'r> {
         self.first_in(&telling(answer).collect::<Vec<_>>())
     }
 
-    /// One that the beginning of the body holds.
-    pub fn in_body(&self, beginning: &[u8]) -> Option<&Suspect<'r>> {
-        self.first_in(&[beginning])
+    /// One that the beginning of the body holds, which lies in these pieces. They are searched where they lie, and what stands over the seams apart.
+    pub fn in_body(&self, pieces: &[&[u8]]) -> Option<&Suspect<'r>> {
+        let reach = self.values.iter().map(|suspect| suspect.value.len()).max()? - 1;
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        // Of many short pieces, or for a long value, the whole is less than all seams.
+        if pieces.len().saturating_sub(1) * 2 * reach > length {
+            return self.first_in(&[&pieces.concat()]);
+        }
+        let seams = seams(pieces, reach);
+        let texts: Vec<&[u8]> = pieces.iter().copied().chain(seams.iter().map(Vec::as_slice)).collect();
+        self.first_in(&texts)
     }
 
     fn first_in(&self, texts: &[&[u8]]) -> Option<&Suspect<'r>> {
@@ -158,6 +166,31 @@ impl<'r> Suspects<'r> {
         let first = first_of(&values, texts, |value| !in_key(self.key, &self.values[value]))?;
         self.values.get(first)
     }
+}
+
+/// What stands at each seam of pieces: so many bytes before it, and as many behind it.
+fn seams(pieces: &[&[u8]], reach: usize) -> Vec<Vec<u8>> {
+    let around = |seam: usize| {
+        let (before, behind) = pieces.split_at(seam);
+        let mut left = reach;
+        let from = before.iter().rposition(|piece| {
+            let is_enough = piece.len() >= left;
+            left = left.saturating_sub(piece.len());
+            is_enough
+        });
+        let before = &before[from.unwrap_or_default()..];
+        let skipped = before.iter().map(|piece| piece.len()).sum::<usize>().saturating_sub(reach);
+        let mut text: Vec<u8> = before.iter().flat_map(|piece| piece.iter()).skip(skipped).copied().collect();
+        let end = text.len() + reach;
+        for piece in behind {
+            text.extend_from_slice(&piece[..piece.len().min(end - text.len())]);
+            if text.len() == end {
+                break;
+            }
+        }
+        text
+    };
+    (1..pieces.len()).map(around).collect()
 }
 
 /// Whether an answer has fields that [`Suspects::in_fields`] looks at, with values that are long enough. Few have.
@@ -228,7 +261,7 @@ mod tests {
     fn found(rules: &KeyRules, request: &[(&str, &str)], body: &str) -> Option<(String, Reason)> {
         let request = fields(request);
         let suspects = Suspects::of(rules, KEY, None, &request);
-        suspects.in_body(body.as_bytes()).map(|suspect| (suspect.from(), suspect.reason()))
+        suspects.in_body(&[body.as_bytes()]).map(|suspect| (suspect.from(), suspect.reason()))
     }
 
     #[test]
@@ -295,6 +328,22 @@ mod tests {
             assert!(may_tell(&answer) && suspects.in_fields(&answer).is_some(), "{name}");
         }
         assert_eq!(suspects.in_fields(&fields(&[("x-debug", "evil.example"), ("location", "/a")])), None);
+    }
+
+    #[test]
+    fn a_value_is_found_wherever_the_pieces_of_the_body_end() {
+        let request = fields(&[("x-a", "evil.example"), ("x-b", "another-value")]);
+        let suspects = Suspects::of(&KeyRules::default(), KEY, None, &request);
+        let body = [vec![b'.'; 100], b"evil.example".to_vec(), vec![b'.'; 100]].concat();
+        for one in 1..body.len() {
+            for other in one..(one + 20).min(body.len()) {
+                let pieces = [&body[..one], &body[one..other], &body[other..]];
+                assert!(suspects.in_body(&pieces).is_some(), "{one} {other}");
+                let without = [&body[..one.min(105)], &b"!"[..], &body[one.max(105)..]];
+                assert_eq!(suspects.in_body(&without), None, "{one}");
+            }
+        }
+        assert!(suspects.in_body(&body.chunks(1).collect::<Vec<_>>()).is_some() && suspects.in_body(&[]).is_none());
     }
 
     #[test]
