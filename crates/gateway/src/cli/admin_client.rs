@@ -32,8 +32,8 @@ impl FromStr for AdminAddress {
             Some((scheme, _)) => return Err(format!("the admin listener speaks http, not {scheme}")),
             None => text,
         };
-        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        if port.is_none() || address.contains(['/', '?', '#', '@', ' ']) {
+        let is_both = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !is_both || address.contains(['/', '?', '#', '@', ' ']) {
             return Err("write host and port, like 127.0.0.1:8090, or the URL that the log prints".to_owned());
         }
         Ok(Self(address.to_owned()))
@@ -250,7 +250,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<AdminAddress>().map(|parsed| parsed.to_string()), Ok(address.to_owned()), "{text}");
         }
-        for text in ["", "8090", "http://", "http://host", "https://host:1", "host:1/path", "host:99999", "a@host:1"] {
+        for text in ["", "8090", "http://", "http://host", "https://host:1", "host:1/path", "host:99999", "a@host:1", ":8090"] {
             assert!(text.parse::<AdminAddress>().is_err(), "{text}");
         }
     }
