@@ -119,7 +119,6 @@ fn bare(text: &str) -> Result<Ask, Refused> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::config;
 
