@@ -14,7 +14,14 @@ use crate::{Error, Result};
 pub struct Process {
     name: String,
     child: Mutex<Child>,
-    lines: watch::Sender<Vec<String>>,
+    output: watch::Sender<Output>,
+}
+
+#[derive(Default)]
+struct Output {
+    lines: Vec<String>,
+    /// How many of the two streams may still bring lines.
+    open: usize,
 }
 
 impl Process {
@@ -23,11 +30,11 @@ impl Process {
         let name = name.into();
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.map_err(|error| Error::from(error).while_doing(format_args!("starting {name}")))?;
-        let lines = watch::Sender::new(Vec::new());
+        let output = watch::Sender::new(Output::default());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        collect(stdout, &lines);
-        collect(stderr, &lines);
-        Ok(Arc::new(Self { name, child: Mutex::new(child), lines }))
+        collect(stdout, &output);
+        collect(stderr, &output);
+        Ok(Arc::new(Self { name, child: Mutex::new(child), output }))
     }
 
     /// Its process id.
@@ -37,26 +44,30 @@ impl Process {
 
     /// Everything printed so far, on either stream.
     pub fn output(&self) -> Vec<String> {
-        self.lines.borrow().clone()
+        self.output.borrow().lines.clone()
     }
 
     /// Waits for the first line that `choose` makes something of.
     pub async fn line<T>(&self, what: &str, choose: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let choose = |output: &Output| output.lines.iter().find_map(|line| choose(line));
         let mut found = None;
-        let mut lines = self.lines.subscribe();
-        let seen = lines.wait_for(|lines| {
-            found = lines.iter().find_map(|line| choose(line));
+        let mut output = self.output.subscribe();
+        let seen = output.wait_for(|output| {
+            found = choose(output);
             found.is_some()
         });
         let waited = async {
             tokio::select! {
                 seen = seen => seen.map(drop).map_err(Error::from),
-                ended = self.exit_status() => Err(Error::new(format!("it ended with {}", ended?))),
+                ended = self.ended() => Err(Error::new(format!("it ended with {}", ended?))),
             }
         };
         let outcome = within("no such line", waited).await.and_then(|outcome| outcome);
-        outcome.map_err(|error| self.explain(error.while_doing(format!("waiting for {what}"))))?;
-        found.ok_or_else(|| self.explain(Error::new(format!("no line with {what}"))))
+        // A process that printed the line and ended at once has printed it.
+        match found.or_else(|| choose(&self.output.borrow())) {
+            Some(found) => Ok(found),
+            None => Err(self.explain(outcome.err().unwrap_or_else(|| Error::new("no such line")).while_doing(format!("waiting for {what}")))),
+        }
     }
 
     /// Sends a signal.
@@ -72,8 +83,8 @@ impl Process {
 
     /// The error with the last lines of the output below it.
     pub fn explain(&self, error: Error) -> Error {
-        let lines = self.lines.borrow();
-        let last = lines.iter().rev().take(20).rev().fold(String::new(), |text, line| text + "\n    " + line);
+        let output = self.output.borrow();
+        let last = output.lines.iter().rev().take(20).rev().fold(String::new(), |text, line| text + "\n    " + line);
         Error::new(format!("{}: {error}; its output:{last}", self.name))
     }
 
@@ -81,13 +92,17 @@ impl Process {
         Ok(self.child.lock().expect("no one panics while holding the child").try_wait()?)
     }
 
-    async fn exit_status(&self) -> Result<ExitStatus> {
-        loop {
+    /// The exit status, once all that it printed has been read, or a second later where its own children hold its streams.
+    async fn ended(&self) -> Result<ExitStatus> {
+        let status = loop {
             if let Some(status) = self.try_wait()? {
-                return Ok(status);
+                break status;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        };
+        let mut output = self.output.subscribe();
+        let _read = tokio::time::timeout(Duration::from_secs(1), output.wait_for(|output| output.open == 0)).await;
+        Ok(status)
     }
 }
 
@@ -101,12 +116,37 @@ impl Drop for Process {
     }
 }
 
-fn collect(stream: Option<impl std::io::Read + Send + 'static>, lines: &watch::Sender<Vec<String>>) {
+fn collect(stream: Option<impl std::io::Read + Send + 'static>, output: &watch::Sender<Output>) {
     let Some(stream) = stream else { return };
-    let lines = lines.clone();
+    output.send_modify(|output| output.open += 1);
+    let output = output.clone();
     std::thread::spawn(move || {
         for line in std::io::BufRead::lines(std::io::BufReader::new(stream)).map_while(std::result::Result::ok) {
-            lines.send_modify(|all| all.push(line));
+            output.send_modify(|output| output.lines.push(line));
         }
+        output.send_modify(|output| output.open -= 1);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_of_a_process_that_ended_at_once_is_found() -> Result<()> {
+        for _ in 0..200 {
+            let process = Process::start("echo", Command::new("echo").arg("ready"))?;
+            process.exited().await?;
+            process.line("`ready`", |line| (line == "ready").then_some(())).await?;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_without_the_line_is_told_with_its_output() -> Result<()> {
+        let process = Process::start("echo", Command::new("echo").arg("never"))?;
+        let error = process.line("`ready`", |line| (line == "ready").then_some(())).await.expect_err("it never says so").to_string();
+        assert!(error.contains("exit status: 0") && error.contains("never"), "{error}");
+        Ok(())
+    }
 }
