@@ -66,7 +66,9 @@ impl Process {
         // A process that printed the line and ended at once has printed it.
         match found.or_else(|| choose(&self.output.borrow())) {
             Some(found) => Ok(found),
-            None => Err(self.explain(outcome.err().unwrap_or_else(|| Error::new("no such line")).while_doing(format!("waiting for {what}")))),
+            None => {
+                Err(self.explain(outcome.err().unwrap_or_else(|| Error::new("no such line")).while_doing(format!("waiting for {what}"))))
+            }
         }
     }
 

@@ -14,10 +14,10 @@ Usage: cargo xtask bench [OPTIONS]
 
   --scenario NAME   only this one; may be repeated (hit-1k, hit-10k, hit-1m, spread, miss, not-modified, http2, stampede, memory,
                     mixed, pass, upload, and beside the bare server only: identity, vary, range, post-2k, log-text, log-json, tail, tail-all,
-                    routes-1000, limits-misses, limits-requests, connections-10, connections-5000, spread-1m, cores-2; without the bare server: tls,
-                    tls-http2, handshake, resumption, idle, idle-tls; beside nginx: disk-1k, disk-100k, disk-10m; Larder alone: disk-busy,
-                    warming, expiry, expiry-ahead)
-  --server NAME     only this one; may be repeated (bare-hyper, larder, nginx, haproxy, varnish)
+                    routes-1000, limits-misses, limits-requests, miss-64k, miss-64k-guarded, connections-10, connections-5000, spread-1m, cores-2;
+                    without the bare server: tls, tls-http2, handshake, resumption, idle, idle-tls; beside nginx and ATS: disk-1k, disk-100k,
+                    disk-10m; Larder alone: disk-busy, warming, expiry, expiry-ahead)
+  --server NAME     only this one; may be repeated (bare-hyper, larder, nginx, haproxy, varnish, ats)
   --rounds N        rounds of each scenario, 1 to 25; the median is told (default 5)
   --seconds N       how long one server is loaded in one round, 1 to 60 (default 4)
   --quick           hit-1k, miss, http2, tail and tail-all only, three rounds of one second each, unless another option says otherwise

@@ -35,7 +35,7 @@ impl Scenario {
     /// The `wrk` script that makes the requests, where they differ; `run` keeps the runs apart.
     pub(super) fn script(self, run: u32) -> Option<String> {
         match self {
-            Self::Miss => Some(miss_script(run)),
+            miss if miss.is_miss() => Some(miss_script(&miss.miss_prefix(run), miss.fields())),
             Self::Upload => Some(format!("wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {UPLOAD})\n")),
             Self::Vary => Some(vary_script(&self.target())),
             Self::Post2k => Some(post_script()),
@@ -47,12 +47,35 @@ impl Scenario {
     /// The target of the request of this number.
     pub(super) fn numbered_target(self, run: u32, number: u64) -> String {
         match (self, self.spread()) {
-            (Self::Miss, _) => format!("/{SMALL}/miss/{run}/{number}"),
+            (miss, _) if miss.is_miss() => format!("{}{number}", miss.miss_prefix(run)),
             (_, Some(keys)) => key_target(u32::try_from(number % u64::from(keys)).unwrap_or_default()),
             _ => self.target(),
         }
     }
+
+    fn miss_prefix(self, run: u32) -> String {
+        format!("/{}/miss/{run}/", self.body())
+    }
+
+    /// The fields of a request that is never made twice.
+    fn fields(self) -> &'static [(&'static str, &'static str)] {
+        if matches!(self, Self::Unguarded | Self::Guarded) { &BROWSER } else { &[] }
+    }
 }
+
+/// What browsers and proxies send; a guard looks for the last seven.
+const BROWSER: [(&str, &str); 10] = [
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:130.0)"),
+    ("Accept", "text/html"),
+    ("Accept-Language", "de,en;q=0.7"),
+    ("Referer", "https://shop.example/catalogue/17"),
+    ("X-Forwarded-For", "203.0.113.9"),
+    ("X-Forwarded-Host", "shop.example"),
+    ("X-Trace", "0123456789abcdef"),
+    ("X-Device", "mobile-android"),
+    ("X-Session-Hint", "cart-8812-aa"),
+    ("Cookie", "session=5f1d7a84d2"),
+];
 
 /// The target of one of the keys that hits are spread over.
 pub(super) fn key_target(key: u32) -> String {
@@ -69,8 +92,9 @@ fn spread_script(keys: u32) -> String {
 }
 
 /// A `wrk` script that never asks for the same twice.
-fn miss_script(run: u32) -> String {
-    format!("local key = 0\nrequest = function()\n  key = key + 1\n  return wrk.format(\"GET\", \"/{SMALL}/miss/{run}/\" .. key)\nend\n")
+fn miss_script(prefix: &str, fields: &[(&str, &str)]) -> String {
+    let fields: String = fields.iter().map(|(name, value)| format!("wrk.headers[\"{name}\"] = \"{value}\"\n")).collect();
+    format!("{fields}local key = 0\nrequest = function()\n  key = key + 1\n  return wrk.format(\"GET\", \"{prefix}\" .. key)\nend\n")
 }
 
 /// A `wrk` script that asks once over each connection, and is quiet from then on.

@@ -21,6 +21,8 @@ pub(super) enum Scenario {
     Hit1m,
     Spread,
     Miss,
+    Unguarded,
+    Guarded,
     NotModified,
     Http2,
     Stampede,
@@ -59,12 +61,14 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 40] = [
+    pub(super) const ALL: [Self; 42] = [
         Self::Hit1k,
         Self::Hit10k,
         Self::Hit1m,
         Self::Spread,
         Self::Miss,
+        Self::Unguarded,
+        Self::Guarded,
         Self::NotModified,
         Self::Http2,
         Self::Stampede,
@@ -114,6 +118,8 @@ impl Scenario {
             Self::Hit1m => "hit-1m",
             Self::Spread => "spread",
             Self::Miss => "miss",
+            Self::Unguarded => "miss-64k",
+            Self::Guarded => "miss-64k-guarded",
             Self::NotModified => "not-modified",
             Self::Http2 => "http2",
             Self::Stampede => "stampede",
@@ -164,6 +170,8 @@ impl Scenario {
             Self::Hit1m => "Hot hit, 1 MiB",
             Self::Spread => "Hits spread over 100,000 keys with query strings, 1 KiB",
             Self::Miss => "Misses: a key of its own for every request, cacheable, 1 KiB",
+            Self::Unguarded => "Misses of 64 KiB, whose requests have seven values that a guard would look for, without guards",
+            Self::Guarded => "The same with guards",
             Self::NotModified => "304 to the client's If-None-Match",
             Self::Http2 => "Hot hit over HTTP/2 (h2c), 1 KiB",
             Self::Stampede => "Stampede: 500 clients ask at once for one cold key that takes 500 ms",
@@ -235,6 +243,8 @@ impl Scenario {
                 self,
                 Self::LimitedMisses
                     | Self::LimitedRequests
+                    | Self::Unguarded
+                    | Self::Guarded
                     | Self::FewConnections
                     | Self::ManyConnections
                     | Self::MillionKeys
@@ -280,6 +290,7 @@ impl Scenario {
     pub(super) fn body(self) -> usize {
         match self {
             Self::Hit10k => 10 << 10,
+            Self::Unguarded | Self::Guarded => 64 << 10,
             Self::Hit1m => 1 << 20,
             Self::Pass | Self::Disk10m => 10 << 20,
             Self::Disk100k => 100 << 10,
@@ -315,13 +326,18 @@ impl Scenario {
 
     /// Whether a request is told by its number alone.
     pub(super) fn has_numbered_targets(self) -> bool {
-        let of_many = matches!(self, Self::Miss | Self::Spread | Self::MillionKeys | Self::Warming);
+        let of_many = self.is_miss() || matches!(self, Self::Spread | Self::MillionKeys | Self::Warming);
         of_many || self.is_expiry() || (self.has_one_target() && self.field().is_none())
+    }
+
+    /// Whether every request has a key of its own.
+    pub(super) fn is_miss(self) -> bool {
+        matches!(self, Self::Miss | Self::Unguarded | Self::Guarded)
     }
 
     /// Whether every request goes to the origin.
     pub(super) fn reaches_origin(self) -> bool {
-        matches!(self, Self::Miss | Self::Pass | Self::Upload)
+        self.is_miss() || matches!(self, Self::Pass | Self::Upload)
     }
 }
 

@@ -213,6 +213,7 @@ impl Setup<'_> {
                 )
             }
             Scenario::Post2k => "[[routes]]\npath = \"/{*rest}\"\nread = true\nkey = { body = \"json\" }\n".to_owned(),
+            Scenario::Unguarded => "[cache]\nguard = \"off\"\n".to_owned(),
             Scenario::Identity => "[[routes]]\npath = \"/{*rest}\"\nscope = \"identity\"\n".to_owned(),
             // So many that none is ever refused.
             Scenario::LimitedMisses => limits("misses"),
