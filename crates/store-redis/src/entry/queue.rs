@@ -17,7 +17,7 @@ const MAX_JOBS: usize = 4096;
 pub(crate) enum WriteTask {
     Commit(Write),
     Freshen(Write),
-    Remove { entry: EntryKey, fetch: u64, must_go: Option<MustGo> },
+    Remove { entry: EntryKey, fetch: u64, why: Removal },
     Release { key: String, token: u64, ending: LeaseEnd },
 }
 
@@ -33,7 +33,7 @@ impl WriteTask {
     pub(crate) fn give_up(self, log: &Arc<Log>) {
         match self {
             Self::Commit(Write { lease: Some(lease), .. }) | Self::Freshen(Write { lease: Some(lease), .. }) => lease.failed(None),
-            Self::Remove { must_go: Some(must_go), .. } => {
+            Self::Remove { why: Removal::Disowned(must_go), .. } => {
                 let log = Arc::clone(log);
                 if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                     runtime.spawn(async move { must_go.invalidate(&log).await });
@@ -42,6 +42,15 @@ impl WriteTask {
             Self::Commit(_) | Self::Freshen(_) | Self::Remove { .. } | Self::Release { .. } => {}
         }
     }
+}
+
+/// Why an entry is removed.
+#[derive(Debug)]
+pub(crate) enum Removal {
+    /// No replica can use what is there. Any write may take its place.
+    Useless,
+    /// Its origin does not stand for it any more.
+    Disowned(MustGo),
 }
 
 /// What is removed is not to be found again, whatever becomes of Redis meanwhile: its origin does not stand for it any more. Where it cannot be removed,

@@ -106,7 +106,7 @@ async fn drop_older(tier: &Arc<Tier>, entry: EntryKey, number: &str) -> Result<(
         (Some(fetch), Some(position)) if position.as_str() < number => {
             // One that came since is of a later fetch.
             let fetch = u64::from_str_radix(&fetch, 16).map_err(|_| RemoteError::Damaged)?;
-            remove(tier, entry, fetch).await
+            remove(tier, entry, fetch, None).await
         }
         _ => Ok(()),
     }

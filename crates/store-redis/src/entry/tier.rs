@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::counters::Counters;
 use super::heartbeat::Heartbeat;
-use super::queue::{MustGo, Queue, WriteTask};
+use super::queue::{MustGo, Queue, Removal, WriteTask};
 use super::watch::Watched;
 use crate::link::{Link, MAX_CONCURRENT_CHUNKS};
 use crate::log::Log;
@@ -64,13 +64,13 @@ impl Tier {
 
     /// Drops an entry that is of no use.
     pub(crate) fn delete(&self, entry: EntryKey, fetch: u64) {
-        self.push(WriteTask::Remove { entry, fetch, must_go: None });
+        self.push(WriteTask::Remove { entry, fetch, why: Removal::Useless });
     }
 
     /// Drops a response that its origin does not stand for any more.
     pub(crate) fn remove(&self, response: &StoredResponse) {
         let must_go = MustGo { url: response.key().url().to_owned() };
-        self.push(WriteTask::Remove { entry: self.key_of(response), fetch: response.fetch, must_go: Some(must_go) });
+        self.push(WriteTask::Remove { entry: self.key_of(response), fetch: response.fetch, why: Removal::Disowned(must_go) });
     }
 
     /// Counts an entry that no key opens, and drops it.

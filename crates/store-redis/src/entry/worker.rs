@@ -1,13 +1,14 @@
 //! Does the writes that wait in the queue.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use larder_store::{Invalidation, InvalidationLog, InvalidationTarget};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
 use super::lease;
-use super::queue::{MustGo, Queued, WriteTask};
+use super::queue::{MustGo, Queued, Removal, WriteTask};
 use super::tier::Tier;
 use super::write;
 use crate::log::Log;
@@ -15,15 +16,20 @@ use crate::log::Log;
 /// Writes under way at the same time.
 const MAX_CONCURRENT_WRITES: usize = 16;
 
+/// How long a removal holds off the write of what was removed, which this replica or another one may have under way: longer than a write takes
+/// that waits behind a whole queue, on a server that answers just in time.
+const MARKED: Duration = Duration::from_secs(120);
+
 impl WriteTask {
     /// Does it. A failure is counted in the metrics; no request waits for it.
     pub(crate) async fn run(self, tier: &Arc<Tier>) {
         let outcome = match self {
             Self::Commit(write) => write::commit(tier, write).await,
             Self::Freshen(write) => write::freshen(tier, write).await,
-            Self::Remove { entry, fetch, must_go } => {
-                let removed = write::remove(tier, entry, fetch).await;
-                if let (Err(_), Some(must_go)) = (&removed, must_go) {
+            Self::Remove { entry, fetch, why: Removal::Useless } => write::remove(tier, entry, fetch, None).await,
+            Self::Remove { entry, fetch, why: Removal::Disowned(must_go) } => {
+                let removed = write::remove(tier, entry, fetch, Some(MARKED)).await;
+                if removed.is_err() {
                     must_go.invalidate(&tier.log).await;
                 }
                 removed

@@ -191,9 +191,11 @@ async fn extend(tier: &Arc<Tier>, entry_key: &EntryKey, response: &StoredRespons
     }
 }
 
-/// Drops the entry unless a fetch later than `fetch` has replaced it.
-pub(crate) async fn remove(tier: &Arc<Tier>, entry: EntryKey, fetch: u64) -> Result<(), RemoteError> {
-    let call = scripts::REMOVE.call().key(entry.entry()).arg(ordered(fetch));
+/// Drops the entry unless a fetch later than `fetch` has replaced it. For as long as `marked` no write of that fetch or an earlier one, which may be under
+/// way, takes its place.
+pub(crate) async fn remove(tier: &Arc<Tier>, entry: EntryKey, fetch: u64, marked: Option<Duration>) -> Result<(), RemoteError> {
+    let mark = marked.map(|marked| millis(marked).to_string()).unwrap_or_default();
+    let call = scripts::REMOVE.call().key(entry.entry()).arg(ordered(fetch)).arg(mark);
     let call = &call;
     let work = |mut connection| async move { call.invoke::<(String, String)>(&mut connection).await };
     let (body_fetch, form) = tier.link.run(Operation::Remove, Lane::Small, work).await?;

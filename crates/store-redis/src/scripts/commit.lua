@@ -1,4 +1,4 @@
--- Writes an entry unless one of a later fetch is there, and ends the lease.
+-- Writes an entry unless one of a later fetch is there, or this one was removed, and ends the lease.
 -- KEYS: entry, the lease where it was granted, and for a variant the primary entry. ARGV: fetch, body's fetch, head, whether the body is in
 -- ARGV[5] ('1') or in chunks, body, milliseconds to live, lease token ('' for none), how the body is stored ('' for as it is), the
 -- response's age in milliseconds ('' for not known), the number of the log's entry that it was fetched at, and for a variant the primary
@@ -7,7 +7,9 @@
 -- Nothing is deleted before the first HSET: a script that has written already may write on when memory is used up.
 local function supersedes(key)
   local before = redis.call('HMGET', key, 'f', 'id', 'c')
-  return not before[1] or before[1] <= ARGV[1], before[2] or '', before[3] or ''
+  -- Without a body's fetch it is the mark of a removal.
+  local leads = not before[1] or before[1] < ARGV[1] or before[1] == ARGV[1] and before[2]
+  return leads, before[2] or '', before[3] or ''
 end
 local written, id, form = supersedes(KEYS[1])
 local answer = { written and 1 or 0, '', '', '', '' }
@@ -45,7 +47,7 @@ else
       redis.call('HDEL', KEYS[3], 'b', 'c', 't', 'p')
       redis.call('PEXPIRE', KEYS[3], left)
       answer[4], answer[5] = primary, its_form
-    elseif not redis.call('HGET', KEYS[3], 'p') then
+    elseif primary ~= '' and not redis.call('HGET', KEYS[3], 'p') then
       -- Selecting fields that a later fetch has brought lead here as well.
       redis.call('PEXPIRE', KEYS[3], left)
     end

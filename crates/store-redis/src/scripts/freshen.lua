@@ -3,7 +3,8 @@
 -- lease token ('' for none), the response's age in milliseconds ('' for not known), the number of the log's entry that it was confirmed at,
 -- and for a variant the primary entry's head.
 local entry = redis.call('HMGET', KEYS[1], 'f', 'id')
-local superseded = entry[1] and entry[1] > ARGV[1]
+-- Without a body's fetch it is the mark of a removal.
+local superseded = entry[1] and (entry[1] > ARGV[1] or entry[1] == ARGV[1] and not entry[2])
 if not superseded then
   if entry[2] ~= ARGV[2] then
     return 0
@@ -18,10 +19,12 @@ if not superseded then
   if KEYS[3] then
     -- What leads to a variant lasts as long as the variant. Other selecting fields, of another fetch, are left as they are.
     local left = redis.call('PTTL', KEYS[3])
-    if left == -2 then
+    local primary = redis.call('HMGET', KEYS[3], 'f', 'id', 'p')
+    local leads = not primary[2] and (not primary[1] or primary[1] < ARGV[1])
+    if leads then
       redis.call('HSET', KEYS[3], 'f', ARGV[1], 'id', ARGV[2], 'm', ARGV[8])
     end
-    if left == -2 or not redis.call('HGET', KEYS[3], 'p') then
+    if leads or primary[2] and not primary[3] then
       redis.call('PEXPIRE', KEYS[3], math.max(left, tonumber(ARGV[4])))
     end
   end

@@ -3,7 +3,8 @@
 -- log's entry that the fetch would begin at, the token of a lease that does not count any more ('' for none), the name of this replica, the
 -- token of the fetch that was waited for ('' for none).
 local entry = redis.call('HMGET', KEYS[1], 'f', 'm', 'b', 'c', 't')
-if entry[1] and entry[1] > ARGV[1] then
+-- Without a head it is the mark of a removal.
+if entry[1] and entry[2] and entry[1] > ARGV[1] then
   local age = ''
   local fetch, since = string.match(entry[5] or '', '^(%x+) (%-?%d+)$')
   if fetch == entry[1] then

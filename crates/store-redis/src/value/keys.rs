@@ -4,7 +4,7 @@
 //! The digest only places: the key's full text stands in every head and is compared.
 //!
 //! ```text
-//! PREFIX:{digest}               the entry, or the selecting fields of a resource with variants
+//! PREFIX:{digest}               the entry, or the selecting fields of a resource with variants; after its removal for a while the mark of that
 //! PREFIX:NAME:{digest}          the same, where it has a name for people (NAME begins with none of the braces below)
 //! …:v:digest                    a variant
 //! …:l                           the lease of one of these

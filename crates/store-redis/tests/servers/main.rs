@@ -14,6 +14,7 @@ mod log;
 mod messages;
 mod places;
 mod relays;
+mod removals;
 mod replicas;
 mod sentinels;
 mod support;

@@ -1,0 +1,73 @@
+//! What is removed, or not written, leaves nothing older to be found.
+
+use std::sync::Arc;
+
+use larder_redis::{RedisServers, RedisUrl, WriteMode};
+use larder_store::{Loaded, Position, RemoteStore, SEGMENT, Write};
+use larder_testkit::faults::FaultProxy;
+use larder_testkit::wait::eventually;
+use larder_testkit::{Redis, Result};
+
+use crate::support::{MINUTE, Setup, another, ask_for_lease, commit, entries, find, head, pattern, response, speaking, text, variant};
+
+/// What its origin takes back may still be on its way to Redis, from this replica or from another one.
+#[tokio::test]
+async fn what_is_removed_is_not_written_afterwards() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    let other = another(&redis, |_| ()).await?;
+    let long = || response("/x", 7, &pattern(2 * SEGMENT));
+    store.remove(&response("/x", 8, b""));
+    assert!(store.drain(MINUTE).await);
+    commit(&other, long(), None).await;
+    assert_eq!((text(&store, "/x").await, entries(&redis).await?), (None, 1), "the mark of the removal alone, and no chunks");
+    commit(&other, response("/x", 8, b"the very one"), None).await;
+    let renewed = Arc::new(long().freshened(&head("\"2\""), Position::of_log(3), 8));
+    other.freshen(Write { response: renewed, keep: MINUTE, lease: None, log_position: None }).await;
+    assert_eq!((text(&store, "/x").await, entries(&redis).await?), (None, 1));
+    assert!(matches!(ask_for_lease(&store, "/x", MINUTE).await, Ok(Loaded::Nothing(Some(_)))), "it may be fetched");
+    commit(&store, response("/x", 9, b"later"), None).await;
+    assert_eq!(text(&other, "/x").await.as_deref(), Some("later"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn variants_are_not_found_by_way_of_what_is_removed() -> Result<()> {
+    let Setup { redis: _redis, store } = Setup::start().await?;
+    for (path, is_renewed) in [("/x", false), ("/y", true)] {
+        commit(&store, variant(path, 6, "de"), None).await;
+        store.remove(&response(path, 8, b""));
+        assert!(store.drain(MINUTE).await);
+        commit(&store, response(path, 7, b"without Vary"), None).await;
+        assert!(find(&store, path, &speaking("de")).await.is_none());
+        let later = variant(path, 6, "de").freshened(&head("\"2\""), Position::of_log(3), 9);
+        let write = Write { response: Arc::new(later), keep: MINUTE, lease: None, log_position: None };
+        if is_renewed {
+            store.freshen(write).await
+        } else {
+            store.commit(write).await
+        }
+        assert_eq!(find(&store, path, &speaking("de")).await.expect(path).fetch, 9, "a later one leads there");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_removal_that_overtakes_the_write_of_a_long_body_holds_it_off() -> Result<()> {
+    let redis = Redis::start().await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let url = RedisUrl::parse(&format!("redis://{}", proxy.address())).unwrap();
+    let store = another(&redis, |options| {
+        options.servers = RedisServers::Single(url);
+        options.write = WriteMode::Behind;
+    })
+    .await?;
+    let chunk = proxy.hold("SET", ":k:7:0");
+    commit(&store, response("/x", 7, &pattern(2 * SEGMENT)), None).await;
+    chunk.reached(1).await?;
+    store.remove(&response("/x", 7, b""));
+    eventually("waiting for the removal", || async { Ok((store.stats().queued == 1).then_some(())) }).await?;
+    chunk.open();
+    assert!(store.drain(MINUTE).await);
+    assert_eq!((text(&store, "/x").await, entries(&redis).await?), (None, 1));
+    Ok(())
+}
