@@ -58,6 +58,8 @@ struct Way {
     usage: Option<RouteUsage>,
     /// Fields that only the operator can have written, or removes.
     own: Option<OwnFields>,
+    /// Whether the operator writes `X-Forwarded-Prefix` in place of what is stripped.
+    writes_prefix: bool,
     /// Names under which the origin may know itself, besides the client's.
     origins: Box<[Box<str>]>,
     /// Whether requests may have fields that are meant for Larder.
@@ -199,7 +201,7 @@ impl Way {
         // Servers of one upstream have the same resources, so the path before them is the same too.
         let base_path = servers.first().map_or("", |server| server.url.base_path());
         let settings = &route.settings;
-        let prefix = settings.rewrite.as_ref().is_some_and(|rewrite| !rewrite.strip_prefix.is_empty());
+        let prefix = strips_prefix(route);
         let own = settings.request.replaced().chain(settings.request.removed()).cloned();
         let own: Vec<HeaderName> = own.chain(prefix.then_some(X_FORWARDED_PREFIX)).collect();
         let unknown = FieldValues { client: std::net::Ipv4Addr::UNSPECIFIED.into(), route: &route.name, request: &HeaderMap::new() };
@@ -215,6 +217,7 @@ impl Way {
             usage: None,
             packing: (!settings.encodings.is_empty()).then(|| packing(route)),
             own: (!own.is_empty()).then(|| OwnFields(own.into())),
+            writes_prefix: settings.request.replaced().chain(settings.request.added()).any(|name| *name == X_FORWARDED_PREFIX),
             reads_content: settings.content.as_ref().map_or((false, false), |content| (true, content.post)),
             has_controls: settings.client_controls != ClientControls::Nobodys,
             origins: servers.iter().map(|server| server.url.authority().as_str().into()).collect(),
@@ -239,8 +242,12 @@ impl Way {
             if let Ok(prefix) = rewrite.strip_prefix.parse::<http::HeaderValue>()
                 && !prefix.is_empty()
             {
-                // By it an origin that makes links knows where clients find it.
-                parts.headers.entry(X_FORWARDED_PREFIX).or_insert(prefix);
+                // By it an origin that makes links knows where clients find it. It is in no key, so it is never the client's.
+                if self.writes_prefix {
+                    parts.headers.entry(X_FORWARDED_PREFIX).or_insert(prefix);
+                } else {
+                    parts.headers.insert(X_FORWARDED_PREFIX, prefix);
+                }
             }
             parts.uri = rewrite.outgoing(&parts.uri);
         }
@@ -304,6 +311,11 @@ impl Incoming {
     }
 }
 
+/// Whether the origin is told a prefix that it does not see.
+fn strips_prefix(route: &Route) -> bool {
+    route.settings.rewrite.as_ref().is_some_and(|rewrite| !rewrite.strip_prefix.is_empty())
+}
+
 /// Fields of requests that are meant for Larder.
 const CONTROLS: [&str; 2] = [CACHE_TTL, CACHE_NAMESPACE];
 
@@ -329,8 +341,13 @@ impl RouteEdits {
             return None;
         }
         let unknown = FieldValues { client: std::net::Ipv4Addr::UNSPECIFIED.into(), route: &route.name, request: &HeaderMap::new() };
-        let filled = (!settings.request.depends_on_request()).then(|| settings.request.filled(unknown));
-        Some(Self { only_proxies_control, route: Arc::clone(&route.name), request: settings.request.clone(), filled, response })
+        let mut request = settings.request.clone();
+        if strips_prefix(route) && request.added().any(|name| *name == X_FORWARDED_PREFIX) {
+            // The operator's line is added to none of the client's.
+            request.remove.push(X_FORWARDED_PREFIX);
+        }
+        let filled = (!request.depends_on_request()).then(|| request.filled(unknown));
+        Some(Self { only_proxies_control, route: Arc::clone(&route.name), request, filled, response })
     }
 
     /// Changes the fields of a request, before its key is made; what its answer's are to be is left in `extensions`. `is_trusted`: it came from a
