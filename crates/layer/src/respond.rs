@@ -16,6 +16,7 @@ use larder_store::{StoredPart, StoredResponse};
 use crate::body::CacheBody;
 use crate::body::log::InFlight;
 use crate::body::pending::{PendingReader, PendingResponse};
+use crate::body::pieces::Pieces;
 use crate::error::FetchError;
 use crate::outcome::CacheResult;
 
@@ -49,7 +50,10 @@ pub(crate) fn from_stored<B>(
         Answer::Full => CacheBody::stored(stored.body(), in_flight),
         Answer::Partial(partial) => match partial.ranges[..] {
             [range] if partial.multipart.is_none() => CacheBody::stored_part(&stored.body(), in_flight, range.first, range.last + 1),
-            _ => CacheBody::slices(parts_of(partial, |range| stored.body().slice(range.first, range.last + 1))),
+            _ => {
+                let body = stored.body();
+                parts_of(partial, |pieces, range| pieces.push_stored(&body, in_flight, range.first, range.last + 1))
+            }
         },
         Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
     };
@@ -97,11 +101,11 @@ fn fill_slots(headers: &mut HeaderMap, age: &HeaderValue, result: CacheResult, s
 }
 
 /// Answers from a stored part, which `answer` is about; `None` where it would take more than is there. To be annotated.
-pub(crate) fn from_part<B>(answer: &Answer, part: &StoredPart, age: u32) -> Option<Response<CacheBody<B>>> {
+pub(crate) fn from_part<B>(answer: &Answer, part: &StoredPart, in_flight: &Arc<InFlight>, age: u32) -> Option<Response<CacheBody<B>>> {
     let body = match answer {
         Answer::Full => return None,
         Answer::Partial(partial) if !partial.ranges.iter().all(|range| part.meta.coverage.contains(*range)) => return None,
-        Answer::Partial(partial) => CacheBody::slices(parts_of(partial, |range| part.slice(range).unwrap_or_default())),
+        Answer::Partial(partial) => parts_of(partial, |pieces, range| pieces.push_part(part, in_flight, range)),
         Answer::NotModified | Answer::PreconditionFailed | Answer::RangeNotSatisfiable { .. } => CacheBody::empty(),
     };
     let (code, mut headers) = head_of(answer, &part.meta.head);
@@ -174,17 +178,17 @@ fn head_of(answer: &Answer, stored: &StoredHead) -> (StatusCode, HeaderMap) {
     }
 }
 
-/// The content of a 206: the ranges' bytes, not copied, and the frame around them where there are several.
-fn parts_of(partial: &PartialAnswer, slice: impl Fn(ByteRange) -> Vec<Bytes>) -> Vec<Bytes> {
-    let mut pieces = Vec::new();
+/// The content of a 206: the ranges' bytes, and the frame around them where there are several.
+fn parts_of<B>(partial: &PartialAnswer, push: impl Fn(&mut Pieces, ByteRange)) -> CacheBody<B> {
+    let mut pieces = Pieces::default();
     for range in &partial.ranges {
         if let Some(multipart) = &partial.multipart {
-            pieces.push(multipart.part_head(*range, partial.complete_length).into());
+            pieces.push_bytes(multipart.part_head(*range, partial.complete_length).into());
         }
-        pieces.extend(slice(*range));
+        push(&mut pieces, *range);
     }
-    pieces.extend(partial.multipart.as_ref().map(|multipart| multipart.closing().into()));
-    pieces
+    partial.multipart.iter().for_each(|multipart| pieces.push_bytes(multipart.closing().into()));
+    CacheBody::pieces(pieces)
 }
 
 /// Puts `X-Cache` and `Cache-Status` (RFC 9211 §2) in. Our member comes after those of caches nearer to the origin, which the fields

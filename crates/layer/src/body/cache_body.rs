@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 
 use crate::body::log::{InFlight, Item, LogReader};
 use crate::body::pending::PendingReader;
+use crate::body::pieces::Pieces;
 use crate::body::replay::Replayer;
 use crate::body::rpc_id::IdWriter;
 use crate::error::{BodyError, BoxError, FetchError};
@@ -35,7 +36,7 @@ pin_project! {
         Stored { body: StoredBody, next: usize, left: u64 },
         Slices { slices: VecDeque<Bytes>, left: u64 },
         Pending { reader: LogReader, skip: u64, left: Option<u64>, whole: bool },
-        Between { between: Box<Between> },
+        Pieces { pieces: Box<Pieces> },
         Upstream { #[pin] body: B, status: StatusCode },
         Renumbered { body: Pin<Box<CacheBody<B>>>, ids: IdWriter },
         Replayed { body: Pin<Box<CacheBody<B>>>, replayer: Box<Replayer> },
@@ -45,7 +46,7 @@ pin_project! {
 
 /// Bytes of a part that is copied out of a long body. Its reader keeps nothing of that in memory then, however slow it is, so it need not be
 /// one that can be cut off.
-const MAX_COPIED: u64 = 16 << 10;
+pub(super) const MAX_COPIED: u64 = 16 << 10;
 
 /// A body whose beginning was read.
 #[derive(Debug)]
@@ -54,17 +55,6 @@ struct Resumed<B> {
     /// What came behind that.
     next: Option<Result<Frame<Bytes>, BodyError>>,
     body: Pin<Box<CacheBody<B>>>,
-}
-
-/// Bytes that arrive between bytes at hand.
-#[derive(Debug)]
-struct Between {
-    before: VecDeque<Bytes>,
-    reader: LogReader,
-    skip: u64,
-    arriving: Option<u64>,
-    after: VecDeque<Bytes>,
-    left: u64,
 }
 
 impl<B> CacheBody<B> {
@@ -145,12 +135,9 @@ impl<B> CacheBody<B> {
         }
     }
 
-    /// Bytes at hand around a part of a body while it arrives: `start..end` of that.
-    pub(crate) fn between(before: Vec<Bytes>, reader: LogReader, start: u64, end: u64, after: Vec<Bytes>) -> Self {
-        let available: usize = before.iter().chain(&after).map(Bytes::len).sum();
-        let left = available as u64 + end - start;
-        let between = Between { before: before.into(), reader, skip: start, arriving: Some(end - start), after: after.into(), left };
-        Self::of(Kind::Between { between: Box::new(between) })
+    /// Pieces of several bodies.
+    pub(crate) fn pieces(pieces: Pieces) -> Self {
+        Self::of(Kind::Pieces { pieces: Box::new(pieces) })
     }
 
     /// The same body with another `id` of JSON-RPC in it.
@@ -183,7 +170,7 @@ impl<B> CacheBody<B> {
     }
 }
 
-type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 fn next_stored(body: &StoredBody, next: &mut usize, left: &mut u64) -> Option<Frame<Bytes>> {
     let segments = body.segments();
@@ -199,7 +186,8 @@ fn next_stored(body: &StoredBody, next: &mut usize, left: &mut u64) -> Option<Fr
     }
 }
 
-fn poll_pending(reader: &mut LogReader, skip: &mut u64, left: &mut Option<u64>, whole: bool, cx: &mut Context<'_>) -> Polled {
+/// The next frame of what is left of a body, of which `skip` bytes come before what is wanted. Trailers belong to the `whole` only.
+pub(super) fn poll_pending(reader: &mut LogReader, skip: &mut u64, left: &mut Option<u64>, whole: bool, cx: &mut Context<'_>) -> Polled {
     loop {
         if *left == Some(0) && !whole {
             return Poll::Ready(None);
@@ -224,19 +212,6 @@ fn poll_pending(reader: &mut LogReader, skip: &mut u64, left: &mut Option<u64>, 
     }
 }
 
-fn poll_between(between: &mut Between, cx: &mut Context<'_>) -> Polled {
-    let next = match between.before.pop_front() {
-        Some(slice) => Some(slice),
-        None => match std::task::ready!(poll_pending(&mut between.reader, &mut between.skip, &mut between.arriving, false, cx)) {
-            Some(Ok(frame)) => frame.into_data().ok(),
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-            None => between.after.pop_front(),
-        },
-    };
-    between.left -= next.as_ref().map_or(0, |slice| slice.len() as u64);
-    Poll::Ready(next.map(|slice| Ok(Frame::data(slice))))
-}
-
 impl<B> Body for CacheBody<B>
 where
     B: Body<Data = Bytes>,
@@ -259,7 +234,7 @@ where
                 Poll::Ready(slice.map(|slice| Ok(Frame::data(slice))))
             }
             KindProjection::Pending { reader, skip, left, whole } => poll_pending(reader, skip, left, *whole, cx),
-            KindProjection::Between { between } => poll_between(between, cx),
+            KindProjection::Pieces { pieces } => pieces.poll_next(cx),
             KindProjection::Upstream { body, status } => body.poll_frame(cx).map_err(|error| BodyError::of(FetchError::of(error), *status)),
             KindProjection::Renumbered { body, ids } => {
                 let polled = body.as_mut().poll_frame(cx);
@@ -287,7 +262,7 @@ where
             Kind::Stored { body, left, .. } => *left == 0 && body.trailers().is_none(),
             Kind::Slices { slices, .. } => slices.is_empty(),
             Kind::Pending { .. } => false,
-            Kind::Between { between } => between.left == 0,
+            Kind::Pieces { pieces } => pieces.left() == 0,
             Kind::Upstream { body, .. } => body.is_end_stream(),
             Kind::Renumbered { body, .. } => body.is_end_stream(),
             Kind::Resumed { resumed } => resumed.before.is_empty() && resumed.next.is_none() && resumed.body.is_end_stream(),
@@ -303,7 +278,7 @@ where
             Kind::Pending { left: None, .. } | Kind::Renumbered { .. } | Kind::Resumed { .. } | Kind::Replayed { .. } => {
                 SizeHint::default()
             }
-            Kind::Between { between } => SizeHint::with_exact(between.left),
+            Kind::Pieces { pieces } => SizeHint::with_exact(pieces.left()),
             Kind::Upstream { body, .. } => body.size_hint(),
         }
     }

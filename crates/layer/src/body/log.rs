@@ -280,9 +280,15 @@ impl LogReader {
         }))
     }
 
-    /// Goes on at this byte, or as near before it as a tier has the body. The byte at which it goes on.
+    /// Goes on at this byte, before or after the present one, where the body is stored; otherwise as near before it as a tier has the body, and never
+    /// backwards. The byte at which it goes on.
     pub(crate) fn seek(&mut self, offset: u64) -> u64 {
         self.log.lock().seek(self.slot, offset)
+    }
+
+    /// The client takes other bytes of the same answer.
+    pub(crate) fn note_progress(&self) {
+        self.log.lock().note_progress(self.slot);
     }
 }
 

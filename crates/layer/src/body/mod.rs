@@ -7,6 +7,7 @@ pub(crate) mod content;
 pub(crate) mod log;
 pub(crate) mod offered;
 pub(crate) mod pending;
+pub(crate) mod pieces;
 mod replay;
 pub(crate) mod request;
 pub(crate) mod rpc_id;

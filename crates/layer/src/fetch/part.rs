@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
 use larder_semantics::range::{ByteRange, PartialAnswer, PartialResponse, PartialUse, RangeSet};
 use larder_semantics::{Disposition, Exchange, MethodKind, Reason, StoredHead, on_response};
@@ -14,7 +13,8 @@ use tokio::sync::oneshot;
 use super::pump::{Kept, Pump};
 use super::state::{Fetch, Naming};
 use crate::body::CacheBody;
-use crate::body::log::body_log;
+use crate::body::log::{InFlight, body_log};
+use crate::body::pieces::Pieces;
 use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, PartAnswer, Reply, add_own, own_fields};
 use crate::lookup::plan::UpstreamMode;
@@ -42,10 +42,11 @@ pub(super) enum Partly<B> {
 pub(super) struct Joining {
     answer: PartialAnswer,
     head: StoredHead,
-    before: Vec<Bytes>,
+    part: Arc<StoredPart>,
+    before: Option<ByteRange>,
     /// The part of the arriving bytes that is wanted.
     arriving: std::ops::Range<u64>,
-    after: Vec<Bytes>,
+    after: Option<ByteRange>,
 }
 
 /// A stored part that a 304 confirmed, and how it answers the request.
@@ -57,7 +58,7 @@ pub(super) struct Confirmed<B> {
 
 impl Fetch {
     /// Classifies an answer to a request for a range. `announced` is its length, `max` that of the longest body that is stored, in bytes.
-    pub(super) fn part_of<B>(&self, exchange: &Exchange<'_>, announced: Option<u64>, max: u64) -> Partly<B> {
+    pub(super) fn part_of<B>(&self, exchange: &Exchange<'_>, announced: Option<u64>, max: u64, in_flight: &Arc<InFlight>) -> Partly<B> {
         if exchange.request.method != MethodKind::Get || !exchange.request.range {
             return Partly::No;
         }
@@ -81,7 +82,7 @@ impl Fetch {
             (UpstreamMode::FillRange { .. }, StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_MODIFIED) => {
                 Partly::AskAgain { too_large: false }
             }
-            (UpstreamMode::RevalidatePart(part), StatusCode::NOT_MODIFIED) => match self.confirmed(part, exchange) {
+            (UpstreamMode::RevalidatePart(part), StatusCode::NOT_MODIFIED) => match self.confirmed(part, exchange, in_flight) {
                 Some(confirmed) => Partly::Confirmed(Box::new(confirmed)),
                 None => Partly::AskAgain { too_large: false },
             },
@@ -89,13 +90,13 @@ impl Fetch {
         }
     }
 
-    fn confirmed<B>(&self, part: &StoredPart, exchange: &Exchange<'_>) -> Option<Confirmed<B>> {
+    fn confirmed<B>(&self, part: &StoredPart, exchange: &Exchange<'_>, in_flight: &Arc<InFlight>) -> Option<Confirmed<B>> {
         let Disposition::Freshen { answer: fresh, .. } = on_response(exchange, &[&part.meta.head]) else { return None };
         let same_tags = self.naming == Naming::Nothing || (self.naming == Naming::Tags && self.tags == part.tags);
         let keep = fresh.keep && fresh.vary == part.meta.vary && same_tags;
         let part = part.freshened(*fresh.head, self.position, self.number);
         let PartialUse::Answer(answer) = part.meta.answer(exchange.request, exchange.request_headers) else { return None };
-        let response = respond::from_part(&answer, &part, part.meta.head.age(exchange.response_time))?;
+        let response = respond::from_part(&answer, &part, in_flight, part.meta.head.age(exchange.response_time))?;
         Some(Confirmed { part, response, keep })
     }
 
@@ -151,12 +152,15 @@ impl Fetch {
         let (head, body) = response.into_parts();
         let answer = match missing {
             Some(joining) => {
-                let Joining { answer, head, before, arriving, after } = *joining;
+                let Joining { answer, head, part, before, arriving, after } = *joining;
                 let mut headers = answer.fields(&head);
                 respond::show_initial_age(&mut headers, &head);
                 add_own(&mut headers, own);
-                let body = CacheBody::between(before, reader, arriving.start, arriving.end, after);
-                respond::respond(StatusCode::PARTIAL_CONTENT, headers, body)
+                let (mut pieces, in_flight) = (Pieces::default(), &service.cache.in_flight);
+                before.into_iter().for_each(|range| pieces.push_part(&part, in_flight, range));
+                pieces.push_arriving(reader, arriving.start, arriving.end);
+                after.into_iter().for_each(|range| pieces.push_part(&part, in_flight, range));
+                respond::respond(StatusCode::PARTIAL_CONTENT, headers, CacheBody::pieces(pieces))
             }
             None => {
                 let mut headers = head.headers;
@@ -190,18 +194,18 @@ fn storable(exchange: &Exchange<'_>, max: u64) -> Option<Box<PartialResponse>> {
 }
 
 /// Joins the stored part and the arriving one to the range that the client wants; `None` where they do not make it up.
-fn joining(part: &StoredPart, arriving: &PartialResponse, wanted: ByteRange, missing: ByteRange) -> Option<Joining> {
+fn joining(part: &Arc<StoredPart>, arriving: &PartialResponse, wanted: ByteRange, missing: ByteRange) -> Option<Joining> {
     let [range] = arriving.coverage.ranges() else { return None };
     let joined = part.meta.join(arriving).filter(|_| arriving.coverage.contains(missing))?;
-    let stored = |first: u64, last: Option<u64>| match last.filter(|last| first <= *last) {
-        Some(last) => part.slice(ByteRange { first, last }),
-        None => Some(Vec::new()),
-    };
-    Some(Joining {
+    let before = missing.first.checked_sub(1).filter(|last| wanted.first <= *last).map(|last| ByteRange { first: wanted.first, last });
+    let after = (missing.last < wanted.last).then(|| ByteRange { first: missing.last + 1, last: wanted.last });
+    let is_there = |stored: &Option<ByteRange>| stored.is_none_or(|stored| part.meta.coverage.contains(stored));
+    (is_there(&before) && is_there(&after)).then(|| Joining {
         answer: PartialAnswer { ranges: [wanted].into_iter().collect(), complete_length: joined.complete_length, multipart: None },
         head: joined.head,
-        before: stored(wanted.first, missing.first.checked_sub(1))?,
+        part: Arc::clone(part),
+        before,
         arriving: missing.first - range.first..missing.last + 1 - range.first,
-        after: stored(missing.last + 1, Some(wanted.last))?,
+        after,
     })
 }

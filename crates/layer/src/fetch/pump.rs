@@ -372,6 +372,7 @@ impl<S: Upstream> Pump<S> {
                 let meta = PartialResponse::clone(meta);
                 if let Some(part) = StoredPart::new(request.key.clone(), variant, meta, body, tags.clone(), *position, *number) {
                     cache.store.commit_part(part, self.service.route.max_object);
+                    cache.settle();
                 }
                 None
             }

@@ -240,7 +240,7 @@ impl<S: Upstream> Exchange<S> {
         }
         let announced = announced_length(&response);
         let exchange = fetch.exchange(service, &response, request_time);
-        match fetch.part_of(&exchange, announced, service.route.max_object) {
+        match fetch.part_of(&exchange, announced, service.route.max_object, &service.cache.in_flight) {
             Partly::No => {
                 let disposition = fetch.judge(service, &exchange, announced);
                 self.classify_whole(response, disposition)

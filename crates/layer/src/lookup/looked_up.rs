@@ -188,7 +188,7 @@ impl<S> CacheService<S> {
             found => found,
         };
         if let Lookup::Partial(part) = &found {
-            return consider(rules, context, fields, part, now);
+            return consider(rules, context, fields, part, &self.cache.in_flight, now);
         }
         match (rules.decide(context, &found, now), found) {
             (Decision::Serve { age, reason }, Lookup::Found(stored)) => {

@@ -10,6 +10,7 @@ use larder_semantics::{CacheStatus, Decision, MethodKind, Reason, RequestContext
 use larder_store::{Lookup, StoredPart};
 
 use super::plan::{FetchPlan, UpstreamMode, detail};
+use crate::body::log::InFlight;
 use crate::lookup::looked_up::LookedUp;
 use crate::outcome::{CacheResult, Outcome, Served};
 use crate::respond;
@@ -21,6 +22,7 @@ pub(crate) fn consider<B>(
     context: &RequestContext,
     fields: &HeaderMap,
     part: &Arc<StoredPart>,
+    in_flight: &Arc<InFlight>,
     now: Timestamp,
 ) -> LookedUp<B> {
     let about = |head| match decide(&rules.policy, context, head, now) {
@@ -38,7 +40,7 @@ pub(crate) fn consider<B>(
         Err(other) => return other,
     };
     match (decision, part.meta.answer(context, fields)) {
-        (Decision::Serve { age, reason }, PartialUse::Answer(answer)) => match hit(part, &answer, age, reason, now) {
+        (Decision::Serve { age, reason }, PartialUse::Answer(answer)) => match hit(part, &answer, in_flight, age, reason, now) {
             Some(served) => LookedUp::PartHit(Box::new(served)),
             None => as_miss(),
         },
@@ -60,8 +62,8 @@ fn ask<B>(reason: Reason, part: &Arc<StoredPart>, mode: UpstreamMode) -> LookedU
     LookedUp::Fetch(FetchPlan::about_part(reason, Arc::clone(part), mode))
 }
 
-fn hit<B>(part: &StoredPart, answer: &Answer, age: u32, reason: Reason, now: Timestamp) -> Option<Served<B>> {
-    let mut response = respond::from_part(answer, part, age)?;
+fn hit<B>(part: &StoredPart, answer: &Answer, in_flight: &Arc<InFlight>, age: u32, reason: Reason, now: Timestamp) -> Option<Served<B>> {
+    let mut response = respond::from_part(answer, part, in_flight, age)?;
     let ttl = part.meta.head.ttl(now);
     let status = CacheStatus { hit: true, ttl: Some(ttl), ..detail(reason) };
     respond::annotate(response.headers_mut(), CacheResult::Hit, &status);

@@ -26,6 +26,7 @@ mod mounted;
 mod one_request;
 mod origin_only;
 mod purging;
+mod range_budget;
 mod ranges;
 mod recordings;
 mod refetch;

@@ -20,7 +20,7 @@ const LENGTH: u64 = 100;
 /// Less than that.
 const MAX: u64 = 60;
 
-fn bytes(first: u64, last: u64) -> Bytes {
+pub(crate) fn bytes(first: u64, last: u64) -> Bytes {
     (first..=last).map(|index| b'a' + (index % 26) as u8).collect()
 }
 
@@ -33,7 +33,7 @@ fn file(request: &Request<RequestBody>, tag: &str) -> Reply {
 }
 
 /// Answers as a file server does: ranges, `If-Range`, `If-None-Match`.
-fn file_of(length: u64, request: &Request<RequestBody>, tag: &str) -> Reply {
+pub(crate) fn file_of(length: u64, request: &Request<RequestBody>, tag: &str) -> Reply {
     let field = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let tagged = |reply: Reply| reply.header("etag", tag).header("cache-control", "max-age=60");
     if field("if-none-match") == Some(tag) {
@@ -64,7 +64,7 @@ fn file_origin() -> Origin {
     Origin::new(|request| file(request, "\"1\""))
 }
 
-async fn range(cache: &CacheService<Origin>, range: &str) -> Read {
+pub(crate) async fn range(cache: &CacheService<Origin>, range: &str) -> Read {
     send(cache, request("GET", "/a", &[("range", range)])).await
 }
 

@@ -147,6 +147,16 @@ impl StoredBody {
         })
     }
 
+    /// The same with an address, also where it is a single segment.
+    #[must_use]
+    pub(super) fn with_address(self) -> Self {
+        let segments = match self.segments {
+            Segments::One(segment) => Segments::Many(Arc::new(Many { segments: [segment].into(), kept: AtomicUsize::new(0) })),
+            segments => segments,
+        };
+        Self { segments, ..self }
+    }
+
     /// Its address, if it has more than one segment: then slow readers keep it in memory for long. Clones have the same address.
     pub fn address(&self) -> Option<usize> {
         match &self.segments {
@@ -155,7 +165,7 @@ impl StoredBody {
         }
     }
 
-    /// Whether a stored response has it, as far as it has more than one segment. Otherwise only its readers keep it in memory.
+    /// Whether a stored response has it, as far as it has an address. Otherwise only its readers keep it in memory.
     pub fn is_kept(&self) -> bool {
         match &self.segments {
             Segments::Many(many) => many.kept.load(Ordering::Relaxed) > 0,

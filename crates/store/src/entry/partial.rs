@@ -1,12 +1,12 @@
 //! Stored parts: some bytes of a representation, under a strong entity tag (RFC 9111 §3.3, §3.4).
 
 use std::iter;
+use std::ops::Range;
 
-use bytes::Bytes;
 use larder_semantics::range::{ByteRange, ByteRangeSet, PartialResponse};
 use larder_semantics::{PrimaryKey, StoredHead};
 
-use super::body::{BodyBuilder, StoredBody};
+use super::body::{BodyBuilder, KeptBody, StoredBody};
 use super::response::{StoredResponse, Variant};
 use super::shapes;
 use crate::ledger::{Ledger, Position, Subject, Tags, Validity, tags_weight};
@@ -38,22 +38,31 @@ pub struct StoredPart {
 #[derive(Clone, Debug)]
 struct Piece {
     first: u64,
-    body: StoredBody,
+    body: KeptBody,
     fetch: u64,
 }
 
 impl Piece {
+    /// A range may go through many pieces, so that those of one segment are counted as well while slow readers keep them in memory.
+    fn new(first: u64, body: StoredBody, fetch: u64) -> Self {
+        Self { first, body: KeptBody::new(body.with_address()), fetch }
+    }
+
+    fn body(&self) -> &StoredBody {
+        self.body.body()
+    }
+
     fn range(&self) -> ByteRange {
         // None is empty.
-        ByteRange { first: self.first, last: self.first + self.body.len() - 1 }
+        ByteRange { first: self.first, last: self.first + self.body().len() - 1 }
     }
 
     /// A copy of some of its bytes, in segments of their size: a slice would keep the rest in memory.
     fn copy_of(&self, range: ByteRange) -> Option<Self> {
         let mut builder = BodyBuilder::new(range.length());
-        let slices = self.body.slice(range.first - self.first, range.last + 1 - self.first);
+        let slices = self.body().slice(range.first - self.first, range.last + 1 - self.first);
         slices.iter().for_each(|slice| builder.push(slice));
-        Some(Self { first: range.first, body: builder.finish(None)?, fetch: self.fetch })
+        Some(Self::new(range.first, builder.finish(None)?, self.fetch))
     }
 }
 
@@ -70,9 +79,11 @@ impl StoredPart {
     ) -> Option<Self> {
         meta.head.headers = shapes::kept(&meta.head.headers, iter::empty());
         let [range] = meta.coverage.ranges() else { return None };
-        let pieces = vec![Piece { first: range.first, body, fetch }];
-        let whole = pieces[0].body.len() == range.length();
-        whole.then_some(Self { key, variant, meta, pieces, tags, position, fetch })
+        if body.len() != range.length() {
+            return None;
+        }
+        let pieces = vec![Piece::new(range.first, body, fetch)];
+        Some(Self { key, variant, meta, pieces, tags, position, fetch })
     }
 
     /// This part with its head freshened by a 304 (RFC 9111 §4.3.4). The bytes are shared, not copied.
@@ -83,17 +94,17 @@ impl StoredPart {
         fresh
     }
 
-    /// The bytes of a range, without copying; `None` unless all of them are there.
-    pub fn slice(&self, range: ByteRange) -> Option<Vec<Bytes>> {
+    /// The stored bodies that the bytes of a range are in, in their order, each with the bytes of it that are; `None` unless all of the range is
+    /// there. Each body has an address.
+    pub fn bodies(&self, range: ByteRange) -> Option<impl Iterator<Item = (&StoredBody, Range<u64>)>> {
         if !self.meta.coverage.contains(range) {
             return None;
         }
-        let touched = self.pieces.iter().filter(|piece| piece.first <= range.last && range.first <= piece.range().last);
-        let slices = touched.flat_map(|piece| {
+        let touched = self.pieces.iter().filter(move |piece| piece.first <= range.last && range.first <= piece.range().last);
+        Some(touched.map(move |piece| {
             let (first, last) = (range.first.max(piece.first), range.last.min(piece.range().last));
-            piece.body.slice(first - piece.first, last + 1 - piece.first)
-        });
-        Some(slices.collect())
+            (piece.body(), first - piece.first..last + 1 - piece.first)
+        }))
     }
 
     /// Whether no invalidation concerns it, not even a soft one: some bytes are not worth a refresh of their own.
@@ -119,7 +130,7 @@ impl StoredPart {
 
     /// Drops what was fetched longest ago, until the rest fits.
     fn bound(&mut self, max: u64) {
-        let length = |pieces: &[Piece]| pieces.iter().map(|piece| piece.body.len()).sum::<u64>();
+        let length = |pieces: &[Piece]| pieces.iter().map(|piece| piece.body().len()).sum::<u64>();
         self.pieces.sort_by_key(|piece| std::cmp::Reverse(piece.fetch));
         while self.pieces.len() > 1 && (self.pieces.len() > MAX_PIECES || length(&self.pieces) > max) {
             self.pieces.pop();
@@ -132,7 +143,7 @@ impl StoredPart {
             return None;
         }
         let mut builder = BodyBuilder::new(self.meta.complete_length);
-        self.pieces.iter().flat_map(|piece| piece.body.segments()).for_each(|segment| builder.push(segment));
+        self.pieces.iter().flat_map(|piece| piece.body().segments()).for_each(|segment| builder.push(segment));
         let body = builder.finish(None)?;
         Some(StoredResponse::new(&self.key, self.variant.clone(), &self.meta.head, body, &self.tags, self.position, self.fetch))
     }
@@ -140,7 +151,7 @@ impl StoredPart {
     /// Bytes of memory it holds: key, head, pieces, tags.
     pub fn weight(&self) -> usize {
         let variant = self.variant.as_ref().map_or(0, Variant::weight);
-        let pieces: usize = self.pieces.iter().map(|piece| size_of::<Piece>() + size_of::<ByteRange>() + piece.body.weight()).sum();
+        let pieces: usize = self.pieces.iter().map(|piece| size_of::<Piece>() + size_of::<ByteRange>() + piece.body().weight()).sum();
         size_of::<Self>() + self.key.text().len() + variant + weight::head(&self.meta.head) + pieces + tags_weight(&self.tags)
     }
 }

@@ -194,6 +194,11 @@ impl State {
         self.readers.iter().any(Option::is_some)
     }
 
+    /// Notes that the client of this reader takes something.
+    pub(super) fn note_progress(&mut self, slot: usize) {
+        self.readers.get_mut(slot).into_iter().flatten().for_each(|position| position.idle_since = timer_now());
+    }
+
     /// Notes that the last reader went.
     pub(super) fn note_left(&mut self) {
         if self.end.is_none() {

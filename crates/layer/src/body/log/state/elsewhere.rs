@@ -20,10 +20,16 @@ impl State {
         }
     }
 
-    /// Moves a reader forward, as far as a tier has the body. Its place in bytes.
+    /// Moves a reader anywhere in a stored body, or forward, as far as a tier has the body. Its place in bytes.
     pub(in super::super) fn seek(&mut self, slot: usize, offset: u64) -> u64 {
         let reach = if self.remote.is_some() { offset.min(self.dropped) } else { 0 };
-        let Some(Some(position)) = self.readers.get_mut(slot) else { return 0 };
+        let is_stored = self.stored.is_some() && self.remote.is_none();
+        // One that was cut off learns so when it reads on.
+        let Some(Some(position)) = self.readers.get_mut(slot) else { return offset };
+        if is_stored {
+            position.taken = offset;
+            return offset;
+        }
         position.taken = position.taken.max(reach);
         let taken = position.taken;
         self.find(slot);
