@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_redis_options::{RedisOptions, WriteMode};
-use larder_store::{InvalidationLog, Ledger, LoadRequest, Loaded, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write};
+use larder_store::{InvalidationLog, Lease, Ledger, LoadRequest, Loaded, RemoteError, RemoteStore, StoreFuture, StoredResponse, Write};
 
 use crate::channel::{self, Message};
 use crate::entry::{Queue, Tier, WriteTask, keep_sweeping, load, work};
@@ -174,13 +174,13 @@ impl RedisStore {
         }
     }
 
-    /// A response that is too long is not written, and no replica waits for it.
+    /// A response that is too long is not written, nor is an earlier one left in its place, and no replica waits for it.
     async fn keep(&self, write: Write, job: fn(Write) -> WriteTask) {
         if write.response.body_length() <= self.0.link.options().max_object {
-            self.write(job(write)).await;
-        } else if let Some(lease) = write.lease {
-            lease.not_shared();
+            return self.write(job(write)).await;
         }
+        self.0.outdate(&write.response);
+        write.lease.into_iter().for_each(Lease::not_shared);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder_store::{LeaseEnd, Write};
+use larder_store::{LeaseEnd, StoredResponse, Write};
 use tokio::sync::{Notify, mpsc};
 
 use crate::log::Log;
@@ -29,6 +29,14 @@ impl WriteTask {
         }
     }
 
+    /// The response that would be written.
+    pub(crate) fn response(&self) -> Option<Arc<StoredResponse>> {
+        match self {
+            Self::Commit(write) | Self::Freshen(write) => Some(Arc::clone(&write.response)),
+            Self::Remove { .. } | Self::Release { .. } => None,
+        }
+    }
+
     /// It is not done: those who wait for what would have been written go on, all at once.
     pub(crate) fn give_up(self, log: &Arc<Log>) {
         match self {
@@ -49,8 +57,24 @@ impl WriteTask {
 pub(crate) enum Removal {
     /// No replica can use what is there. Any write may take its place.
     Useless,
+    /// A later response is not written, and this one must not be found in its place.
+    Outdated,
+    /// As [`Self::Outdated`], where the later one has a variant and this one would answer for all of them. What leads to variants stays.
+    Unvaried,
     /// Its origin does not stand for it any more.
     Disowned(MustGo),
+}
+
+impl Removal {
+    /// Whether it holds off writes of what was removed, which this replica or another one may have under way.
+    pub(crate) fn is_marked(&self) -> bool {
+        matches!(self, Self::Outdated | Self::Disowned(_))
+    }
+
+    /// Whether only a response is removed.
+    pub(crate) fn spares_variants(&self) -> bool {
+        matches!(self, Self::Unvaried)
+    }
 }
 
 /// What is removed is not to be found again, whatever becomes of Redis meanwhile: its origin does not stand for it any more. Where it cannot be removed,
@@ -141,7 +165,7 @@ mod tests {
     use larder_semantics::{
         FreshnessLifetime, HeadFlags, KeyBuffer, KeyRules, LifetimeSource, StoredFields, StoredHead, Target, Timestamp,
     };
-    use larder_store::{BodyBuilder, Position, StoredResponse};
+    use larder_store::{BodyBuilder, Position};
 
     use super::*;
 

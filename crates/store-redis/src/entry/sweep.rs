@@ -11,6 +11,7 @@ use larder_store::RemoteError;
 use tokio::sync::watch;
 use tracing::debug;
 
+use super::queue::Removal;
 use super::tier::Tier;
 use super::write::remove;
 use crate::link::{Connection, Lane, Operation};
@@ -106,7 +107,7 @@ async fn drop_older(tier: &Arc<Tier>, entry: EntryKey, number: &str) -> Result<(
         (Some(fetch), Some(position)) if position.as_str() < number => {
             // One that came since is of a later fetch.
             let fetch = u64::from_str_radix(&fetch, 16).map_err(|_| RemoteError::Damaged)?;
-            remove(tier, entry, fetch, None).await
+            remove(tier, entry, fetch, &Removal::Useless).await
         }
         _ => Ok(()),
     }

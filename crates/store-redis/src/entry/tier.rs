@@ -73,6 +73,15 @@ impl Tier {
         self.push(WriteTask::Remove { entry: self.key_of(response), fetch: response.fetch, why: Removal::Disowned(must_go) });
     }
 
+    /// A response is not written: an earlier one must not be found in its place.
+    pub(crate) fn outdate(&self, response: &StoredResponse) {
+        let fetch = response.fetch.saturating_sub(1);
+        self.push(WriteTask::Remove { entry: self.key_of(response), fetch, why: Removal::Outdated });
+        if response.variant().is_some() {
+            self.push(WriteTask::Remove { entry: self.entry_key(&response.key(), None), fetch, why: Removal::Unvaried });
+        }
+    }
+
     /// Counts an entry that no key opens, and drops it.
     pub(crate) fn locked(&self, entry: &EntryKey) -> RemoteError {
         self.counters.locked.add();
@@ -90,6 +99,7 @@ impl Tier {
     pub(crate) fn push(&self, job: WriteTask) {
         if let Err(job) = self.queue.push(job) {
             self.counters.dropped.add();
+            job.response().into_iter().for_each(|response| self.outdate(&response));
             job.give_up(&self.log);
         }
     }

@@ -1,7 +1,6 @@
 //! Does the writes that wait in the queue.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use larder_store::{Invalidation, InvalidationLog, InvalidationTarget};
 use tokio::sync::{Semaphore, mpsc};
@@ -16,20 +15,16 @@ use crate::log::Log;
 /// Writes under way at the same time.
 const MAX_CONCURRENT_WRITES: usize = 16;
 
-/// How long a removal holds off the write of what was removed, which this replica or another one may have under way: longer than a write takes
-/// that waits behind a whole queue, on a server that answers just in time.
-const MARKED: Duration = Duration::from_secs(120);
-
 impl WriteTask {
     /// Does it. A failure is counted in the metrics; no request waits for it.
     pub(crate) async fn run(self, tier: &Arc<Tier>) {
+        let response = self.response();
         let outcome = match self {
             Self::Commit(write) => write::commit(tier, write).await,
             Self::Freshen(write) => write::freshen(tier, write).await,
-            Self::Remove { entry, fetch, why: Removal::Useless } => write::remove(tier, entry, fetch, None).await,
-            Self::Remove { entry, fetch, why: Removal::Disowned(must_go) } => {
-                let removed = write::remove(tier, entry, fetch, Some(MARKED)).await;
-                if removed.is_err() {
+            Self::Remove { entry, fetch, why } => {
+                let removed = write::remove(tier, entry, fetch, &why).await;
+                if let (Err(_), Removal::Disowned(must_go)) = (&removed, why) {
                     must_go.invalidate(&tier.log).await;
                 }
                 removed
@@ -38,6 +33,7 @@ impl WriteTask {
         };
         if let Err(error) = outcome {
             debug!("a write to Redis failed: {error}");
+            response.into_iter().for_each(|response| tier.outdate(&response));
         }
     }
 }

@@ -11,6 +11,7 @@ use larder_store::{Lease, RemoteError, SEGMENT, StoredResponse, Write};
 
 use super::chunks;
 use super::leftovers::{self, Life};
+use super::queue::Removal;
 use super::tier::Tier;
 use crate::link::{Lane, Operation};
 use crate::scripts;
@@ -18,6 +19,10 @@ use crate::value::{EntryKey, MIN_OFFLOADED, Note, Packed, is_worth_compressing, 
 
 /// Bodies from this length on take the other connection.
 const BULK: u64 = 64 << 10;
+
+/// How long a removal holds off writes of what was removed: longer than one takes that waits behind a whole queue, on a server that answers just
+/// in time.
+const MARKED: Duration = Duration::from_secs(120);
 
 /// Writes a response, and ends the lease it was fetched under. Where that fails, those who wait for it go on, all at once.
 pub(crate) async fn commit(tier: &Arc<Tier>, Write { response, keep, lease, .. }: Write) -> Result<(), RemoteError> {
@@ -191,11 +196,10 @@ async fn extend(tier: &Arc<Tier>, entry_key: &EntryKey, response: &StoredRespons
     }
 }
 
-/// Drops the entry unless a fetch later than `fetch` has replaced it. For as long as `marked` no write of that fetch or an earlier one, which may be under
-/// way, takes its place.
-pub(crate) async fn remove(tier: &Arc<Tier>, entry: EntryKey, fetch: u64, marked: Option<Duration>) -> Result<(), RemoteError> {
-    let mark = marked.map(|marked| millis(marked).to_string()).unwrap_or_default();
-    let call = scripts::REMOVE.call().key(entry.entry()).arg(ordered(fetch)).arg(mark);
+/// Drops the entry unless a fetch later than `fetch` has replaced it.
+pub(crate) async fn remove(tier: &Arc<Tier>, entry: EntryKey, fetch: u64, why: &Removal) -> Result<(), RemoteError> {
+    let mark = why.is_marked().then(|| millis(MARKED).to_string()).unwrap_or_default();
+    let call = scripts::REMOVE.call().key(entry.entry()).arg(ordered(fetch)).arg(mark).arg(u8::from(why.spares_variants()));
     let call = &call;
     let work = |mut connection| async move { call.invoke::<(String, String)>(&mut connection).await };
     let (body_fetch, form) = tier.link.run(Operation::Remove, Lane::Small, work).await?;

@@ -7,6 +7,7 @@ use larder_store::{Loaded, Position, RemoteStore, SEGMENT, Write};
 use larder_testkit::faults::FaultProxy;
 use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
+use rustix::process::Signal;
 
 use crate::support::{MINUTE, Setup, another, ask_for_lease, commit, entries, find, head, pattern, response, speaking, text, variant};
 
@@ -69,5 +70,64 @@ async fn a_removal_that_overtakes_the_write_of_a_long_body_holds_it_off() -> Res
     chunk.open();
     assert!(store.drain(MINUTE).await);
     assert_eq!((text(&store, "/x").await, entries(&redis).await?), (None, 1));
+    Ok(())
+}
+
+/// The memory of this replica has a newer one, and others would have two versions by turns.
+#[tokio::test]
+async fn a_body_larger_than_is_kept_there_leaves_no_earlier_response_behind() -> Result<()> {
+    let Setup { redis: _redis, store } = Setup::with(&[], |options| options.max_object = 10).await?;
+    let gone = async |path| {
+        assert!(store.drain(MINUTE).await);
+        assert_eq!(text(&store, path).await, None, "{path}");
+    };
+    commit(&store, response("/x", 7, b"short"), None).await;
+    commit(&store, response("/x", 8, b"more than ten bytes"), None).await;
+    gone("/x").await;
+    commit(&store, response("/x", 9, b"short"), None).await;
+    commit(&store, response("/x", 8, b"more than ten bytes"), None).await;
+    assert!(store.drain(MINUTE).await);
+    assert_eq!(text(&store, "/x").await.as_deref(), Some("short"), "it is the later one");
+    let renewed = response("/x", 8, b"more than ten bytes").freshened(&head("\"2\""), Position::of_log(3), 10);
+    store.freshen(Write { response: Arc::new(renewed), keep: MINUTE, lease: None, log_position: None }).await;
+    gone("/x").await;
+    // The earlier one was for all, and would answer for each variant.
+    commit(&store, response("/y", 7, b"short"), None).await;
+    commit(&store, variant("/y", 8, "de-1996-bavarian"), None).await;
+    gone("/y").await;
+    commit(&store, variant("/y", 9, "en"), None).await;
+    commit(&store, variant("/y", 10, "de-1996-bavarian"), None).await;
+    assert!(store.drain(MINUTE).await);
+    assert!(find(&store, "/y", &speaking("en")).await.is_some(), "another variant is none of its business");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_write_that_finds_no_room_in_the_queue_leaves_no_earlier_response_behind() -> Result<()> {
+    let Setup { redis, store } = Setup::with(&[], |options| {
+        options.write = WriteMode::Behind;
+        options.write_queue = 100;
+    })
+    .await?;
+    commit(&store, response("/x", 7, b"earlier"), None).await;
+    assert!(store.drain(MINUTE).await);
+    redis.signal(Signal::STOP)?;
+    commit(&store, response("/a", 8, &[b'a'; 100]), None).await;
+    commit(&store, response("/x", 9, b"later"), None).await;
+    redis.signal(Signal::CONT)?;
+    assert!(store.drain(MINUTE).await);
+    assert_eq!((store.stats().dropped, text(&store, "/x").await), (1, None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_write_that_fails_leaves_no_earlier_response_behind() -> Result<()> {
+    let Setup { redis, store } = Setup::start().await?;
+    commit(&store, response("/x", 7, b"earlier"), None).await;
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await?;
+    commit(&store, response("/x", 8, b"later"), None).await;
+    assert!(store.drain(MINUTE).await);
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await?;
+    assert_eq!((store.stats().written, text(&store, "/x").await), (1, None));
     Ok(())
 }
