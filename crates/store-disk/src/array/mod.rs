@@ -2,6 +2,7 @@
 //!
 //! 1. All are opened, each by its own thread, and it is decided what of them may be used (`set`).
 //! 2. [`DiskArray`] hands each look-up and each write to the directory of its key. A directory that fails costs the keys that it has, and no others.
+//! 3. What is written or removed there is dropped in the others, which may have it from when the directories were others.
 //!
 //! Where no Redis keeps the log of invalidations, one of the directories does, for all of them.
 
@@ -12,11 +13,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use larder_disk_options::DiskOptions;
 use larder_semantics::PrimaryKey;
+use larder_store::codec::ResponseRecord;
 use larder_store::{
-    InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, NewRemoteBody, RemoteBodyWriter, RemoteError, RemoteStore, StoreFuture,
-    StoredResponse, Write,
+    InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, NewRemoteBody, RemoteBody, RemoteBodyWriter, RemoteError, RemoteStore,
+    StoreFuture, StoredResponse, Variant, Write,
 };
 
 use crate::clocks::Clocks;
@@ -110,11 +113,30 @@ impl DiskArray {
 
     /// The directory of a key. `None`: it is not known which can be used, or none can.
     fn of(&self, key: &PrimaryKey) -> Option<&DiskStore> {
-        let Some(round) = &self.round else { return self.stores.first() };
+        self.number_of(key).map(|number| &self.stores[number])
+    }
+
+    /// The number of that directory.
+    fn number_of(&self, key: &PrimaryKey) -> Option<usize> {
+        let Some(round) = &self.round else { return Some(0) };
         let hash = xxhash_rust::xxh3::xxh3_64(key.text().as_bytes());
-        let usable: Vec<(u64, &DiskStore)> =
-            round.ids()?.into_iter().zip(&*self.stores).filter_map(|(id, store)| Some((id?, store))).collect();
-        plan::place(hash, usable.iter().map(|(id, store)| (*id, store.capacity()))).map(|at| usable[at].1)
+        let usable: Vec<(u64, usize)> = round.ids()?.into_iter().enumerate().filter_map(|(number, id)| Some((id?, number))).collect();
+        plan::place(hash, usable.iter().map(|(id, number)| (*id, self.stores[*number].capacity()))).map(|at| usable[at].1)
+    }
+
+    /// Drops what directories other than a key's own have of it, up to this fetch: they had the key while the directories, or their capacities, were
+    /// others, and what they have would be found again once they are the same as then.
+    fn drop_in_others(&self, own: usize, key: &PrimaryKey, variant: Option<&Variant>, fetch: u64) {
+        let others = self.stores.iter().enumerate().filter(|(number, _)| *number != own);
+        others.for_each(|(_, store)| store.drop_earlier(key, variant, fetch));
+    }
+
+    /// The directory of a response that is stored now. No other one has an earlier one in its place from here on.
+    fn taking(&self, response: &StoredResponse) -> Option<&DiskStore> {
+        let key = response.key();
+        let own = self.number_of(&key)?;
+        self.drop_in_others(own, &key, response.variant(), response.fetch.saturating_sub(1));
+        Some(&self.stores[own])
     }
 }
 
@@ -127,6 +149,34 @@ async fn give_up(stores: Vec<DiskStore>, time_limit: Duration, ending: Ending) -
         all = GivenUp { left: all.left + one.left, is_stored: all.is_stored && one.is_stored };
     }
     all
+}
+
+/// A body that arrives in one of several directories.
+struct ArrayBodyWriter {
+    writer: Box<dyn RemoteBodyWriter>,
+    array: DiskArray,
+    /// The number of the directory.
+    own: usize,
+}
+
+impl RemoteBodyWriter for ArrayBodyWriter {
+    fn body(&self) -> Arc<dyn RemoteBody> {
+        self.writer.body()
+    }
+
+    fn write(&mut self, segment: Bytes) -> StoreFuture<'_, Result<(), RemoteError>> {
+        self.writer.write(segment)
+    }
+
+    fn commit(
+        self: Box<Self>,
+        record: ResponseRecord,
+        keep: Duration,
+        log_position: LogPosition,
+    ) -> StoreFuture<'static, Result<(), RemoteError>> {
+        self.array.drop_in_others(self.own, record.key(), record.variant(), record.fetch().saturating_sub(1));
+        self.writer.commit(record, keep, log_position)
+    }
 }
 
 impl RemoteStore for DiskArray {
@@ -142,26 +192,30 @@ impl RemoteStore for DiskArray {
     }
 
     fn commit(&self, write: Write) -> StoreFuture<'_, ()> {
-        match self.of(&write.response.key()) {
+        match self.taking(&write.response) {
             Some(store) => store.commit(write),
             None => Box::pin(std::future::ready(())),
         }
     }
 
     fn begin_body(&self, new: NewRemoteBody<'_>) -> Option<Box<dyn RemoteBodyWriter>> {
-        self.of(new.key)?.begin_body(new)
+        let own = self.number_of(new.key)?;
+        let writer = self.stores[own].begin_body(new)?;
+        Some(if self.round.is_some() { Box::new(ArrayBodyWriter { writer, array: self.clone(), own }) } else { writer })
     }
 
     fn freshen(&self, write: Write) -> StoreFuture<'_, ()> {
-        match self.of(&write.response.key()) {
+        match self.taking(&write.response) {
             Some(store) => store.freshen(write),
             None => Box::pin(std::future::ready(())),
         }
     }
 
     fn remove(&self, response: &StoredResponse) {
-        if let Some(store) = self.of(&response.key()) {
-            store.remove(response);
+        let key = response.key();
+        if let Some(own) = self.number_of(&key) {
+            self.drop_in_others(own, &key, response.variant(), response.fetch);
+            self.stores[own].remove(response);
         }
     }
 

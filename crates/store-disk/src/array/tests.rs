@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use larder_disk_options::{Admission, DiskOptions};
-use larder_semantics::Timestamp;
-use larder_store::{Invalidation, InvalidationTarget, Ledger, LoadRequest, Loaded, Published, RemoteStore, Write};
+use larder_semantics::{Timestamp, VarySpec};
+use larder_store::codec::{BodySummer, ResponseRecord};
+use larder_store::{Invalidation, InvalidationTarget, Ledger, LoadRequest, Loaded, NewRemoteBody, Published, RemoteStore, Variant, Write};
 use tempfile::TempDir;
 
 use super::DiskArray;
@@ -54,11 +55,31 @@ impl Process {
     /// Stores a response under each path.
     async fn fill(&self, fetch: u64) {
         for number in 0..PATHS {
-            let mut response = response(&path(number), 10, fetch, None);
-            response.position = self.ledger.position();
-            let log_position = self.ledger.log_position(response.position);
-            self.array.commit(Write { log_position, ..write_of(response) }).await;
+            self.array.commit(self.write(number, fetch, None)).await;
         }
+    }
+
+    fn write(&self, number: usize, fetch: u64, variant: Option<Variant>) -> Write {
+        let mut response = response(&path(number), 10, fetch, variant);
+        response.position = self.ledger.position();
+        let log_position = self.ledger.log_position(response.position);
+        Write { log_position, ..write_of(response) }
+    }
+
+    /// Stores a response whose body is written while it arrives.
+    async fn spool(&self, number: usize, fetch: u64) {
+        let Write { response, keep, log_position, .. } = self.write(number, fetch, None);
+        let (key, body) = (response.key(), response.body());
+        let new = NewRemoteBody { key: &key, variant: None, head: &response.head, fetch, length: Some(body.len()) };
+        let mut writer = self.array.begin_body(new).expect("it is taken");
+        let mut sum = BodySummer::default();
+        for segment in body.segments() {
+            sum.add(segment);
+            writer.write(segment.clone()).await.expect("written");
+        }
+        let (head, tags) = (Arc::new(response.head.clone()), Arc::default());
+        let record = ResponseRecord::new(key, None, head, tags, response.position, fetch, sum.sum(), None);
+        writer.commit(record, keep, log_position.expect("the log is there")).await.expect("stored");
     }
 
     async fn get(&self, number: usize) -> Option<u64> {
@@ -246,6 +267,34 @@ async fn a_directory_that_was_used_alone_meanwhile_is_no_part_of_the_set_any_mor
     }
     alone.end().await;
     assert_eq!(Process::start(&two).await.found().await, 0);
+}
+
+/// With another set of directories keys have other directories. The one that had a key before still has what it had.
+#[tokio::test]
+async fn what_another_directory_replaced_or_removed_does_not_come_back_with_an_earlier_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let two = directories(&folder, &["a", "b"]);
+    let process = Process::start(&two[..1]).await;
+    process.fill(1).await;
+    process.end().await;
+    let process = Process::start(&two).await;
+    for number in 0..PATHS {
+        let language = Variant::of(VarySpec::new(vec![http::header::ACCEPT_LANGUAGE]), &HeaderMap::new());
+        match number % 5 {
+            0 => process.array.commit(process.write(number, 2, None)).await,
+            1 => process.array.freshen(process.write(number, 2, None)).await,
+            2 => process.array.remove(&process.write(number, 2, None).response),
+            3 => process.spool(number, 2).await,
+            _ => process.array.commit(process.write(number, 2, Some(language))).await,
+        }
+    }
+    process.end().await;
+    let process = Process::start(&two[..1]).await;
+    for number in 0..PATHS {
+        let version = process.get(number).await;
+        assert!(version != Some(1) && !(number % 5 == 2 && version.is_some()), "{number}: {version:?}");
+    }
+    assert!((1..PATHS * 4 / 5).contains(&process.found().await), "those that the directory has in both sets");
 }
 
 #[tokio::test]

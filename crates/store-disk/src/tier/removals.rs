@@ -195,11 +195,16 @@ impl Tier {
     }
 
     /// A response with a variant is not written, or not yet: an earlier one without `Vary` must not answer for all variants.
-    pub(super) fn unvary(&self, engine: &Engine, response: &StoredResponse) {
-        if response.variant().is_none() {
+    pub(super) fn unvary_for(&self, engine: &Engine, response: &StoredResponse) {
+        self.unvary(engine, &response.key(), response.variant(), response.fetch);
+    }
+
+    /// The same, up to this fetch.
+    pub(super) fn unvary(&self, engine: &Engine, key: &PrimaryKey, variant: Option<&Variant>, fetch: u64) {
+        if variant.is_none() {
             return;
         }
-        let primary = hash_of(engine.seed(), &response.key(), None);
+        let primary = hash_of(engine.seed(), key, None);
         if !may_be_stored(engine, primary) {
             return;
         }
@@ -208,8 +213,8 @@ impl Tier {
             self.must_forget.store(true, Ordering::Relaxed);
             return;
         }
-        let known = unvaried.entry(primary).or_insert(response.fetch);
-        *known = response.fetch.max(*known);
+        let known = unvaried.entry(primary).or_insert(fetch);
+        *known = fetch.max(*known);
     }
 
     fn write_removals(&self, engine: &Engine) -> io::Result<()> {

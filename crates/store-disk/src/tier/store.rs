@@ -8,9 +8,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use larder_disk_options::DiskOptions;
+use larder_semantics::PrimaryKey;
 use larder_store::{
     InvalidationLog, Ledger, LoadRequest, Loaded, LogPosition, NewRemoteBody, RemoteBodyWriter, RemoteError, RemoteStore, StoreFuture,
-    StoredResponse, Write,
+    StoredResponse, Variant, Write,
 };
 
 use super::queue::WriteTask;
@@ -215,9 +216,20 @@ impl DiskStore {
         if let Some(write) = admitted {
             return self.tier.push(task(write));
         }
-        self.tier.unvary(&engine, &response);
+        self.tier.unvary_for(&engine, &response);
         if !is_taken && may_be_stored(&engine, hash) {
             self.tier.push(WriteTask::Remove { hash, fetch: response.fetch.saturating_sub(1) });
+        }
+    }
+
+    /// Drops what there is here of a key that is another directory's now, up to this fetch: it must not be found once the key is this one's again.
+    pub(crate) fn drop_earlier(&self, key: &PrimaryKey, variant: Option<&Variant>, fetch: u64) {
+        // One that comes later begins empty.
+        let Some(engine) = self.tier.engine() else { return };
+        self.tier.unvary(&engine, key, variant, fetch);
+        let hash = hash_of(engine.seed(), key, variant);
+        if may_be_stored(&engine, hash) {
+            self.tier.push(WriteTask::Remove { hash, fetch });
         }
     }
 

@@ -232,7 +232,7 @@ impl Tier {
     pub(super) fn give_up(&self, job: &WriteTask) {
         let Some(engine) = self.engine() else { return };
         let (hash, fetch) = job.target(engine.seed());
-        job.response().into_iter().for_each(|response| self.unvary(&engine, response));
+        job.response().into_iter().for_each(|response| self.unvary_for(&engine, response));
         if job.is_removal() {
             self.lose(&engine, hash, fetch);
         } else if may_be_stored(&engine, hash) {
@@ -254,7 +254,7 @@ impl Tier {
         };
         if !job.is_removal() && !self.rate_allows(now) {
             count(&self.counters.held_back);
-            job.response().into_iter().for_each(|response| self.unvary(engine, response));
+            job.response().into_iter().for_each(|response| self.unvary_for(engine, response));
             job = WriteTask::Remove { hash, fetch };
         }
         if job.is_removal() || may_be_stored(engine, hash) {
