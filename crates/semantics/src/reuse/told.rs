@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::age::age_value;
 use super::set_aside::is_set_aside;
-use crate::directives::{Directive, Directives};
+use crate::directives::{Directive, Directives, ResponseDirectives};
+use crate::head::fields::is_for_one_client;
 use crate::policy::{ClientTtl, Policy, Scope, TtlMode};
 
 /// Fields by which caches between here and the client learn how long they may keep an answer.
@@ -25,6 +26,8 @@ pub fn tells_its_own(policy: &Policy) -> bool {
 pub fn tell(policy: &Policy, headers: &mut HeaderMap, stale: bool) {
     let age = age_value(headers);
     let left = |seconds| if stale { 0 } else { seconds };
+    // Before the origin's directives give way to those for clients.
+    let for_cdn = policy.cdn_ttl.as_ref().map(|cdn| (cdn.field.clone(), for_caches(policy, headers, left(cdn.seconds), age)));
     if let ClientTtl::Fixed(seconds) = policy.client_ttl {
         let seconds = left(seconds);
         let value = for_clients(policy, headers, seconds, age);
@@ -32,13 +35,42 @@ pub fn tell(policy: &Policy, headers: &mut HeaderMap, stale: bool) {
         headers.remove(EXPIRES);
         headers.remove(PRAGMA);
     }
-    if let Some(cdn) = &policy.cdn_ttl {
+    if let Some((field, value)) = for_cdn {
         for name in &CDN_FIELDS {
             headers.remove(name);
         }
-        let value = HeaderValue::from_str(&lifetime(left(cdn.seconds), age)).unwrap_or(HeaderValue::from_static("no-cache"));
-        headers.insert(cdn.field.clone(), value);
+        headers.insert(field, value);
     }
+}
+
+/// The lifetime for the next cache, with what the origin forbids: a cache that knows the field ignores `Cache-Control` (RFC 9213 §2.2). It cannot
+/// tell identities apart, and an answer may have fields for its client alone beside what is stored: neither is kept there.
+fn for_caches(policy: &Policy, headers: &HeaderMap, seconds: u32, age: u32) -> HeaderValue {
+    let ignored = policy.unsafe_ignore;
+    let overridden = policy.ttl_mode == TtlMode::Override;
+    let origin =
+        ResponseDirectives::parse(headers, &policy.targeted).set_aside(overridden, overridden || ignored.no_cache, ignored.no_store);
+    let no_store = origin.no_store && !ignored.no_store;
+    let is_private = policy.scope == Scope::Identity || (origin.private.whole() && !ignored.private) || has_own_fields(headers, &origin);
+    if is_private || (no_store && !origin.must_understand) {
+        return HeaderValue::from_static("no-store");
+    }
+    if seconds == 0 || origin.no_cache.whole() {
+        return HeaderValue::from_static("no-cache");
+    }
+    let revalidates = if origin.must_revalidate { "must-revalidate, " } else { "proxy-revalidate, " };
+    let parts = [
+        if no_store { "must-understand, no-store, " } else { "" },
+        if origin.forbids_stale() { revalidates } else { "" },
+        &lifetime(seconds, age),
+    ];
+    HeaderValue::from_str(&parts.concat()).unwrap_or(HeaderValue::from_static("no-cache"))
+}
+
+/// Whether there are fields in an answer that others do not get: those of its client's own exchange.
+fn has_own_fields(headers: &HeaderMap, origin: &ResponseDirectives) -> bool {
+    let named = |name| origin.private.fields().contains(name) || origin.no_cache.fields().contains(name);
+    headers.keys().any(|name| is_for_one_client(name) || named(name))
 }
 
 /// The origin's directives with this lifetime in place of all others. A `no-cache` or `no-store` that counts here stays for clients too.
@@ -142,6 +174,45 @@ mod tests {
     fn an_identitys_answer_is_told_to_be_private() {
         let policy = Policy { scope: Scope::Identity, ..clients(30) };
         assert_eq!(cache_control(&policy, &[(CC, "public, max-age=600")]), "private, max-age=30");
+    }
+
+    fn cdn(policy: Policy, fields: &[(&'static str, &'static str)]) -> String {
+        let policy = Policy { cdn_ttl: Some(CdnTtl { seconds: 600, field: CDN_FIELDS[0].clone() }), ..policy };
+        told(&policy, fields).into_iter().find(|(name, _)| name == "cdn-cache-control").expect("told").1
+    }
+
+    #[test]
+    fn rfc9213_2_2_the_next_cache_is_told_what_the_origin_forbids() {
+        let plain = |value| cdn(Policy::default(), &[(CC, value)]);
+        assert_eq!(plain("public, max-age=5, stale-if-error=9"), "max-age=600");
+        assert_eq!(plain("no-cache"), "no-cache");
+        assert_eq!(plain("max-age=5, must-revalidate, proxy-revalidate"), "must-revalidate, max-age=600");
+        assert_eq!(plain("s-maxage=5"), "proxy-revalidate, max-age=600");
+        assert_eq!(plain("must-understand, no-store, max-age=5"), "must-understand, no-store, max-age=600");
+        assert_eq!(plain("no-store"), "no-store");
+        assert_eq!(plain("private"), "no-store");
+        let both = [(CC, "no-cache"), ("cdn-cache-control", "max-age=9, must-revalidate")];
+        let targeted = Policy { targeted: vec![CDN_FIELDS[0].clone()], ..Policy::default() };
+        assert_eq!(cdn(targeted, &both), "must-revalidate, max-age=600");
+        assert_eq!(cdn(clients(30), &[(CC, "no-cache")]), "no-cache");
+    }
+
+    #[test]
+    fn the_next_cache_is_not_told_what_the_route_sets_aside() {
+        let ignores = UnsafeIgnore { no_cache: true, no_store: true, private: true, ..UnsafeIgnore::default() };
+        assert_eq!(cdn(Policy { unsafe_ignore: ignores, ..Policy::default() }, &[(CC, "no-cache, no-store, private")]), "max-age=600");
+        assert_eq!(cdn(Policy { ttl_mode: TtlMode::Override, ..Policy::default() }, &[(CC, "no-cache, must-revalidate")]), "max-age=600");
+    }
+
+    #[test]
+    fn what_is_for_one_client_is_not_kept_by_the_next_cache() {
+        let identity = Policy { scope: Scope::Identity, ..Policy::default() };
+        assert_eq!(cdn(identity, &[(CC, "max-age=60")]), "no-store");
+        for qualified in ["private=\"x-user\"", "no-cache=\"x-user\""] {
+            assert_eq!(cdn(Policy::default(), &[(CC, qualified), ("x-user", "1")]), "no-store", "{qualified}");
+            assert_eq!(cdn(Policy::default(), &[(CC, qualified)]), "max-age=600", "{qualified}: from the store it has none");
+        }
+        assert_eq!(cdn(Policy::default(), &[(CC, "public, max-age=60"), ("set-cookie", "a=1")]), "no-store");
     }
 
     #[test]
