@@ -237,6 +237,10 @@ impl RemoteStore for RedisStore {
         self.0.remove(response);
     }
 
+    fn outdate(&self, response: &StoredResponse) {
+        self.0.outdate(response);
+    }
+
     fn takes(&self, length: u64) -> bool {
         length <= self.0.link.options().max_object
     }

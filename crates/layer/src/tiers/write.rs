@@ -7,7 +7,7 @@ use larder_semantics::storage::refuses_the_request;
 use larder_semantics::{StoredHead, Timestamp};
 use larder_store::codec::ResponseRecord;
 use larder_store::{
-    Lease, LogPosition, NewRemoteBody, RemoteBodyWriter, RemoteStore, StoreFuture, StoredResponse, Subject, Validity, Write,
+    Lease, LogPosition, NewRemoteBody, RemoteBodyWriter, RemoteStore, StoreFuture, StoredBody, StoredResponse, Subject, Validity, Write,
 };
 
 use super::chain::{Tier, count};
@@ -89,7 +89,7 @@ impl Cache {
         self.tiers.iter().filter(|tier| choice.has(tier.store.name())).find_map(|tier| tier.store.begin_body(new))
     }
 
-    /// Stores a response whose body a tier has taken. Whether it has.
+    /// Stores a response whose body a tier has taken, and leaves no earlier one in the others. Whether it has.
     pub(crate) async fn commit_body(&self, writer: Box<dyn RemoteBodyWriter>, record: ResponseRecord) -> bool {
         let ledger = self.store.ledger();
         // First, as where the memory takes a response: the ledger keeps every later invalidation for as long as this one may be served.
@@ -100,7 +100,12 @@ impl Cache {
         let is_valid = ledger.check(&about, record.position()) == Validity::Valid;
         let keep = useful_for(record.head(), self.clock.now()).filter(|_| is_valid && !refuses_the_request(record.head().status));
         let Some(keep) = keep else { return false };
-        writer.commit(record, keep, log_position).await.is_ok()
+        let without_body = record.with_body(StoredBody::default());
+        let stored = writer.commit(record, keep, log_position).await.is_ok();
+        if stored {
+            self.tiers.iter().for_each(|tier| tier.store.outdate(&without_body));
+        }
+        stored
     }
 
     /// Drops a response that its origin no longer stands for from all tiers.

@@ -14,6 +14,7 @@ use larder_tower::{Cache, CacheService, EffectiveTarget, RequestBody, Tiers};
 
 use crate::common::{self, Origin, OriginBody, Read, Reply, channel, frame, get, header, read, request, send, start, streaming};
 use crate::shelf::Shelf;
+use crate::tier_fake::FakeTier;
 
 /// Two segments and some bytes.
 const LENGTH: usize = 2 * SEGMENT + 77;
@@ -370,4 +371,26 @@ async fn a_fetch_that_renews_leaves_no_earlier_answer_before_the_tier() {
     assert_eq!((shelf.entries().len(), cache.cache().stats().memory.entries), (1, 0));
     let hit = send(&cache, get("/a")).await;
     assert!(hit.x_cache() == "HIT" && is_whole(&hit), "{:?}", hit.response);
+}
+
+#[tokio::test]
+async fn a_body_that_a_tier_takes_leaves_no_earlier_answer_in_a_tier_behind_it() {
+    let asked = AtomicUsize::new(0);
+    let origin = Origin::new(move |_| {
+        let body = if asked.fetch_add(1, Ordering::SeqCst) == 0 { Bytes::from_static(b"short") } else { content() };
+        streaming(200, Full::new(body).map_err(Into::into).boxed_unsync()).header("cache-control", "max-age=60")
+    });
+    let shared = Arc::new(FakeTier::shared("shared", &Arc::default()));
+    // The second replica has nothing of the first answer in its memory.
+    for (target, is_left) in [("/a", true), ("/a?no_cache", false)] {
+        let (ledger, shelf) = (Arc::new(Ledger::default()), Arc::new(Shelf::default()));
+        ledger.enter(Epoch::of("one"));
+        let tiers = Tiers::new().then(shelf as _).then(Arc::clone(&shared) as _);
+        let cache = Cache::builder(64 << 20).max_in_memory(100_000).clock(Clock::manual(common::START).0).ledger(ledger).tiers(tiers);
+        let rules = Arc::new(common::builder().max_object(64 << 20).build());
+        let cache = CacheService::new(origin.clone(), cache.build(), rules);
+        send(&cache, get(target)).await.body.expect("whole");
+        settled(&cache).await;
+        assert_eq!(!shared.fetches().is_empty(), is_left, "{target}");
+    }
 }

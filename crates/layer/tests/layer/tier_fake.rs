@@ -228,6 +228,15 @@ impl RemoteStore for FakeTier {
         }
     }
 
+    fn outdate(&self, response: &StoredResponse) {
+        self.note("outdate");
+        let key = response.key().text().to_owned();
+        let mut state = self.state();
+        if state.entries.get(&key).is_some_and(|entry| entry.fetch < response.fetch) {
+            state.entries.remove(&key);
+        }
+    }
+
     fn forget_after_restart(&self, up_to: Option<LogPosition>) -> StoreFuture<'_, ()> {
         self.note("forget");
         self.state().entries.retain(|_, entry| match (entry.log_position, up_to) {

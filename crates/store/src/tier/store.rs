@@ -92,6 +92,12 @@ pub trait RemoteStore: Send + Sync + fmt::Debug {
     /// Drops a response that its origin no longer stands for, unless a later fetch has replaced it.
     fn remove(&self, response: &StoredResponse);
 
+    /// Drops what is earlier than a response which another tier has taken while it arrived, and of which this one was not told. That response
+    /// comes without its body. The tier that has taken it is told as well, and has nothing to do.
+    fn outdate(&self, response: &StoredResponse) {
+        let _ = response;
+    }
+
     /// Memory holds a response in another form from now on. A tier that looks whether the one it was given is asked for has to look at the other.
     fn repacked(&self, before: &Arc<StoredResponse>, now: &Arc<StoredResponse>) {
         let _ = (before, now);
