@@ -119,6 +119,16 @@ fn an_answer_whose_own_word_is_overruled_is_warned_about() {
         "response = { remove = [\"set-cookie\"] }",
         "2:24: warning: an answer that loses its `set-cookie` is stored (hint: make sure that no page beside such a cookie is one user's)",
     );
+    in_cache(
+        "response = { set = { expires = \"0\" } }",
+        "2:32: warning: the backend's `expires` does not count any more, one that has passed included (hint: `ttl` names a lifetime without that)",
+    );
+    in_cache(
+        "targeted = [\"x-cdn\"]\nresponse = { remove = [\"x-cdn\"] }",
+        "3:24: warning: a `x-cdn` of yours replaces the backend's, `private` and `no-store` included (hint: `ttl` names a lifetime without that)",
+    );
+    let passed = "[[routes]]\npath = \"/a\"\ncache = false\nresponse = { set = { cache-control = \"no-store\" } }";
+    assert_eq!(complaints(passed), Vec::<String>::new(), "nothing is stored there");
 }
 
 #[test]

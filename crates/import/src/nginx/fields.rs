@@ -12,7 +12,7 @@ const TOLD: &[&str] =
     &["connection", "upgrade", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded"];
 
 /// The changes to fields of requests and answers; `Host` is the upstream's.
-pub(super) fn settings(scope: Scope<'_>, upstream: &str, output: &mut Output, notes: &mut Vec<Note>) -> Vec<String> {
+pub(super) fn settings(scope: Scope<'_>, upstream: &str, is_cached: bool, output: &mut Output, notes: &mut Vec<Note>) -> Vec<String> {
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     let mut host = "\"upstream\"";
     let mut says_host = None;
@@ -39,38 +39,54 @@ pub(super) fn settings(scope: Scope<'_>, upstream: &str, output: &mut Output, no
     if let Some(directive) = place {
         upstreams::set(output, upstream, "host", host, directive, notes);
     }
-    let mut settings: Vec<String> = changes("request", &removed, &set).into_iter().collect();
-    settings.extend(answers(scope, notes));
+    let mut settings: Vec<String> = changes("request", &removed, "set", &set).into_iter().collect();
+    settings.extend(answers(scope, is_cached, notes));
     settings
 }
 
-fn answers(scope: Scope<'_>, notes: &mut Vec<Note>) -> Option<String> {
-    let removed: Vec<String> = scope.all("proxy_hide_header").iter().map(|directive| directive.arg(0).to_ascii_lowercase()).collect();
-    let mut set = Vec::new();
-    for directive in scope.all("add_header") {
-        let (name, value) = (directive.arg(0).to_ascii_lowercase(), directive.arg(1));
+/// Changes to answers. nginx makes them as it sends; Larder before it decides what is stored. So fields that decide stay as they are where answers are
+/// stored: the backend's `private`, `Vary` or `Set-Cookie` would be lost.
+fn answers(scope: Scope<'_>, is_cached: bool, notes: &mut Vec<Note>) -> Option<String> {
+    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    for directive in scope.all("proxy_hide_header").into_iter().chain(scope.all("add_header")) {
+        let (change, value) = (directive.name.as_str(), directive.arg(1));
+        let name = directive.arg(0).to_ascii_lowercase();
         if value.contains("$upstream_cache_status") {
             // X-Cache and Cache-Status say it in any case.
-            continue;
-        }
-        match plain(value) {
-            Some(value) => set.push((name, value)),
-            None => notes.push(
-                directive.note(format!("`add_header {} {value}`: a stored answer is for everybody, so no variables", directive.arg(0))),
-            ),
+        } else if let Some(reason) = deciding(&name).filter(|_| is_cached) {
+            notes.push(directive.note(format!("`{change} {}`: {reason}", directive.arg(0))));
+        } else if change == "proxy_hide_header" {
+            removed.push(name);
+        } else if let Some(value) = plain(value) {
+            added.push((name, value));
+        } else {
+            let text = format!("`{change} {} {value}`: a stored answer is for everybody, so no variables", directive.arg(0));
+            notes.push(directive.note(text));
         }
     }
-    changes("response", &removed, &set)
+    // Beside those of the same name, as in nginx.
+    changes("response", &removed, "add", &added)
 }
 
-fn changes(key: &str, removed: &[String], set: &[(String, String)]) -> Option<String> {
+/// Why a field of answers is not changed where they are stored; `None` where it decides nothing.
+fn deciding(name: &str) -> Option<&'static str> {
+    const LIFETIME: &str = "Larder decides by it what is stored, so the backend's stays as it is; `client_ttl` says what clients are told";
+    match name {
+        "set-cookie" | "vary" => Some("Larder decides by it what is stored, and for whom, so the backend's stays as it is"),
+        "cache-control" | "expires" | "pragma" | "surrogate-control" => Some(LIFETIME),
+        other => other.ends_with("-cache-control").then_some(LIFETIME),
+    }
+}
+
+/// `lines` stand beside those of the same name ("add") or in their place ("set"), as `how` says.
+fn changes(key: &str, removed: &[String], how: &str, lines: &[(String, String)]) -> Option<String> {
     let mut parts = Vec::new();
     if !removed.is_empty() {
         parts.push(format!("remove = {}", list(removed)));
     }
-    if !set.is_empty() {
-        let pairs: Vec<String> = set.iter().map(|(name, value)| format!("{} = {}", quoted(name), quoted(value))).collect();
-        parts.push(format!("set = {{ {} }}", pairs.join(", ")));
+    if !lines.is_empty() {
+        let pairs: Vec<String> = lines.iter().map(|(name, value)| format!("{} = {}", quoted(name), quoted(value))).collect();
+        parts.push(format!("{how} = {{ {} }}", pairs.join(", ")));
     }
     (!parts.is_empty()).then(|| format!("{key} = {{ {} }}", parts.join(", ")))
 }

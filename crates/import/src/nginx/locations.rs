@@ -258,8 +258,9 @@ fn cached(scope: Scope<'_>, notes: &mut Vec<Note>) -> Option<Vec<String>> {
 }
 
 fn settings(scope: Scope<'_>, cached: Option<Vec<String>>, upstream: &str, output: &mut Output, notes: &mut Vec<Note>) -> Vec<String> {
+    let is_cached = cached.is_some();
     let mut settings = cached.unwrap_or_else(|| vec!["cache = false".to_owned()]);
-    settings.extend(fields::settings(scope, upstream, output, notes));
+    settings.extend(fields::settings(scope, upstream, is_cached, output, notes));
     settings.extend(fields::timeouts(scope, upstream, output, notes));
     settings.extend(lifetimes::compress(scope));
     // nginx's own limit where nothing stands is 1 MiB.

@@ -1,5 +1,6 @@
 //! Configurations of nginx, as people have them, and what comes of them.
 
+mod fields;
 mod shut;
 
 use larder_config::{Overrides, parse};

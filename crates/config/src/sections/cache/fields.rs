@@ -1,6 +1,6 @@
 //! `request` and `response` in `[cache]`, a class or a route: changes to the fields of messages.
 
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, COOKIE, SET_COOKIE};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, COOKIE, EXPIRES, SET_COOKIE};
 use http::header::{
     AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, EXPECT, FORWARDED, HOST, LAST_MODIFIED, TRAILER, VARY, VIA,
 };
@@ -10,7 +10,7 @@ use larder_semantics::IdentityPart;
 use larder_semantics::fields::{CACHE_STATUS, X_CACHE, is_hop_by_hop};
 use toml::Spanned;
 
-use super::{items, set};
+use super::set;
 use crate::model::RouteSettings;
 use crate::model::purging::tags::{Piece, pieces};
 use crate::parse::mistake::{Mistake, Mistakes};
@@ -27,7 +27,7 @@ pub(super) enum Message {
 /// What one table says; `None` is "not here".
 #[derive(Clone, Debug, Default)]
 pub(super) struct FieldsLayer {
-    remove: Option<Vec<HeaderName>>,
+    remove: Option<Vec<Spanned<HeaderName>>>,
     set: Option<Lines>,
     add: Option<Lines>,
 }
@@ -36,7 +36,6 @@ type Lines = Vec<(HeaderName, Spanned<FieldText>)>;
 
 impl FieldsLayer {
     pub(super) fn read(table: &mut Table<'_>, message: Message) -> Self {
-        let mistakes = table.mistakes();
         let key = if message == Message::Request { "request" } else { "response" };
         let Some(mut table) = table.table(key) else { return Self::default() };
         let mut lines = |key| -> Option<Lines> {
@@ -45,16 +44,8 @@ impl FieldsLayer {
         };
         let (set, add) = (lines("set"), lines("add"));
         let remove = table.list("remove", "field names in quotes, like \"x-debug\"", |name| changed(name, message, None));
-        if message == Message::Response {
-            for name in remove.iter().flat_map(|names| names.get_ref()).filter(|name| decides(name.get_ref())) {
-                mistakes.warning(name.span(), overruled(name.get_ref()));
-            }
-            for (name, text) in set.iter().flatten().filter(|(name, _)| decides(name)) {
-                mistakes.warning(text.span(), overruled(name));
-            }
-        }
         table.finish();
-        Self { remove: remove.map(items), set, add }
+        Self { remove: remove.map(Spanned::into_inner), set, add }
     }
 
     /// Lays this over what it inherits.
@@ -62,13 +53,18 @@ impl FieldsLayer {
         let plain = |lines: &Option<Lines>| -> Option<Vec<(HeaderName, FieldText)>> {
             Some(lines.as_ref()?.iter().map(|(name, text)| (name.clone(), text.get_ref().clone())).collect())
         };
-        set(&mut base.remove, &self.remove);
+        set(&mut base.remove, &self.remove.as_ref().map(|names| names.iter().map(|name| name.get_ref().clone()).collect()));
         set(&mut base.set, &plain(&self.set));
         set(&mut base.add, &plain(&self.add));
     }
 
-    /// Reports values of answers that are made of what one client sent, where the answer is stored for others.
+    /// Reports what should not be changed in answers that are stored: fields that decide about it, and values that are made of what one client sent.
     pub(super) fn check_response(&self, settings: &RouteSettings, mistakes: &Mistakes) {
+        let removed = self.remove.iter().flatten().map(|name| (name.get_ref(), name.span()));
+        let replaced = self.set.iter().flatten().map(|(name, text)| (name, text.span()));
+        for (name, span) in removed.chain(replaced).filter(|(name, _)| settings.cache && decides(name, settings)) {
+            mistakes.warning(span, overruled(name));
+        }
         for (_, text) in self.set.iter().chain(&self.add).flatten().filter(|_| settings.cache) {
             let mistake = text.get_ref().0.iter().find_map(|part| match part {
                 FieldPart::ClientAddress => Some(shown("client.ip").hint("leave it out, or add cache = false")),
@@ -107,19 +103,26 @@ fn not_in_key(name: &HeaderName, settings: &RouteSettings) -> Option<Mistake> {
 }
 
 /// Whether a field of an answer decides what is stored, and for whom.
-fn decides(name: &HeaderName) -> bool {
-    *name == CACHE_CONTROL || *name == SET_COOKIE || *name == VARY
+fn decides(name: &HeaderName, settings: &RouteSettings) -> bool {
+    [CACHE_CONTROL, EXPIRES, SET_COOKIE, VARY].contains(name) || settings.policy.targeted.contains(name)
 }
 
 fn overruled(name: &HeaderName) -> Mistake {
     let (message, hint) = match name {
         name if *name == SET_COOKIE => {
-            ("an answer that loses its `set-cookie` is stored", "make sure that no page beside such a cookie is one user's")
+            ("an answer that loses its `set-cookie` is stored".to_owned(), "make sure that no page beside such a cookie is one user's")
         }
-        name if *name == VARY => ("a `vary` of yours replaces the backend's", "name every field that it answers by, or use `add`"),
-        _ => {
-            ("a `cache-control` of yours replaces the backend's, `private` and `no-store` included", "`ttl` names a lifetime without that")
+        name if *name == VARY => {
+            ("a `vary` of yours replaces the backend's".to_owned(), "name every field that it answers by, or use `add`")
         }
+        name if *name == EXPIRES => (
+            "the backend's `expires` does not count any more, one that has passed included".to_owned(),
+            "`ttl` names a lifetime without that",
+        ),
+        name => (
+            format!("a `{name}` of yours replaces the backend's, `private` and `no-store` included"),
+            "`ttl` names a lifetime without that",
+        ),
     };
     Mistake::new(message).hint(hint)
 }
