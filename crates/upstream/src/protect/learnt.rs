@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use larder_limits::Keyed;
 use larder_semantics::Timestamp;
 use larder_semantics::content::model::CREDENTIALS;
@@ -31,9 +31,10 @@ pub(crate) struct LearntLimits {
     log: Mutex<RateLimited>,
 }
 
-/// The credentials of a request, as a hash: an upstream's limits are for those.
+/// The credentials of a request, as a hash: an upstream's limits are for those. `None` where it shows none, or several in one field: the upstream may
+/// tell such clients apart by what is not known here, such as a session or an address, and one of them must not hold back the others.
 #[derive(Debug)]
-pub(crate) struct LimitedKey(String);
+pub(crate) struct LimitedKey(Option<String>);
 
 impl LearntLimits {
     /// Of the upstream with this name.
@@ -48,7 +49,8 @@ impl LearntLimits {
 
     /// Whether a request may go out now.
     pub(crate) fn check(&self, key: &LimitedKey) -> Result<(), UpstreamError> {
-        let left = [ALL, &key.0].iter().filter_map(|key| (*self.until.peek(key)?.lock())?.checked_duration_since(timer_now())).max();
+        let keys = std::iter::once(ALL).chain(key.0.as_deref());
+        let left = keys.filter_map(|key| (*self.until.peek(key)?.lock())?.checked_duration_since(timer_now())).max();
         let Some(left) = left.filter(|left| !left.is_zero()) else { return Ok(()) };
         self.held.fetch_add(1, Ordering::Relaxed);
         let seconds = u32::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
@@ -64,10 +66,12 @@ impl LearntLimits {
     /// Learns from an answer. One that tells of a shorter time than another before does not shorten it, since they may be about different limits.
     pub(crate) fn learn(&self, key: &LimitedKey, status: StatusCode, fields: &HeaderMap, now: Timestamp) {
         let Some((held, time)) = told(status, fields, now) else { return };
-        let known = self.until.get(match held {
-            Held::Key => &key.0,
-            Held::Upstream => ALL,
-        });
+        let key = match held {
+            Held::Key => key.0.as_deref(),
+            Held::Upstream => Some(ALL),
+        };
+        let Some(key) = key else { return };
+        let known = self.until.get(key);
         let mut until = known.lock();
         *until = (*until).max(Some(timer_now() + time));
     }
@@ -76,13 +80,19 @@ impl LearntLimits {
 impl LimitedKey {
     /// Of a request with these fields, as they go out.
     pub(crate) fn of(fields: &HeaderMap) -> Self {
-        let mut text = String::new();
-        for name in CREDENTIALS {
+        let (mut text, mut has_any) = (String::new(), false);
+        for name in CREDENTIALS.map(HeaderName::from_static) {
             // The names are apart from each other by their number.
             text.push('/');
-            put_header(fields, &HeaderName::from_static(name), &mut text);
+            if fields.get_all(&name).iter().all(HeaderValue::is_empty) {
+                continue;
+            }
+            if !put_header(fields, &name, &mut text) {
+                return Self(None);
+            }
+            has_any = true;
         }
-        Self(text)
+        Self(has_any.then_some(text))
     }
 }
 
@@ -133,6 +143,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_credentials_that_name_one_account_nothing_is_learnt_of_a_client_and_nobody_is_held() {
+        let limits = LearntLimits::new("api".into());
+        let of = |lines: &[(&'static str, &'static str)]| {
+            let lines = lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            LimitedKey::of(&lines.collect())
+        };
+        for lines in [
+            &[][..],
+            &[("cookie", "session=ann")],
+            &[("x-api-key", "")],
+            &[("authorization", "Bearer ann"), ("authorization", "Bearer bob")],
+            &[("authorization", "Bearer ann"), ("x-api-key", "ann"), ("x-api-key", "")],
+        ] {
+            learn(&limits, &of(lines), 429, "30");
+            assert_eq!((seconds(&limits, &of(lines)), limits.until.len()), (None, 0), "{lines:?}");
+        }
+        learn(&limits, &of(&[("authorization", "Bearer ann")]), 429, "30");
+        assert_eq!(seconds(&limits, &of(&[("authorization", "bearer  ann"), ("cookie", "a=1")])), Some(30));
+        assert_eq!(seconds(&limits, &of(&[("authorization", "Bearer ann"), ("x-api-key", "bob")])), None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_upstream_that_is_away_holds_back_all_and_a_shorter_time_shortens_nothing() {
         let limits = LearntLimits::new("api".into());
         learn(&limits, &key("Bearer ann"), 503, "30");
@@ -146,11 +178,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn keys_are_hashes_and_bounded_in_number() {
-        let text = key("Bearer hush").0;
+        let text = key("Bearer hush").0.expect("credentials");
         assert!(!text.contains("hush") && text.starts_with("/*"), "{text}");
         let api_key =
             LimitedKey::of(&HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), HeaderValue::from_static("Bearer hush"))]));
-        assert_ne!(text, api_key.0, "the same text in another field is another key");
+        assert_ne!(Some(text), api_key.0, "the same text in another field is another key");
         let limits = LearntLimits::new("api".into());
         for number in 0..MAX_KEYS * 2 {
             let value = HeaderValue::try_from(number.to_string()).expect("a value");

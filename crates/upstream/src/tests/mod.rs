@@ -4,6 +4,7 @@ mod balancing;
 mod bodies;
 mod failures;
 mod http2;
+mod learning;
 pub(crate) mod origin;
 mod pooling;
 mod requests;
