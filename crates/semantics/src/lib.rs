@@ -56,6 +56,6 @@ pub use reason::Reason;
 pub use request::{MethodKind, RequestContext};
 pub use reuse::decide::{Decision, decide, decide_soft_purged, serve_on_error, serve_on_limit};
 pub use storing::disposition::{Disposition, Exchange, Freshened, on_response};
-pub use storing::{HeadUpdate, head_update, may_steer, on_write_response, storage, worth_storing};
+pub use storing::{HeadUpdate, Withheld, head_update, may_steer, on_write_response, storage, worth_storing};
 pub use time::Timestamp;
 pub use vary::{SecondaryKey, VarySpec};

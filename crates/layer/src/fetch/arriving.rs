@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame};
-use larder_semantics::StoredHead;
 use larder_semantics::content::Fitness;
+use larder_semantics::{StoredHead, Withheld};
 use larder_store::codec::{BodyProof, ResponseRecord};
 use larder_store::{Arriving, BodyBuilder, Chunks, Recording, RemoteBody, RemoteError, StoredBody, StoredResponse};
 use tokio::sync::oneshot;
@@ -55,6 +55,7 @@ impl Fetch {
             fetch: self,
             service,
             kept: Kept::Stored(record, promotion),
+            withheld: Withheld::default(),
             writer,
             landed,
             length,

@@ -7,9 +7,8 @@ use std::task::Poll;
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response, StatusCode};
-use larder_semantics::fields::retain_storable;
 use larder_semantics::storage::{never_stored, refuses_the_request};
-use larder_semantics::{Reason, VarySpec, may_steer};
+use larder_semantics::{Reason, VarySpec, Withheld, may_steer};
 use larder_store::{FetchFailure, Remembered, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
@@ -135,7 +134,8 @@ impl Fetch {
         let Some(reader) = log.reader() else { return };
         let (head, body) = response.into_parts();
         let mut headers = head.headers.clone();
-        retain_storable(&mut headers);
+        let withheld = Withheld::of(&service.route.policy, &self.request.context, status, &headers);
+        withheld.remove_from(&service.route.policy, &mut headers);
         let response = Response::from_parts(head, CacheBody::pending(PendingReader::Arriving(reader), length));
         let error = ServerError { status, stored, headers, content: Some(Content { variant, log, length }) };
         self.deliver(FetchOutcome::ServerError(Arc::new(error)), Own::Response { response, reason }, reply);
@@ -143,6 +143,7 @@ impl Fetch {
             fetch: self,
             service,
             kept: Kept::Error(status),
+            withheld,
             writer,
             landed: None,
             length,

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use http::{Response, StatusCode};
 use larder_semantics::range::{ByteRange, PartialAnswer, PartialResponse, PartialUse, RangeSet};
-use larder_semantics::{Disposition, Exchange, MethodKind, Reason, StoredHead, on_response};
+use larder_semantics::{Disposition, Exchange, MethodKind, Reason, StoredHead, Withheld, on_response};
 use larder_store::StoredPart;
 use tokio::sync::oneshot;
 
@@ -174,6 +174,7 @@ impl Fetch {
             fetch: self,
             service,
             kept: Kept::Part(meta),
+            withheld: Withheld::default(),
             writer,
             landed: None,
             length,

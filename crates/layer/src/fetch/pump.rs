@@ -10,11 +10,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
-use larder_semantics::Reason;
 use larder_semantics::content::{Asked, Fitness};
-use larder_semantics::fields::retain_storable;
 use larder_semantics::range::PartialResponse;
 use larder_semantics::storage::is_event_stream;
+use larder_semantics::{Reason, Withheld};
 use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, Recording, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
@@ -46,6 +45,8 @@ pub(super) struct Pump<S> {
     pub(super) fetch: Box<Fetch>,
     pub(super) service: CacheService<S>,
     pub(super) kept: Kept,
+    /// Fields that its head keeps from others, and so do its trailers.
+    pub(super) withheld: Withheld,
     pub(super) writer: LogWriter,
     /// Present while others may join.
     pub(super) landed: Option<Landed>,
@@ -170,7 +171,7 @@ impl<S: Upstream> Pump<S> {
                 Some(Ok(frame)) => match frame.into_data() {
                     Err(frame) => {
                         trailers = frame.into_trailers().ok();
-                        trailers.iter_mut().for_each(retain_storable);
+                        trailers.iter_mut().for_each(|trailers| self.withheld.remove_from(&self.service.route.policy, trailers));
                     }
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => {

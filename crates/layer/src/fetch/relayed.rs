@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http_body::{Body, Frame};
-use larder_semantics::StoredHead;
 use larder_semantics::storage::is_event_stream;
+use larder_semantics::{StoredHead, Withheld};
 use larder_store::{Piece, Pieces, Relayed, RemoteError};
 use tokio::sync::oneshot;
 use tracing::debug;
@@ -65,6 +65,7 @@ impl Fetch {
             fetch: self,
             service,
             kept: Kept::Relayed(record, promotion),
+            withheld: Withheld::default(),
             writer,
             landed,
             length,

@@ -9,7 +9,7 @@ use http::Response;
 use http::header::CONTENT_TYPE;
 use larder_semantics::content::Fitness;
 use larder_semantics::storage::{is_event_stream, refuses_the_request, supersedes};
-use larder_semantics::{Disposition, Reason, StoredHead, Timestamp, VarySpec};
+use larder_semantics::{Disposition, Reason, StoredHead, Timestamp, VarySpec, Withheld};
 use larder_store::{Lease, Position, Remembered, StoredBody, StoredResponse, Variant};
 use tokio::sync::oneshot;
 
@@ -132,6 +132,7 @@ impl Fetch {
             let is_judged_at_its_end = self.is_judged_at_its_end(&service.route, &parts.headers);
             self.body_is_arriving(&service, &pending, is_judged_at_its_end);
             let Some(reader) = pending.body.reader() else { return };
+            let withheld = Withheld::of(&service.route.policy, &self.request.context, parts.status, &parts.headers);
             let for_followers = if is_judged_at_its_end { self.permit.take() } else { None };
             // The client's reader is there before any follower's, so that the first frame finds it.
             let landed = self.deliver(FetchOutcome::Fetched(Arc::clone(&pending)), Own::Head { head: parts, reader }, reply);
@@ -139,7 +140,8 @@ impl Fetch {
             let is_soon =
                 length.is_none_or(|length| length <= max) && !pending.head.headers.get(&CONTENT_TYPE).as_ref().is_some_and(is_event_stream);
             self.permit = for_followers.filter(|_| is_soon);
-            let pump = Pump { fetch: self, service, kept: Kept::Whole(pending), writer, landed, length, given_up: None, stopwatch };
+            let pump =
+                Pump { fetch: self, service, kept: Kept::Whole(pending), withheld, writer, landed, length, given_up: None, stopwatch };
             Box::pin(pump.run(body, begun)).await;
         }
     }

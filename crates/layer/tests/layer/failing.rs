@@ -196,6 +196,22 @@ async fn of_a_server_error_that_was_made_for_one_client_the_others_get_the_statu
 }
 
 #[tokio::test]
+async fn rfc9111_5_2_2_7_of_a_shared_server_error_the_others_get_no_field_that_private_names() {
+    let gate = gate();
+    let named = |name| format!("{name}=\"x-user\"");
+    for name in ["private", "no-cache"] {
+        let origin = gated(&gate, move |_| response(503, "sorry").header("cache-control", &named(name)).header("x-user", "alice"));
+        let cache = common::service(origin.clone());
+        let waiting = start(&cache, (0..MANY).map(|_| get("/a")));
+        gate.add_permits(MANY);
+        let answers: Vec<_> = finish(waiting).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(origin.count(), 1, "{name}");
+        assert!(answers.iter().all(|answer| answer.text() == "sorry"));
+        assert_eq!(answers.iter().filter(|answer| header(&answer.response, "x-user") == "alice").count(), 1, "{name}: the leader alone");
+    }
+}
+
+#[tokio::test]
 async fn of_a_server_error_for_other_selecting_fields_a_request_gets_the_status() {
     let gate = gate();
     let origin = gated(&gate, |_| response(503, "leider").header("vary", "accept-language"));

@@ -120,14 +120,6 @@ fn leaves_http(protocols: &str) -> bool {
     names().any(|name| !name.is_empty()) && names().all(|name| !matches!(name.as_str(), "h2c" | "h2" | "http" | "tls"))
 }
 
-/// Removes trailer fields that would not be stored as header fields either.
-pub fn retain_storable(trailers: &mut HeaderMap) {
-    let never: Vec<HeaderName> = trailers.keys().filter(|name| never_stored(name)).cloned().collect();
-    for name in never {
-        trailers.remove(name);
-    }
-}
-
 /// Whether no response field of this name is ever stored or taken from a 304: hop-by-hop and proxy fields (§3.1), those of
 /// [`is_for_one_client`], and `Trailer`, which says how one message was sent.
 pub(crate) fn never_stored(name: &HeaderName) -> bool {

@@ -2,18 +2,17 @@
 
 use http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, DATE, EXPIRES, LAST_MODIFIED, PRAGMA, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use smallvec::SmallVec;
 
 use crate::directives::{Directives, ResponseDirectives};
-use crate::head::fields::{CACHE_STATUS, X_CACHE, connection_options, never_stored, written_anew};
+use crate::head::fields::{CACHE_STATUS, X_CACHE, written_anew};
 use crate::head::stored::{FreshnessLifetime, HeadFlags, LifetimeSource, OriginControl, StoredHead};
 use crate::head::stored_fields::{Line, StoredFields};
-use crate::pattern::matches_pattern;
 use crate::policy::{ClientTtl, CookiePolicy, Policy};
 use crate::request::RequestContext;
 use crate::reuse::age::{corrected_initial_age, sent_date};
 use crate::reuse::freshness::{explicit, is_overridden, lifetime};
 use crate::reuse::set_aside::is_set_aside;
+use crate::storing::withheld::Withheld;
 use crate::time::Timestamp;
 
 /// The value in the slot of a field that every answer writes.
@@ -107,15 +106,10 @@ fn is_for_cookies(parts: &Parts<'_>, date: Timestamp) -> bool {
     policy.cookies != CookiePolicy::Pass && (said || named() || selects_by_cookies())
 }
 
-/// The fields as received less those that must not be stored (§3.1), those that `private` and `no-cache` name (§5.2.2.4, §5.2.2.7:
-/// the others may be stored without them), and those that [`assemble`] writes itself.
+/// The fields as received less those that others do not get ([`Withheld`]), and those that [`assemble`] writes itself.
 fn kept_lines(parts: &Parts<'_>, rewritten: bool, overridden: bool) -> Vec<Line> {
     let Parts { policy, headers, directives, .. } = *parts;
-    let mut left_out: SmallVec<[HeaderName; 4]> = connection_options(headers);
-    left_out.extend(directives.no_cache.fields().iter().cloned());
-    if !parts.request.identified {
-        left_out.extend(directives.private.fields().iter().cloned());
-    }
+    let withheld = Withheld::named_by(directives, parts.request, headers);
     let mut lines = Vec::with_capacity(headers.len() + 5);
     let mut has_length = parts.status == StatusCode::NO_CONTENT;
     for (name, value) in headers {
@@ -125,8 +119,7 @@ fn kept_lines(parts: &Parts<'_>, rewritten: bool, overridden: bool) -> Vec<Line>
         // "A server MUST NOT send a Content-Length header field in any response with a status code of [...] 204", and where a message came
         // with several that are alike they are one (RFC 9110 §8.6).
         let repeated = *name == CONTENT_LENGTH && std::mem::replace(&mut has_length, true);
-        let is_unstored = || policy.unstored_fields.iter().any(|pattern| matches_pattern(pattern, name.as_str().as_bytes()));
-        if !own && !repeated && !never_stored(name) && !left_out.contains(name) && !is_unstored() {
+        if !own && !repeated && !withheld.contains(policy, name) {
             lines.push((name.clone(), value.clone()));
         }
     }

@@ -6,9 +6,11 @@ pub(crate) mod freshen;
 pub(crate) mod post;
 pub mod storage;
 pub(crate) mod unkeyed;
+mod withheld;
 mod worth;
 
 pub use freshen::{HeadUpdate, head_update};
 pub use post::on_write_response;
 pub use unkeyed::may_steer;
+pub use withheld::Withheld;
 pub use worth::worth_storing;
