@@ -124,19 +124,23 @@ impl DiskArray {
         plan::place(hash, usable.iter().map(|(id, number)| (*id, self.stores[*number].capacity()))).map(|at| usable[at].1)
     }
 
-    /// Drops what directories other than a key's own have of it, up to this fetch: they had the key while the directories, or their capacities, were
-    /// others, and what they have would be found again once they are the same as then.
-    fn drop_in_others(&self, own: usize, key: &PrimaryKey, variant: Option<&Variant>, fetch: u64) {
-        let others = self.stores.iter().enumerate().filter(|(number, _)| *number != own);
+    /// Drops what directories other than a key's `own` have of it, up to this fetch: they had the key while the directories, or their capacities, were
+    /// others, and what they have would be found again once they are the same as then. `None`: any of them may be its own.
+    fn drop_in_others(&self, own: Option<usize>, key: &PrimaryKey, variant: Option<&Variant>, fetch: u64) {
+        let Some(round) = &self.round else { return };
+        let ids = round.ids();
+        // One that comes later begins empty.
+        let is_used = |number: usize| ids.as_ref().is_none_or(|ids| ids[number].is_some());
+        let others = self.stores.iter().enumerate().filter(|(number, _)| Some(*number) != own && is_used(*number));
         others.for_each(|(_, store)| store.drop_earlier(key, variant, fetch));
     }
 
     /// The directory of a response that is stored now. No other one has an earlier one in its place from here on.
     fn taking(&self, response: &StoredResponse) -> Option<&DiskStore> {
         let key = response.key();
-        let own = self.number_of(&key)?;
+        let own = self.number_of(&key);
         self.drop_in_others(own, &key, response.variant(), response.fetch.saturating_sub(1));
-        Some(&self.stores[own])
+        own.map(|own| &self.stores[own])
     }
 }
 
@@ -174,7 +178,7 @@ impl RemoteBodyWriter for ArrayBodyWriter {
         keep: Duration,
         log_position: LogPosition,
     ) -> StoreFuture<'static, Result<(), RemoteError>> {
-        self.array.drop_in_others(self.own, record.key(), record.variant(), record.fetch().saturating_sub(1));
+        self.array.drop_in_others(Some(self.own), record.key(), record.variant(), record.fetch().saturating_sub(1));
         self.writer.commit(record, keep, log_position)
     }
 }
@@ -213,8 +217,9 @@ impl RemoteStore for DiskArray {
 
     fn remove(&self, response: &StoredResponse) {
         let key = response.key();
-        if let Some(own) = self.number_of(&key) {
-            self.drop_in_others(own, &key, response.variant(), response.fetch);
+        let own = self.number_of(&key);
+        self.drop_in_others(own, &key, response.variant(), response.fetch);
+        if let Some(own) = own {
             self.stores[own].remove(response);
         }
     }

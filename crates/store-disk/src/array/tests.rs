@@ -202,6 +202,28 @@ async fn a_purge_from_before_the_directories_are_had_costs_nothing_else_once_the
 }
 
 #[tokio::test]
+async fn what_is_removed_or_replaced_before_the_directories_are_had_is_not_found_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let two = directories(&folder, &["a", "b"]);
+    let first = Process::start(&two).await;
+    first.fill(1).await;
+    let second = Process::begin(&two);
+    for number in 0..PATHS * 3 / 4 {
+        let later = second.write(number, 2, None);
+        match number % 3 {
+            0 => second.array.remove(&later.response),
+            1 => second.array.commit(later).await,
+            _ => second.array.freshen(later).await,
+        }
+    }
+    first.end().await;
+    assert!(second.array.usable(LONG).await);
+    assert_eq!(second.found().await, PATHS / 4);
+    second.end().await;
+    assert_eq!(Process::start(&two).await.found().await, PATHS / 4);
+}
+
+#[tokio::test]
 async fn the_others_go_on_without_a_directory_that_cannot_be_used_and_it_begins_empty_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let two = directories(&folder, &["a", "b"]);

@@ -189,7 +189,10 @@ impl Engine {
         match self.known(hash) {
             Ok(Some((header, entry))) if header.fetch > fetch || entry.body == Body::Selecting => Ok(()),
             Ok(None) if self.is_restored() => Ok(()),
-            _ => self.write_removal(hash, fetch, now),
+            _ => {
+                self.supersede(hash);
+                self.write_removal(hash, fetch, now)
+            }
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! 1. `store` is the tier as its users see it;
 //! 2. `load` looks up, `chunks` reads a long body, `spool` writes one while it arrives; `form` compresses and seals;
-//! 3. `queue` bounds the writes that wait, `admission` and `rate` say which are done, `removals` are those that must be;
+//! 3. `queue` bounds the writes that wait, `admission` and `rate` say which are done, `removals` are those that must be, `early` those from before the
+//!    directory is this process's;
 //! 4. `worker` opens the directory, and does them; `handed_over` is what it takes from the process before, and leaves to the next one.
 
 mod admission;
 mod chunks;
+mod early;
 mod form;
 mod handed_over;
 mod load;
@@ -38,6 +40,7 @@ use crate::log::{LocalLog, PURGE_TIMEOUT};
 use crate::observer::Observing;
 use crate::set::round::Round;
 use admission::Admitting;
+use early::EarlyRemovals;
 use queue::Queue;
 use rate::Rate;
 use removals::Removals;
@@ -78,6 +81,7 @@ struct Tier {
     rate: Mutex<Option<Rate>>,
     admitting: Admitting,
     removals: Removals,
+    early: EarlyRemovals,
     counters: Counters,
     observing: Observing,
     /// Why it does not work now.
@@ -131,6 +135,7 @@ impl Tier {
             rate: Mutex::new(options.write_rate.map(|rate| Rate::new(rate, (clocks.monotonic)()))),
             admitting: Admitting::new(options.admission),
             removals: Removals::default(),
+            early: EarlyRemovals::default(),
             counters: Counters::default(),
             observing: Observing::default(),
             problem: Mutex::new(None),

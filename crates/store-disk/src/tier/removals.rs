@@ -18,9 +18,6 @@ use crate::log::Shared;
 /// Removals that are remembered one by one. Beyond that, everything is forgotten.
 const MAX_DUE: usize = 1 << 16;
 
-/// The same of those from before the directory is this process's, which take more memory.
-const MAX_EARLY: usize = 4_096;
-
 /// See the module's page.
 #[derive(Debug, Default)]
 pub(super) struct Removals {
@@ -28,17 +25,8 @@ pub(super) struct Removals {
     due: Mutex<HashMap<u64, u64>>,
     /// The same of responses without `Vary` whose key has variants since then, by the hash of the primary key.
     unvaried: Mutex<HashMap<u64, u64>>,
-    early: Mutex<Vec<Early>>,
     /// The mark of a process that may end before the disk has taken them.
     last_mark: Mutex<Option<String>>,
-}
-
-/// A removal from before the directory is this process's: what its keys are hashed with is not known yet.
-#[derive(Debug)]
-pub(super) struct Early {
-    pub(super) key: PrimaryKey,
-    pub(super) variant: Option<Variant>,
-    pub(super) fetch: u64,
 }
 
 impl Removals {
@@ -63,21 +51,6 @@ impl Removals {
         let known = due.entry(hash).or_insert(fetch);
         *known = fetch.max(*known);
         true
-    }
-
-    /// Remembers one for when the directory is this process's. `false`: there are too many.
-    pub(super) fn add_early(&self, response: &StoredResponse) -> bool {
-        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_room = early.len() < MAX_EARLY;
-        if has_room {
-            early.push(Early { key: response.key(), variant: response.variant().cloned(), fetch: response.fetch });
-        }
-        has_room
-    }
-
-    /// Those of [`Self::add_early`].
-    pub(super) fn take_early(&self) -> Vec<Early> {
-        std::mem::take(&mut *self.early.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the response of this fetch is removed, so that it must not be written.
@@ -120,12 +93,9 @@ impl Tier {
         }
     }
 
-    /// A removal while the directory is not this process's: not yet, or not any more.
+    /// A removal while the directory is not this process's any more.
     pub(super) fn remove_elsewhere(&self, response: &StoredResponse) {
         if !self.queue.is_closed() {
-            if !self.removals.add_early(response) {
-                self.must_forget.store(true, Ordering::Relaxed);
-            }
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -236,7 +206,6 @@ impl Tier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::response;
 
     #[test]
     fn a_removal_covers_its_fetch_and_earlier_ones_until_it_is_done() {
@@ -254,8 +223,5 @@ mod tests {
         let removals = Removals::default();
         assert!((0..MAX_DUE as u64).all(|hash| removals.add(hash, 1)));
         assert!(!removals.add(u64::MAX, 1) && removals.add(0, 2));
-        let removed = response("/x", 1, 1, None);
-        assert!((0..MAX_EARLY).all(|_| removals.add_early(&removed)) && !removals.add_early(&removed));
-        assert_eq!((removals.take_early().len(), removals.take_early().len()), (MAX_EARLY, 0));
     }
 }

@@ -208,9 +208,10 @@ impl DiskStore {
 
     /// Queues a write if it is admitted. What is not written must not leave an older response to be found in its place.
     fn write(&self, write: Write, task: fn(Write) -> WriteTask, admit: impl FnOnce(Write, u64) -> Option<Write>) {
-        let Some(engine) = self.tier.engine() else { return };
         let response = Arc::clone(&write.response);
-        let hash = hash_of(engine.seed(), &response.key(), response.variant());
+        let (key, variant, earlier) = (response.key(), response.variant(), response.fetch.saturating_sub(1));
+        let Some(engine) = self.tier.engine_or_note(&key, variant, earlier) else { return };
+        let hash = hash_of(engine.seed(), &key, variant);
         let is_taken = self.takes(response.body_length());
         let admitted = if is_taken { admit(write, hash) } else { None };
         if let Some(write) = admitted {
@@ -218,24 +219,18 @@ impl DiskStore {
         }
         self.tier.unvary_for(&engine, &response);
         if !is_taken && may_be_stored(&engine, hash) {
-            self.tier.push(WriteTask::Remove { hash, fetch: response.fetch.saturating_sub(1) });
+            self.tier.push(WriteTask::Remove { hash, fetch: earlier });
         }
     }
 
     /// Drops what there is here of a key that is another directory's now, up to this fetch: it must not be found once the key is this one's again.
     pub(crate) fn drop_earlier(&self, key: &PrimaryKey, variant: Option<&Variant>, fetch: u64) {
-        // One that comes later begins empty.
-        let Some(engine) = self.tier.engine() else { return };
+        let Some(engine) = self.tier.engine_or_note(key, variant, fetch) else { return };
         self.tier.unvary(&engine, key, variant, fetch);
         let hash = hash_of(engine.seed(), key, variant);
         if may_be_stored(&engine, hash) {
             self.tier.push(WriteTask::Remove { hash, fetch });
         }
-    }
-
-    fn hash_of(&self, response: &StoredResponse) -> Option<u64> {
-        let engine = self.tier.engine()?;
-        Some(hash_of(engine.seed(), &response.key(), response.variant()))
     }
 }
 
@@ -275,8 +270,9 @@ impl RemoteStore for DiskStore {
     }
 
     fn remove(&self, response: &StoredResponse) {
-        match self.hash_of(response) {
-            Some(hash) => self.tier.push(WriteTask::Remove { hash, fetch: response.fetch }),
+        let (key, variant, fetch) = (response.key(), response.variant(), response.fetch);
+        match self.tier.engine_or_note(&key, variant, fetch) {
+            Some(engine) => self.tier.push(WriteTask::Remove { hash: hash_of(engine.seed(), &key, variant), fetch }),
             None => self.tier.remove_elsewhere(response),
         }
     }

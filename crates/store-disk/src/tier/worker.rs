@@ -16,7 +16,6 @@ use tracing::{info, warn};
 
 use super::form::{content, sealed_head};
 use super::queue::{Next, Queue, WriteTask};
-use super::removals::Early;
 use super::{Tier, count, hash_of, refused};
 use crate::engine::{Engine, NewBody, NewEntry, Shape};
 use crate::log;
@@ -124,12 +123,12 @@ fn open(tier: &Arc<Tier>, queue: &Queue) -> Result<Option<Arc<Engine>>, OpenErro
         info!("{} responses are on disk", restored.indexed().0);
         ready.send_replace(true);
     };
-    for Early { key, variant, fetch } in tier.removals.take_early() {
-        tier.lose(&engine, hash_of(engine.seed(), &key, variant.as_ref()), fetch);
-    }
+    tier.remove_noted(&engine);
     tier.take_over(&engine, &mut HashSet::new());
     // Before anybody is told that it is ready.
     tier.set_engine(Some(Arc::clone(&engine)));
+    // What has come in between. From here on no more is noted.
+    tier.remove_noted(&engine);
     if let Err(error) = std::thread::Builder::new().name("larder-restore".to_owned()).spawn(restore) {
         tier.failed(&error);
     }

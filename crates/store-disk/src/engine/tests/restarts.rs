@@ -71,8 +71,9 @@ fn writes_before_everything_is_restored_are_later_than_all_of_it() {
     assert!(!early.engine.is_restored());
     early.put(1, 30);
     early.engine.remove(hash(2), 40, NOW).unwrap();
+    early.engine.remove_unvaried(hash(4), 40, NOW).unwrap();
     early.engine.restore(NOW);
-    assert_eq!([1, 2, 3].map(|key| early.get(key)), [Some(30), None, Some(19)]);
+    assert_eq!([1, 2, 3, 4].map(|key| early.get(key)), [Some(30), None, Some(19), None]);
     assert!(early.engine.is_restored());
 }
 

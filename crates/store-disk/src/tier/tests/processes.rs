@@ -172,6 +172,28 @@ async fn what_a_process_removes_before_and_after_it_has_the_directory_is_removed
     assert_eq!([third.get("/a").await, third.get("/b").await, third.get("/c").await], [None, None, Some(1)]);
 }
 
+/// It has them in memory, where they do not outlive it.
+#[tokio::test]
+async fn what_a_process_stores_before_it_has_the_directory_leaves_no_older_response_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Process::start(&folder).await;
+    for path in ["/stored", "/renewed", "/varies", "/y"] {
+        first.put(path, 1, 1).await;
+    }
+    let second = Process::begin(options(&folder));
+    second.put("/stored", 1, 2).await;
+    second.store.freshen(second.write("/renewed", 1, 2, None)).await;
+    second.put_variant("/varies", 1, 2, Some(variant("de"))).await;
+    first.end().await;
+    assert!(second.store.usable(LONG).await);
+    let found = async |process: &Process| {
+        [process.get("/stored").await, process.get("/renewed").await, process.get("/varies").await, process.get("/y").await]
+    };
+    assert_eq!(found(&second).await, [None, None, None, Some(1)]);
+    second.end().await;
+    assert_eq!(found(&Process::start(&folder).await).await, [None, None, None, Some(1)]);
+}
+
 /// Both processes have the file of the log open then, and each would write at its own end of it.
 #[tokio::test]
 async fn a_process_that_hands_over_while_a_write_hangs_leaves_the_log_too() {
