@@ -24,10 +24,41 @@ pub(super) fn check(scope: Scope<'_>) -> Option<&Directive> {
     named.or_else(|| scope.all_of(&["allow", "deny"]).into_iter().find(|directive| directive.name == "deny"))
 }
 
-/// An `if` by which nginx refuses some requests.
+/// An `if` or `rewrite` by which nginx answers some requests otherwise than the backend would.
 pub(super) fn condition(scope: Scope<'_>) -> Option<&Directive> {
-    let refuses = |inner: &Directive| inner.name == "deny" || (inner.name == "return" && inner.arg(0).starts_with('4'));
+    let asks = |directive: &Directive| match directive.name.as_str() {
+        "if" => directive.block.iter().any(|inner| answers(inner) && !is_apart(directive, inner)),
+        "rewrite_by_lua" | "rewrite_by_lua_block" | "rewrite_by_lua_file" => true,
+        _ => redirects(directive),
+    };
     // Those of the blocks around hold besides.
-    let here = scope.block.iter().find(|directive| directive.name == "if" && directive.block.iter().any(refuses));
+    let here = scope.block.iter().find(|directive| asks(directive));
     here.or_else(|| scope.around().and_then(condition))
+}
+
+/// Whether requests that get here are not for the backend.
+fn answers(directive: &Directive) -> bool {
+    matches!(directive.name.as_str(), "deny" | "return") || redirects(directive)
+}
+
+/// Whether it is a `rewrite` that answers with a redirect.
+fn redirects(directive: &Directive) -> bool {
+    let leads_away = || matches!(directive.arg(2), "redirect" | "permanent") || is_absolute(directive.arg(1));
+    directive.name == "rewrite" && leads_away()
+}
+
+fn is_absolute(target: &str) -> bool {
+    ["http://", "https://", "$scheme"].iter().any(|start| target.starts_with(start))
+}
+
+/// Whether the requests for which this `if` holds share no stored response with the others: it asks for scheme or host, and leads to another one, or for
+/// a method that is never stored.
+fn is_apart(condition: &Directive, answer: &Directive) -> bool {
+    let text = condition.args.join(" ");
+    let mut words = text.trim_matches(['(', ')', ' ']).split_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some("$request_method"), Some("="), Some(method)) => !matches!(method, "GET" | "HEAD"),
+        (Some("$scheme" | "$https" | "$host" | "$http_host" | "$http_x_forwarded_proto"), ..) => is_absolute(answer.arg(1)),
+        _ => false,
+    }
 }

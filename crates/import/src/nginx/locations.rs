@@ -135,8 +135,10 @@ fn location(directive: &Directive, around: Around<'_>, output: &mut Output, note
     }
 }
 
+/// The `proxy_pass` that requests come to: none where the location answers before.
 fn passes(location: &Directive) -> Option<&Directive> {
-    location.block.iter().find(|inner| inner.name == "proxy_pass")
+    let returns = location.block.iter().any(|inner| inner.name == "return");
+    location.block.iter().find(|inner| inner.name == "proxy_pass" && !returns)
 }
 
 /// A location that no route can have, such as one by a regular expression. nginx tries it before most of those by a prefix, so that routes take
@@ -249,9 +251,11 @@ fn cached(scope: Scope<'_>, notes: &mut Vec<Note>) -> Option<Vec<String>> {
     settings.extend(keys::settings(scope, notes)?);
     settings.extend(conditions::settings(scope, notes)?);
     if let Some(condition) = access::condition(scope) {
-        notes.push(
-            condition.note("nginx asks this `if` before each answer, and Larder does not, so nothing is stored here (cache = false)"),
+        let text = format!(
+            "nginx asks this `{}` before each answer, and Larder does not, so nothing is stored here (cache = false)",
+            condition.name
         );
+        notes.push(condition.note(text));
         return None;
     }
     Some(settings)

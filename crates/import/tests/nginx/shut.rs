@@ -93,3 +93,48 @@ fn nothing_is_stored_where_a_regular_expression_took_requests_that_it_did_not_st
     let named = with("location @app { proxy_pass http://127.0.0.1:1; }");
     assert!(!named.config.contains("cache = false"), "{}", named.config);
 }
+
+/// nginx asks them before stored answers too: a page that one client got must not be given to those that it sends elsewhere.
+#[test]
+fn nothing_is_stored_where_nginx_sends_some_requests_elsewhere() {
+    for asked in [
+        "if ($cookie_session = \"\") { return 302 /login; }",
+        "if ($cookie_session = \"\") { return 303 https://login.example/; }",
+        "if ( $arg_preview ) { return 200 hello; }",
+        "if ($maintenance) { return 503; }",
+        "if ($request_method = GET) { return 307 /login; }",
+        "if ($host = a.example) { return 302 /login; }",
+        "if ($http_x_user = \"\") { rewrite ^ /login redirect; }",
+        "if ($http_x_user = \"\") { rewrite ^ https://login.example/; }",
+        "rewrite ^/mine /login permanent",
+        "rewrite_by_lua_block { ngx.exit(403); }",
+    ] {
+        let asked = if asked.ends_with('}') { asked.to_owned() } else { format!("{asked};") };
+        let imported = cached(&format!("proxy_cache_valid 200 1m; {asked}"));
+        let route = section(&imported, "[[routes]]");
+        assert!(route.contains(&"cache = false") && !route.iter().any(|line| line.starts_with("ttl")), "{asked}: {route:?}");
+        let name = asked.split(' ').next().unwrap_or_default();
+        let told = format!("nginx asks this `{name}` before each answer");
+        assert!(notes(&imported).iter().any(|note| note.contains(&told)), "{asked}: {:?}", imported.notes);
+    }
+    for asked in [
+        "if ($scheme = http) { return 301 https://$host$request_uri; }",
+        "if ($http_x_forwarded_proto = http) { rewrite ^ https://$host$request_uri? permanent; }",
+        "if ($host ~* ^www) { return 301 https://a.example$request_uri; }",
+        "if ($request_method = OPTIONS) { return 204; }",
+        "if ($slow_start) { set $a b; }",
+        "rewrite ^/api/(.*)$ /$1 break;",
+    ] {
+        let imported = cached(&format!("proxy_cache_valid 200 1m; {asked}"));
+        assert!(!section(&imported, "[[routes]]").contains(&"cache = false"), "{asked}: {}", imported.config);
+    }
+}
+
+/// nginx never comes to the `proxy_pass`.
+#[test]
+fn a_location_that_answers_before_its_backend_is_refused() {
+    let imported = imported(
+        "server { location / { proxy_pass http://127.0.0.1:1; }\n location /closed/ { return 403; proxy_pass http://127.0.0.1:1; proxy_cache x; } }",
+    );
+    assert!(route(&imported, "/closed/{*rest}").contains(&"upstream = \"refused\""), "{}", imported.config);
+}
