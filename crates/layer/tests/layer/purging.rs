@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{Origin, OriginBody, channel, finish, get, header, read, request, response, send, start, streaming, with_rules};
 use http::HeaderMap;
 use http::request::Parts;
+use http_body_util::{BodyExt, Full};
 use larder_semantics::Reason;
 use larder_store::{Invalidation, InvalidationTarget};
 use larder_tower::clock::Clock;
@@ -116,6 +117,33 @@ async fn a_purge_by_a_tag_that_a_304_takes_away_still_counts() {
     gate.add_permits(1);
     assert_eq!(finish(validating).await.remove(0).expect("an answer").text(), "first");
     assert_eq!(send(&cache, ask()).await.text(), "second");
+}
+
+/// The new page is as long as the old one, and has no validator either.
+#[tokio::test]
+async fn a_head_makes_no_page_fresh_again_that_is_purged_softly_or_expired() {
+    for soft in [true, false] {
+        let gets = AtomicUsize::new(0);
+        let origin = Origin::new(move |request| match request.method().as_str() {
+            "HEAD" => streaming(200, Full::default().map_err(Into::into).boxed_unsync()).header("cache-control", "max-age=60"),
+            _ if gets.fetch_add(1, Ordering::Relaxed) == 0 => response(200, "old").header("cache-control", "max-age=60"),
+            _ => response(200, "new").header("cache-control", "max-age=60"),
+        });
+        let (cache, hand) = with_rules(origin.clone(), common::rules());
+        assert_eq!(send(&cache, get("/a")).await.text(), "old");
+        if soft {
+            cache.cache().invalidate(&Invalidation::soft([InvalidationTarget::All])).await;
+        } else {
+            hand.advance(61);
+        }
+        assert_eq!(send(&cache, request("HEAD", "/a", &[("cache-control", "no-cache")])).await.x_cache(), "MISS");
+        // What is purged softly may be given once more while it is fetched.
+        assert_ne!(send(&cache, get("/a")).await.outcome.reason, Reason::Fresh, "soft: {soft}");
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((send(&cache, get("/a")).await.text(), origin.count()), ("new", 3), "soft: {soft}");
+    }
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ pub enum HeadUpdate {
     /// It describes another one: "the cache SHOULD consider the stored response to be stale". The head, made so.
     Stale(Box<StoredHead>),
     /// It says nothing about the stored response: not a 200, a stored response of another status, one that is not for this request (§3.5),
-    /// an answer that an unkeyed field may have caused, or another answer to credentials.
+    /// an answer without a validator that contradicts nothing, one that an unkeyed field may have caused, or another answer to credentials.
     Unrelated,
 }
 
@@ -162,10 +162,11 @@ pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u6
     // "If the stored response and HEAD response have matching values for any received validator fields (ETag and Last-Modified) and, if the
     // HEAD response has a Content-Length header field, the value of Content-Length matches that of the stored response, the cache SHOULD
     // update the stored response [...]; otherwise, the cache SHOULD consider the stored response to be stale."
-    let same = |name: HeaderName| exchange.headers.get(&name).is_none_or(|value| stored.headers.get(&name).as_ref() == Some(value));
+    let validator = |name: HeaderName| exchange.headers.get(&name).map(|value| stored.headers.get(&name).as_ref() == Some(value));
+    let validators = [validator(ETAG), validator(LAST_MODIFIED)];
     let length = exchange.headers.get(CONTENT_LENGTH).map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
     let same_length = length.is_none_or(|length| length == Some(body_length));
-    let update = if same(ETAG) && same(LAST_MODIFIED) && same_length {
+    let update = if !validators.contains(&Some(false)) && same_length {
         let (head, keep) = freshen(exchange, stored);
         // Selected by other fields than before, it cannot be found any more by those that it was made for.
         let selects_by = |head: &StoredHead| VarySpec::of_response_less(&head.headers.to_map(), &exchange.policy.ignore_vary);
@@ -175,6 +176,9 @@ pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u6
         HeadUpdate::Stale(Box::new(stored.clone().into_stale()))
     };
     match update {
+        // Any two answers match in no validator at all, and a page of another text may have the same length: a stored response that is stale
+        // would be fresh again with its old content, each time that somebody asks by HEAD. The next GET finds out.
+        HeadUpdate::Freshen { keep: true, .. } if !validators.contains(&Some(true)) => HeadUpdate::Unrelated,
         HeadUpdate::Freshen { keep: true, .. } => update,
         // An answer to credentials ends no response that other clients get.
         _ if exchange.request.authorization => HeadUpdate::Unrelated,
