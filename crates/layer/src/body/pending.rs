@@ -22,6 +22,8 @@ pub(crate) struct PendingResponse {
     pub(crate) tags: Tags,
     /// Whether its body names more, which are known at its end only.
     pub(crate) more_tags: bool,
+    /// `false`: it is for the requests that wait for it, and is not stored.
+    pub(crate) kept: bool,
     /// The ledger's position from before its fetch began.
     pub(crate) position: Position,
 }

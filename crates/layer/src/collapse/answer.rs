@@ -159,7 +159,8 @@ pub(crate) fn leaders_answer<B>(
     status: CacheStatus,
     result: CacheResult,
 ) -> Served<B> {
-    let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: true, ..status };
+    let detail = if pending.kept { status.detail } else { Some(Reason::LifetimeZero.as_str()) };
+    let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: pending.kept, detail, ..status };
     let origin_fields = matches!(request.asked(), Asked::Several).then(|| OriginFields(head.headers.clone()));
     let mut served = pending_answer(request, pending, reader, Some(head.headers), &status, result);
     origin_fields.and_then(|fields| served.response.extensions_mut().insert(fields));
@@ -179,7 +180,7 @@ fn pending_answer<B>(
     let mut response = respond::from_pending(&request.context, &request.parts.headers, pending, reader, own);
     respond::annotate(response.headers_mut(), result, status);
     let mut outcome = Outcome::new(result, Reason::Collapsed, Some(request.key.clone()));
-    outcome.stored = true;
+    outcome.stored = pending.kept;
     Served { response, outcome }
 }
 

@@ -93,8 +93,18 @@ impl Follower {
                 alone()
             };
         }
-        let is_usable = matches!(decide(&service.route.policy, &request.context, Some(head), seen), Decision::Serve { .. });
-        if is_usable { None } else { alone() }
+        let is_usable = |head, seen| matches!(decide(&service.route.policy, &request.context, Some(head), seen), Decision::Serve { .. });
+        if is_usable(head, seen) {
+            return None;
+        }
+        // The origin may have taken longer than the lifetime that it gives (RFC 9111 §4.2.3 counts that). The response is for those who came while it
+        // was fresh, and the others wait for the next one together.
+        let is_over = head.is_over_on_arrival() && self.began < head.response_time;
+        match is_over && !head.was_fresh(self.began) {
+            false if is_over && is_usable(&head.arrived_at(self.began), self.began) => None,
+            true if self.may_try_again && !head.no_cache() => Some(NoAnswer::Anew),
+            _ => alone(),
+        }
     }
 }
 

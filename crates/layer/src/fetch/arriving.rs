@@ -46,7 +46,7 @@ impl Fetch {
         let (head, variant) = (Arc::clone(record.head()), record.variant().cloned());
         let (tags, position, recording) = (record.tags().clone(), record.position(), record.recording().cloned());
         let body = PendingBody::Arriving(handle);
-        let pending = Arc::new(PendingResponse { head, variant, body, length, recording, tags, more_tags: false, position });
+        let pending = Arc::new(PendingResponse { head, variant, body, length, recording, tags, more_tags: false, kept: true, position });
         let Some(reader) = pending.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.
         let landed = self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply);
@@ -87,6 +87,7 @@ impl Fetch {
             recording: record.recording().cloned(),
             tags: record.tags().clone(),
             more_tags: false,
+            kept: true,
             position: record.position(),
         });
         let Some(reader) = pending.body.reader() else { return };

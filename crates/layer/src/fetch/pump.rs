@@ -339,7 +339,7 @@ impl<S: Upstream> Pump<S> {
             let followers = self.fetch.permit.take().filter(|_| self.fetch.is_for_followers(&self.service.route, &fitness));
             let landed = followers.and_then(|permit| permit.land(FetchOutcome::Fetched(Arc::clone(pending))));
             self.landed = landed.or(self.landed.take());
-            if fitness == Fitness::Unfit {
+            if fitness == Fitness::Unfit || !pending.kept {
                 lease.into_iter().for_each(Lease::not_shared);
                 return None;
             }

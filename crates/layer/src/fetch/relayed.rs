@@ -41,7 +41,8 @@ impl Fetch {
         let (writer, handle) = body_log(Arc::clone(&service.cache.in_flight));
         let (head, variant) = (Arc::clone(record.head()), record.variant().cloned());
         let (tags, position, body) = (record.tags().clone(), record.position(), PendingBody::Arriving(handle));
-        let pending = Arc::new(PendingResponse { head, variant, body, length, recording: None, tags, more_tags: false, position });
+        let pending =
+            Arc::new(PendingResponse { head, variant, body, length, recording: None, tags, more_tags: false, kept: true, position });
         let Some(reader) = pending.body.reader() else { return };
         // The client's reader is there before any follower's, so that the first frame finds it.
         let landed = self.deliver(FetchOutcome::Arriving(pending), Own::Reader(reader), reply);

@@ -43,6 +43,8 @@ pub(crate) struct Fetch {
     pub(super) naming: Naming,
     /// It has no client, so it continues when no request waits.
     pub(crate) in_background: bool,
+    /// Whether the answer is stored, where it may be. Otherwise it is for those who wait for it.
+    pub(super) keeps: bool,
     /// It is a dry run's, whose request is not counted.
     pub(super) is_trial: bool,
     /// The policy for this request, where it is not the route's.
@@ -132,6 +134,7 @@ impl Fetch {
             tags: tags.unwrap_or_default(),
             naming,
             in_background: false,
+            keeps: true,
             is_trial: false,
             policy,
         });
@@ -170,6 +173,7 @@ impl Fetch {
             tags,
             naming,
             in_background,
+            keeps: true,
             is_trial: false,
             policy: None,
         })

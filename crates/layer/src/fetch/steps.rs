@@ -295,7 +295,13 @@ impl<S: Upstream> Exchange<S> {
             Disposition::Store { .. } if service.route.tags_in(response.headers()) == TagsInBody::Unreadable => {
                 Action::Pass { response, reason: Reason::UnreadTags, remember: true }
             }
-            Disposition::Store { head, vary } => Action::Store { response, head, vary },
+            Disposition::Store { kept: false, .. } if !fetch.is_followed() => {
+                Action::Pass { response, reason: Reason::LifetimeZero, remember: false }
+            }
+            Disposition::Store { head, vary, kept } => {
+                fetch.keeps = kept;
+                Action::Store { response, head, vary }
+            }
             Disposition::Freshen { answer, others } => Action::Freshen { response, answer, others },
             Disposition::ServeStale { .. } => Action::ServeStale(response),
             Disposition::Pass { reason, .. } if response.status().is_server_error() && fetch.is_followed() => {

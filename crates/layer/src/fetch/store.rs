@@ -52,6 +52,14 @@ impl Fetch {
         remember: bool,
         reply: oneshot::Sender<Reply<B>>,
     ) {
+        self.store_nothing(cache, &response, reason, remember);
+        let is_refused = refuses_the_request(response.status());
+        let outcome = if is_refused { FetchOutcome::Refused } else { FetchOutcome::NotShared };
+        self.deliver(outcome, Own::Response { response: CacheBody::upstream(response), reason }, reply);
+    }
+
+    /// The answer is not stored, and other replicas learn it.
+    fn store_nothing<B>(&mut self, cache: &Cache, response: &Response<B>, reason: Reason, remember: bool) {
         if remember {
             self.remember(cache, reason);
         }
@@ -59,11 +67,8 @@ impl Fetch {
         if supersedes(&self.request.context, reason, response.status()) {
             self.forget(cache);
         }
-        let is_refused = refuses_the_request(response.status());
         let remembered = if remember { self.remembered(reason) } else { Remembered::No };
         self.end_lease_unstored(response.status(), response.headers(), remembered);
-        let outcome = if is_refused { FetchOutcome::Refused } else { FetchOutcome::NotShared };
-        self.deliver(outcome, Own::Response { response: CacheBody::upstream(response), reason }, reply);
     }
 
     /// Streams the body to its readers, and into the store once it is proven complete. Work without waiting is done before the `async` block,
@@ -76,13 +81,17 @@ impl Fetch {
         vary: Option<VarySpec>,
         reply: oneshot::Sender<Reply<S::Body>>,
     ) -> impl Future<Output = ()> + Send {
+        let kept = self.keeps;
+        if !kept {
+            self.store_nothing(&service.cache, &response, Reason::LifetimeZero, false);
+        }
         let length = announced_length(&response);
         let variant = vary.map(|spec| Variant::of(spec, &self.request.parts.headers));
         let guarded_vary = variant.as_ref().filter(|_| service.route.is_guarded()).map(|variant| variant.spec.clone());
         let more_tags = service.route.tags_in(response.headers()) != TagsInBody::None;
         let (tags, position) = (self.tags.clone(), self.position);
         let pending =
-            move |head, body| Arc::new(PendingResponse { head, variant, body, length, recording: None, tags, more_tags, position });
+            move |head, body| Arc::new(PendingResponse { head, variant, body, length, recording: None, tags, more_tags, kept, position });
         let (mut parts, body) = response.into_parts();
         let at_hand = parts.extensions.remove::<WholeBody>();
         let stopwatch = Stopwatch::start(&self.request.parts.extensions);
@@ -114,7 +123,7 @@ impl Fetch {
                     let pending = pending(head, PendingBody::Whole(body.clone()));
                     let mut is_stored = false;
                     let bytes = body.len();
-                    if fitness == Fitness::Unfit {
+                    if fitness == Fitness::Unfit || !kept {
                         self.lease.take().into_iter().for_each(Lease::not_shared);
                     } else {
                         // Before a client has the answer, so that one that asks again at once finds it.
@@ -140,6 +149,8 @@ impl Fetch {
             let is_soon =
                 length.is_none_or(|length| length <= max) && !pending.head.headers.get(&CONTENT_TYPE).as_ref().is_some_and(is_event_stream);
             self.permit = for_followers.filter(|_| is_soon);
+// Those who come from now on find it stale: they wait for the next one.
+            let landed = landed.filter(|_| !pending.head.is_over_on_arrival());
             let pump =
                 Pump { fetch: self, service, kept: Kept::Whole(pending), withheld, writer, landed, length, given_up: None, stopwatch };
             Box::pin(pump.run(body, begun)).await;
@@ -163,7 +174,10 @@ impl Fetch {
         match disposition {
             Disposition::Store { .. } if fetch.naming == Naming::TooMany => {}
             Disposition::Store { .. } if service.route.tags_in(response.headers()) == TagsInBody::Unreadable => {}
-            Disposition::Store { head, vary } => fetch.store(service, response, head, vary, reply).await,
+            Disposition::Store { kept: false, .. } if supersedes(&request.context, Reason::LifetimeZero, response.status()) => {
+                fetch.forget(&service.cache);
+            }
+            Disposition::Store { head, vary, kept: true } => fetch.store(service, response, head, vary, reply).await,
             Disposition::Pass { reason, .. } if supersedes(&request.context, reason, response.status()) => fetch.forget(&service.cache),
             _ => {}
         }

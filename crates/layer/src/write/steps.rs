@@ -245,7 +245,7 @@ impl Write {
         let fits = announced_length(answer).is_none_or(|length| length <= rules.max_object)
             && rules.tags_in(answer.headers()) != TagsInBody::Unreadable;
         match on_write_response(&exchange, target) {
-            Disposition::Store { head, vary } if rules.cache && fits => Some((head, vary)),
+            Disposition::Store { head, vary, .. } if rules.cache && fits => Some((head, vary)),
             _ => None,
         }
     }

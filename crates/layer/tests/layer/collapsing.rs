@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Origin, finish, frame, get, header, request, response, send, start, streaming, with_rules};
+use larder_semantics::Reason;
 use tokio::sync::{Barrier, Semaphore};
 
 const MANY: usize = 500;
@@ -213,5 +214,51 @@ async fn a_follower_that_waited_long_enough_asks_by_itself() {
         tokio::task::yield_now().await;
     }
     gate.add_permits(2);
-    assert_eq!(follower.await.unwrap().unwrap().outcome.reason, larder_semantics::Reason::CollapseTimeout);
+    assert_eq!(follower.await.unwrap().unwrap().outcome.reason, Reason::CollapseTimeout);
+}
+
+#[tokio::test]
+async fn those_who_came_in_time_share_an_answer_whose_lifetime_its_origin_has_used_up() {
+    for tag in ["", "\"1\""] {
+        let gate = Arc::new(Semaphore::new(0));
+        let origin = gated(&gate, || response(200, "body").header("cache-control", "max-age=2").header("etag", tag));
+        let (cache, hand) = with_rules(origin.clone(), common::rules());
+        for crowd in 1..=3 {
+            let waiting = start(&cache, (0..10).map(|_| get("/a")));
+            hand.advance(3);
+            gate.add_permits(10);
+            let answers: Vec<_> = finish(waiting).await.into_iter().map(|answer| answer.expect("an answer")).collect();
+            assert!(answers.iter().all(|answer| answer.text() == "body" && answer.outcome.reason != Reason::HitForMiss));
+            assert!(answers[1..].iter().all(|answer| answer.outcome.collapsed && header(&answer.response, "age") == "3"));
+            assert_eq!((origin.count(), answers[0].outcome.stored), (crowd, !tag.is_empty()), "crowd {crowd} of {tag}");
+            gate.forget_permits(10);
+        }
+    }
+}
+
+#[tokio::test]
+async fn rfc9111_4_2_those_who_came_after_the_lifetime_of_an_answer_wait_for_the_next_one_together() {
+    let gate = Arc::new(Semaphore::new(0));
+    let origin = gated(&gate, || response(200, "body").header("cache-control", "max-age=2"));
+    let (cache, hand) = with_rules(origin.clone(), common::rules());
+    let early = start(&cache, (0..3).map(|_| get("/a")));
+    hand.advance(2);
+    let late = start(&cache, (0..10).map(|_| get("/a")));
+    hand.advance(1);
+    gate.add_permits(20);
+    let answers = finish(early.into_iter().chain(late).collect()).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.text() == "body")));
+    assert_eq!(origin.count(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_lifetime_is_for_its_own_client_however_long_it_took() {
+    let gate = Arc::new(Semaphore::new(0));
+    let origin = gated(&gate, || response(200, "body").header("cache-control", "max-age=0"));
+    let (cache, hand) = with_rules(origin.clone(), common::rules());
+    let waiting = start(&cache, (0..10).map(|_| get("/a")));
+    hand.advance(3);
+    gate.add_permits(20);
+    assert!(finish(waiting).await.iter().all(Result::is_ok));
+    assert_eq!(origin.count(), 10);
 }

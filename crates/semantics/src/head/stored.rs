@@ -142,6 +142,27 @@ impl StoredHead {
         self.initial_age.saturating_add(now.seconds_since(self.response_time)).min(1 << 31)
     }
 
+    /// Whether it was fresh at a time before it arrived, as far as its age tells.
+    pub fn was_fresh(&self, then: Timestamp) -> bool {
+        self.lifetime.seconds > self.age_at(then)
+    }
+
+    /// Whether it had a lifetime that was over when it arrived.
+    pub fn is_over_on_arrival(&self) -> bool {
+        let lifetime = self.lifetime.seconds;
+        lifetime > 0 && lifetime <= self.initial_age
+    }
+
+    /// This head as it would have been, had it arrived at that time before.
+    #[must_use]
+    pub fn arrived_at(&self, then: Timestamp) -> Self {
+        Self { response_time: then, initial_age: self.age_at(then), ..self.clone() }
+    }
+
+    fn age_at(&self, then: Timestamp) -> u32 {
+        self.initial_age.saturating_sub(self.response_time.seconds_since(then))
+    }
+
     /// Seconds of freshness left; negative when stale (the `ttl` of RFC 9211 §2.4).
     pub fn ttl(&self, now: Timestamp) -> i64 {
         i64::from(self.lifetime.seconds) - i64::from(self.age(now))

@@ -139,7 +139,8 @@ impl Reason {
                 "Give it a lifetime: `max-age` from the origin, or `ttl` on the route. An `ETag` alone makes it worth storing, too."
             }
             Self::LifetimeZero => {
-                "Raise `max-age` at the origin, or set `ttl_mode = \"override\"` with a `ttl` on the route. An `ETag` makes it worth storing, too."
+                "Raise `max-age` at the origin, or set `ttl_mode = \"override\"` with a `ttl` on the route, longer than the origin takes to answer. An `ETag` makes it \
+                 worth storing, too."
             }
             Self::PartialContent => {
                 "The range was not asked for, or is not kept: `max_object` and the validators of the answer decide, and `guard = \"refuse\"`, under which texts are \

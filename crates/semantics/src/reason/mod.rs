@@ -170,7 +170,7 @@ reasons! {
     MustUnderstand = "must-understand",
     /// Neither the response nor the route gives a lifetime, and there is no validator: it could never be used again (RFC 9111 §3).
     NoLifetime = "no-lifetime",
-    /// Its lifetime is over when it arrives (`max-age=0`, an `Expires` in the past, an `Age` above it), and there is no validator (RFC 9111 §4.2).
+    /// Its lifetime is over when it arrives (`max-age=0`, an `Expires` in the past, an `Age` above it, an origin that took longer to answer), and there is no validator (RFC 9111 §4.2).
     LifetimeZero = "lifetime-zero",
     /// A 206: never taken for the whole (RFC 9111 §3.4).
     PartialContent = "partial-content",

@@ -80,6 +80,9 @@ pub enum Disposition {
         head: Arc<StoredHead>,
         /// The selecting fields (§4.1); `None` without `Vary`.
         vary: Option<VarySpec>,
+        /// `false`: the time that the origin took has used up its lifetime ([`Reason::LifetimeZero`]). It is for the requests that wait for it, and
+        /// not stored. The next ones may wait for each other all the same.
+        kept: bool,
     },
     /// A 304 that selects stored responses (§4.3.4).
     Freshen {
@@ -135,15 +138,22 @@ pub fn on_response(exchange: &Exchange<'_>, candidates: &[&StoredHead]) -> Dispo
         return pass(Reason::Head);
     }
     match store(exchange) {
-        Ok((head, vary)) => Disposition::Store { head: Arc::new(head), vary },
+        Ok(Storable { head, vary, kept }) => Disposition::Store { head: Arc::new(head), vary, kept },
         // A response that is stored for others stays when a client with credentials gets one of its own.
         Err(reason @ (Reason::Authorization | Reason::Cookie)) if !candidates.is_empty() => Disposition::Pass { reason, remember: false },
         Err(reason) => pass(reason),
     }
 }
 
+/// A response that may be stored. See [`Disposition::Store`].
+pub(crate) struct Storable {
+    pub(crate) head: StoredHead,
+    pub(crate) vary: Option<VarySpec>,
+    pub(crate) kept: bool,
+}
+
 /// The head to store of a complete response, and its selecting fields; or why it is not stored.
-pub(crate) fn store(exchange: &Exchange<'_>) -> Result<(StoredHead, Option<VarySpec>), Reason> {
+pub(crate) fn store(exchange: &Exchange<'_>) -> Result<Storable, Reason> {
     // First, since whatever the answer says may be about another resource than the stored one.
     unkeyed::check(exchange.request_headers, exchange.status)?;
     let directives = counted(exchange.policy, exchange.status, exchange.headers);
@@ -154,6 +164,9 @@ pub(crate) fn store(exchange: &Exchange<'_>) -> Result<(StoredHead, Option<VaryS
         return Err(reason);
     }
     let named = freshness::explicit(exchange.headers, &directives, head.date()).is_some();
-    storage::useful(exchange.status, named, &directives, &head, exchange.request)?;
-    Ok((head, (!vary.names().is_empty()).then_some(vary)))
+    let kept = match storage::useful(exchange.status, named, &directives, &head, exchange.request) {
+        Err(Reason::LifetimeZero) if storage::is_over_by_delay(exchange, &head) => false,
+        useful => useful.map(|()| true)?,
+    };
+    Ok(Storable { head, vary: (!vary.names().is_empty()).then_some(vary), kept })
 }

@@ -10,7 +10,7 @@ use crate::head::stored::StoredHead;
 use crate::key::Target;
 use crate::reason::Reason;
 use crate::reuse::freshness;
-use crate::storing::disposition::{Disposition, Exchange, store};
+use crate::storing::disposition::{Disposition, Exchange, Storable, store};
 use crate::uri::{resolve, same_origin};
 
 /// Decides about a response to POST or PUT.
@@ -37,10 +37,11 @@ pub fn on_write_response(exchange: &Exchange<'_>, target: Target<'_>) -> Disposi
         return pass;
     }
     match store(exchange) {
-        Ok((head, _)) if put && !(head.has_validator() && with_content(exchange.status)) => pass,
-        Ok((head, vary)) => {
+        Ok(Storable { kept: false, .. }) => Disposition::Pass { reason: Reason::LifetimeZero, remember: false },
+        Ok(Storable { head, .. }) if put && !(head.has_validator() && with_content(exchange.status)) => pass,
+        Ok(Storable { head, vary, kept }) => {
             let status = if put { StatusCode::OK } else { head.status };
-            Disposition::Store { head: Arc::new(StoredHead { status, ..head }), vary }
+            Disposition::Store { head: Arc::new(StoredHead { status, ..head }), vary, kept }
         }
         Err(reason) => Disposition::Pass { reason, remember: false },
     }

@@ -10,6 +10,7 @@ use crate::reason::Reason;
 use crate::request::RequestContext;
 use crate::reuse::freshness::heuristically_cacheable;
 pub use crate::status::{never_stored, refuses_the_request};
+use crate::storing::disposition::Exchange;
 
 /// Whether a response with these fields may be stored at all; otherwise why not. In the order of §3; the method has been looked at.
 pub fn permitted(
@@ -123,6 +124,12 @@ pub fn useful(
     }
     let window = if head.must_revalidate() { 0 } else { head.stale_while_revalidate.max(head.stale_if_error) };
     if head.lifetime.seconds.saturating_add(window) > head.initial_age { Ok(()) } else { Err(without_lifetime(head)) }
+}
+
+/// Whether a response was fresh when its request went out, so that only the time that its origin took makes it stale (§4.2.3).
+pub(crate) fn is_over_by_delay(exchange: &Exchange<'_>, head: &StoredHead) -> bool {
+    let is_answer = !exchange.status.is_server_error() && !refuses_the_request(exchange.status);
+    is_answer && !head.no_cache() && head.was_fresh(exchange.request_time)
 }
 
 /// None was given, or one that is over already.

@@ -95,7 +95,7 @@ impl Cache {
 
     pub(crate) fn store_with(&self, request: Fields<'_>, status: u16, response: Fields<'_>) -> (StoredHead, Option<VarySpec>) {
         match self.receive(&Method::GET, request, status, response) {
-            Disposition::Store { head, vary } => ((*head).clone(), vary),
+            Disposition::Store { head, vary, kept: true } => ((*head).clone(), vary),
             other => panic!("not stored: {other:?}"),
         }
     }

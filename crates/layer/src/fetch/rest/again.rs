@@ -134,7 +134,7 @@ impl<B: UpstreamBody> Again<B> {
             headers: response.headers(),
         };
         // Others read it too: it has to be for everyone, as the first one was.
-        let Disposition::Store { head, vary } = on_response(&exchange, &[]) else { return Err(Flaw::Differs) };
+        let Disposition::Store { head, vary, .. } = on_response(&exchange, &[]) else { return Err(Flaw::Differs) };
         let guarded = Guarded { parts: &request.parts, key: &request.key, vary: vary.as_ref(), is_trial: false };
         let is_for_everyone = service.route.guarded_head(guarded, exchange.status, exchange.headers).is_none();
         match is_for_everyone && before.is_head_of_same(&head, vary.as_ref(), announced_length(&response)) {
