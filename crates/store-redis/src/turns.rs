@@ -43,12 +43,11 @@ impl RedisStore {
         if !replicas.is_gone(link, &holder).await? {
             return Ok(false);
         }
-        let mut take_over = redis::pipe();
-        take_over.atomic().cmd("GETSET").arg(key.turn()).arg(replicas.own());
-        take_over.cmd("PEXPIRE").arg(key.turn()).arg(millis(term)).ignore();
+        let mut take_over = redis::cmd("SET");
+        take_over.arg(key.turn()).arg(replicas.own()).arg("PX").arg(millis(term)).arg("GET");
         let take_over = &take_over;
-        let work = |mut connection| async move { take_over.query_async::<(Option<String>,)>(&mut connection).await };
-        let (before,) = link.run(Operation::Turn, Lane::Small, work).await?;
+        let work = |mut connection| async move { take_over.query_async::<Option<String>>(&mut connection).await };
+        let before = link.run(Operation::Turn, Lane::Small, work).await?;
         // Another one may have taken it over meanwhile.
         Ok(before.is_none_or(|before| before == holder))
     }

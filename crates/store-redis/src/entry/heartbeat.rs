@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use larder_store::RemoteError;
 use tokio::sync::Notify;
 
 use super::tier::Tier;
@@ -76,6 +77,10 @@ impl Heartbeat {
         tokens.iter().filter_map(|token| state.leases.get(token)).for_each(|wanted| wanted.notify_one());
     }
 
+    fn want_all(&self) {
+        lock(&self.state).leases.values().for_each(|wanted| wanted.notify_one());
+    }
+
     /// The next number; `None`: no lease is held any more, so it stops.
     fn next(&self) -> Option<u64> {
         let mut state = lock(&self.state);
@@ -123,9 +128,12 @@ async fn beat(tier: Weak<Tier>) {
         beat.cmd("SPOP").arg(wanted(prefix, replica)).arg(MAX_TOKENS);
         let beat = &beat;
         let work = |mut connection| async move { beat.query_async::<(Vec<u64>,)>(&mut connection).await };
-        // One that fails is followed by another.
-        if let Ok((tokens,)) = tier.link.run(Operation::Renew, Lane::Small, work).await {
-            tier.heartbeat.want(&tokens);
+        match tier.link.run(Operation::Renew, Lane::Small, work).await {
+            Ok((tokens,)) => tier.heartbeat.want(&tokens),
+            // Others may wait for any of them, and this replica may not read for which.
+            Err(RemoteError::Refused) => tier.heartbeat.want_all(),
+            // One that fails is followed by another.
+            Err(_) => {}
         }
     }
 }

@@ -132,7 +132,21 @@ fn keys_of_database(line: &str) -> Option<u64> {
 
 /// Those of the commands in use that the user may not use.
 async fn forbidden(connection: &mut Connection, options: &RedisOptions) -> RedisResult<Vec<&'static str>> {
-    let key = format!("{}:{{log}}:p", options.prefix);
+    let mut forbidden = Vec::new();
+    for (name, command) in probes(&options.prefix) {
+        match command.query_async::<Value>(connection).await {
+            Err(error) if is_forbidden(&error) && !forbidden.contains(&name) => forbidden.push(name),
+            // A full or read-only server is reported by the operations on it.
+            Err(error) if error.is_io_error() || error.is_timeout() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(forbidden)
+}
+
+/// Each command in use, in a way that does no harm.
+fn probes(prefix: &str) -> Vec<(&'static str, Cmd)> {
+    let key = format!("{prefix}:{{log}}:p");
     let on = |name: &'static str, rest: &[&str]| {
         let mut command = cmd(name);
         command.arg(&key).arg(rest);
@@ -144,11 +158,15 @@ async fn forbidden(connection: &mut Connection, options: &RedisOptions) -> Redis
     script_by_name.arg("0".repeat(40)).arg(1).arg(&key);
     let mut read = cmd("XREAD");
     read.arg("COUNT").arg(1).arg("STREAMS").arg(&key).arg("0-0");
+    let mut scan = cmd("SCAN");
+    scan.arg(0).arg("COUNT").arg(1);
     let mut info = cmd("INFO");
     info.arg("replication");
-    let probes: [(&str, Cmd); 24] = [
+    vec![
         on("SET", &["1", "PX", "1000"]),
         on("GET", &[]),
+        on("APPEND", &["1"]),
+        on("EXISTS", &[]),
         on("MGET", &[]),
         on("STRLEN", &[]),
         on("DEL", &[]),
@@ -156,33 +174,29 @@ async fn forbidden(connection: &mut Connection, options: &RedisOptions) -> Redis
         on("PEXPIRE", &["1000"]),
         on("PTTL", &[]),
         on("HGET", &["f"]),
+        on("HEXISTS", &["f"]),
         on("HMGET", &["f"]),
         on("HGETALL", &[]),
         on("HSETNX", &["f", "1"]),
         on("HDEL", &["f"]),
         on("TYPE", &[]),
+        on("SADD", &["1"]),
+        on("SPOP", &["1"]),
         on("XADD", &["MAXLEN", "0", "*", "f", "1"]),
         on("XRANGE", &["-", "+", "COUNT", "1"]),
         on("XREVRANGE", &["+", "-", "COUNT", "1"]),
         on("XTRIM", &["MAXLEN", "0"]),
         ("XREAD", read),
         // Leaves nothing behind, whatever of the above was done.
+        on("UNLINK", &[]),
         on("DEL", &[]),
         ("EVAL", script),
         ("EVALSHA", script_by_name),
+        ("SCAN", scan),
+        ("PING", cmd("PING")),
         ("TIME", cmd("TIME")),
         ("INFO", info),
-    ];
-    let mut forbidden = Vec::new();
-    for (name, command) in probes {
-        match command.query_async::<Value>(connection).await {
-            Err(error) if is_forbidden(&error) && !forbidden.contains(&name) => forbidden.push(name),
-            // A full or read-only server is reported by the operations on it.
-            Err(error) if error.is_io_error() || error.is_timeout() => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(forbidden)
+    ]
 }
 
 fn is_forbidden(error: &RedisError) -> bool {
@@ -204,7 +218,39 @@ pub(super) fn texts(answer: Value) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
+
+    /// Publishing needs a channel that the user may use, and only some configurations have one.
+    const NOT_PROBED: [&str; 1] = ["PUBLISH"];
+
+    /// The commands that the sources in a folder name.
+    fn commands(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                commands(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (opening, closing) in [("call('", '\''), ("cmd(\"", '"')] {
+                let words = text.split(opening).skip(1).filter_map(|rest| rest.split(closing).next());
+                found.extend(words.filter(|word| word.bytes().all(|byte| byte.is_ascii_uppercase())).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_in_use_is_probed() {
+        let (mut used, probed) = (BTreeSet::new(), probes("larder"));
+        commands(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
+        assert!(used.len() > 20, "{used:?}");
+        let missing: Vec<_> = used.iter().filter(|name| probed.iter().all(|(probed, _)| probed != name)).collect();
+        assert_eq!(missing, NOT_PROBED);
+        assert!(probed.iter().all(|(name, _)| used.contains(*name)), "what is granted is needed");
+    }
 
     fn info(lines: &[&str]) -> ServerInfo {
         ServerInfo::read(String::new(), &lines.join("\r\n"))

@@ -72,6 +72,19 @@ async fn a_fetch_that_no_other_replica_waits_for_writes_nothing_more() -> Result
 }
 
 #[tokio::test]
+async fn a_holder_that_may_not_ask_who_waits_hands_on_what_takes_long() -> Result<()> {
+    let Setup { redis, store } = Setup::with(&[], |options| options.timeout = Duration::from_millis(400)).await?;
+    let other = another(&redis, |_| ()).await?;
+    redis.command(&["ACL", "SETUSER", "default", "-spop"]).await?;
+    let mut lease = granted(ask_for_lease(&store, "/x", MINUTE).await);
+    let sender = arrives(&mut lease, None, empty);
+    send(&sender, "one");
+    let mut read = relayed(&other).await?;
+    assert_eq!(data(&mut read.pieces).await, "one");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_a_break_for_all_who_read_it() -> Result<()> {
     let Setup { redis, store } = Setup::start().await?;
     let other = another(&redis, |_| ()).await?;
