@@ -1,6 +1,5 @@
 //! The content of a request, read before the request is looked up, since it is a part of the key.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -102,47 +101,75 @@ pub(crate) enum ReadContent<R> {
 /// Reads `body` to its end, for [`MAX_WAIT`] at most, or until it is longer than `max_length` bytes. With a length that is announced and too long, nothing is read.
 pub(crate) async fn read<R: ClientBody>(body: R, max_length: usize, in_flight: &Arc<InFlight>) -> ReadContent<R> {
     let mut held = Held { in_flight: Arc::clone(in_flight), bytes: 0 };
-    let mut body = Box::pin(body);
-    let mut frames = VecDeque::new();
+    let (mut body, mut data) = (Box::pin(body), Data::default());
     if body.size_hint().lower() > max_length as u64 {
-        return ReadContent::Other(Unread { frames, rest: Some(body), held });
+        return ReadContent::Other(Unread::of(data, None, Some(body), held));
     }
     let deadline = timer_now() + MAX_WAIT;
     loop {
         let frame = match tokio::time::timeout_at(deadline, body.frame()).await {
-            Ok(Some(frame)) => frame,
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(error))) => return ReadContent::Other(Unread::of(data, Some(Err(error.into())), None, held)),
             Ok(None) => break,
-            Err(_) => return ReadContent::Other(Unread { frames, rest: Some(body), held }),
+            Err(_) => return ReadContent::Other(Unread::of(data, None, Some(body), held)),
         };
-        let data = match &frame {
-            Ok(frame) => frame.data_ref().map(Bytes::len),
-            Err(_) => None,
-        };
-        held.add(data.unwrap_or_default());
-        frames.push_back(frame.map_err(Into::into));
-        if data.is_none() || held.bytes > max_length as u64 || in_flight.stays_full() {
-            return ReadContent::Other(Unread { frames, rest: Some(body), held });
+        match frame.into_data() {
+            Ok(piece) => {
+                held.add(piece.len());
+                data.push(piece);
+            }
+            Err(trailers) => return ReadContent::Other(Unread::of(data, Some(Ok(trailers)), Some(body), held)),
+        }
+        if held.bytes > max_length as u64 || in_flight.stays_full() {
+            return ReadContent::Other(Unread::of(data, None, Some(body), held));
         }
     }
-    let mut pieces = frames.into_iter().filter_map(|frame| frame.ok()?.into_data().ok());
-    let bytes = match (pieces.next(), pieces.next()) {
-        (None, _) => Bytes::new(),
-        (Some(only), None) => only,
-        (Some(first), Some(second)) => {
-            let mut whole = BytesMut::with_capacity(usize::try_from(held.bytes).unwrap_or_default());
-            [first, second].into_iter().chain(pieces).for_each(|piece| whole.extend_from_slice(&piece));
-            whole.freeze()
-        }
-    };
-    ReadContent::Whole(Content { bytes, asked: Asked::Other, _held: held })
+    ReadContent::Whole(Content { bytes: data.into_bytes(), asked: Asked::Other, _held: held })
 }
+
+/// Data in one piece, however small the frames were that it came in: each would take a hundred bytes besides, which no budget counts. A single
+/// frame, which most contents are, is not copied.
+#[derive(Default)]
+struct Data {
+    first: Bytes,
+    /// All of it, once there was a second frame.
+    joined: BytesMut,
+}
+
+impl Data {
+    fn push(&mut self, piece: Bytes) {
+        if self.joined.is_empty() {
+            if self.first.is_empty() {
+                self.first = piece;
+                return;
+            }
+            self.joined.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.joined.extend_from_slice(&piece);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
+    }
+}
+
+/// Bytes that are passed on at a time, and counted until then.
+const PASSED_ON: usize = 64 * 1024;
 
 /// A body whose beginning was read, as it came.
 pub(crate) struct Unread<R> {
-    frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
+    data: Bytes,
+    /// The trailers behind the data, or the error that it broke off with.
+    last: Option<Result<Frame<Bytes>, BoxError>>,
     /// `None` once it has ended or failed.
     rest: Option<Pin<Box<R>>>,
     held: Held,
+}
+
+impl<R> Unread<R> {
+    fn of(data: Data, last: Option<Result<Frame<Bytes>, BoxError>>, rest: Option<Pin<Box<R>>>, held: Held) -> Self {
+        Self { data: data.into_bytes(), last, rest, held }
+    }
 }
 
 impl<R: ClientBody> Body for Unread<R> {
@@ -150,15 +177,13 @@ impl<R: ClientBody> Body for Unread<R> {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(frame) = self.frames.pop_front() {
-            match &frame {
-                Ok(frame) => {
-                    let bytes = frame.data_ref().map_or(0, Bytes::len);
-                    self.held.take_off(bytes);
-                }
-                Err(_) => self.rest = None,
-            }
-            return Poll::Ready(Some(frame));
+        if !self.data.is_empty() {
+            let length = self.data.len().min(PASSED_ON);
+            self.held.take_off(length);
+            return Poll::Ready(Some(Ok(Frame::data(self.data.split_to(length)))));
+        }
+        if let Some(last) = self.last.take() {
+            return Poll::Ready(Some(last));
         }
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
         let frame = ready!(rest.as_mut().poll_frame(cx)).map(|frame| frame.map_err(Into::into));
@@ -169,11 +194,11 @@ impl<R: ClientBody> Body for Unread<R> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.frames.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+        self.data.is_empty() && self.last.is_none() && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let read: u64 = self.frames.iter().filter_map(|frame| frame.as_ref().ok()?.data_ref()).map(|data| data.len() as u64).sum();
+        let read = self.data.len() as u64;
         let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
         let mut hint = SizeHint::new();
         hint.set_lower(read.saturating_add(rest.lower()));
@@ -186,9 +211,15 @@ impl<R: ClientBody> Body for Unread<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use http::HeaderMap;
+    use larder_testkit::alloc::{CountingAllocator, held};
 
     use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAllocator = CountingAllocator;
 
     /// A body of these frames, without a length.
     struct Frames(VecDeque<Result<Frame<Bytes>, std::io::Error>>);
@@ -270,6 +301,38 @@ mod tests {
         let mut body = Box::pin(body);
         let first = body.frame().await.expect("a frame").expect("whole").into_data().expect("data");
         assert_eq!((&first[..], in_flight.held()), (&b"ab"[..], 0));
+    }
+
+    /// A body of so many frames of one byte.
+    struct Dripping(usize);
+
+    impl Body for Dripping {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            let left = self.0.checked_sub(1);
+            self.0 = left.unwrap_or_default();
+            Poll::Ready(left.map(|_| Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_content_in_tiny_frames_takes_no_more_than_twice_what_is_counted_of_it() {
+        const FRAMES: usize = 100_000;
+        let in_flight = Arc::new(InFlight::new(1 << 30));
+        for (max_length, counted) in [(FRAMES, FRAMES), (FRAMES / 2, FRAMES / 2 + 1)] {
+            let before = held();
+            let content = read(Dripping(FRAMES), max_length, &in_flight).await;
+            let taken = usize::try_from(held() - before).expect("more than before");
+            assert_eq!(in_flight.held(), counted as u64);
+            assert!(taken <= 2 * counted + 4096, "{taken} bytes for {counted}");
+            match content {
+                ReadContent::Whole(content) => assert_eq!(content.bytes().len(), FRAMES),
+                other => assert_eq!(passed(other).await, ("x".repeat(FRAMES), true)),
+            }
+        }
+        assert_eq!(in_flight.held(), 0);
     }
 
     #[tokio::test]
