@@ -88,15 +88,16 @@ fn networks(scope: Scope<'_>) -> Vec<String> {
     all.filter(|network| network.parse::<std::net::IpAddr>().is_ok() || network.contains('/')).collect()
 }
 
-/// Whether all that the server does is `return 301 https://…`.
-fn redirects(scope: Scope<'_>) -> bool {
+/// Whether all that the server does is `return 301 https://…`; besides, it may turn away what that is not for.
+pub(super) fn redirects(scope: Scope<'_>) -> bool {
     let leads_to_https = |directive: &Directive| {
         directive.name == "return" && matches!(directive.arg(0), "301" | "302" | "307" | "308") && directive.arg(1).starts_with("https://")
     };
-    let in_location = |directive: &Directive| directive.name == "location" && directive.block.iter().any(leads_to_https);
+    let within = |directive: &Directive| matches!(directive.name.as_str(), "location" | "if") && directive.block.iter().any(leads_to_https);
     let passes =
         scope.block.iter().any(|directive| directive.name == "location" && directive.block.iter().any(|inner| inner.name == "proxy_pass"));
-    !passes && scope.block.iter().any(|directive| leads_to_https(directive) || in_location(directive))
+    // What the server returns comes before its locations.
+    scope.block.iter().any(leads_to_https) || (!passes && scope.block.iter().any(within))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use super::conditions;
 use super::fields;
 use super::keys;
 use super::lifetimes;
-use super::output::{Output, Refusal, Route};
+use super::listeners;
+use super::output::{Output, Refusal, Route, Server};
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::unknown;
@@ -20,16 +21,19 @@ const OF_LOCATIONS: &[&str] = &["proxy_pass", "location"];
 const ANSWERS: &[&str] = &["return", "root", "alias", "try_files"];
 
 /// Adds the routes of a server.
-pub(super) fn routes_of(server: Scope<'_>, output: &mut Output, notes: &mut Vec<Note>) {
-    let hosts = hosts(server, notes);
-    let patterns = Pattern::all(server);
-    for directive in server.block {
-        if directive.name == "location" {
-            location(directive, Around { scope: &server, hosts: &hosts, patterns: &patterns }, output, notes);
-        } else {
+pub(super) fn routes_of(server: &Directive, scope: Scope<'_>, output: &mut Output, notes: &mut Vec<Note>) {
+    let hosts = hosts(scope, output, notes);
+    let patterns = Pattern::all(scope);
+    // It comes before all locations.
+    let returns = server.block.iter().any(|directive| directive.name == "return");
+    for directive in &server.block {
+        if directive.name != "location" {
             notes.extend(unknown(directive, OF_SERVERS));
+        } else if !returns {
+            location(directive, Around { scope: &scope, hosts: &hosts, patterns: &patterns }, output, notes);
         }
     }
+    output.servers.push(Server { hosts, is_closed: returns && !listeners::redirects(scope), directive: server.clone() });
 }
 
 /// What stands around a location.
@@ -41,7 +45,7 @@ struct Around<'a> {
 }
 
 /// The hosts of a server; `None` for every host.
-fn hosts(server: Scope<'_>, notes: &mut Vec<Note>) -> Vec<Option<String>> {
+fn hosts(server: Scope<'_>, output: &mut Output, notes: &mut Vec<Note>) -> Vec<Option<String>> {
     let mut hosts = Vec::new();
     for directive in server.block.iter().filter(|directive| directive.name == "server_name") {
         for name in &directive.args {
@@ -49,6 +53,7 @@ fn hosts(server: Scope<'_>, notes: &mut Vec<Note>) -> Vec<Option<String>> {
                 hosts.push(None);
             } else if name.starts_with(['~', '*', '.']) || name.ends_with('*') || name.contains('$') {
                 notes.push(directive.note(format!("`{name}`: a route names one host or none; its routes here are for every host")));
+                output.has_patterns = true;
                 hosts.push(None);
             } else {
                 hosts.push(Some(name.to_ascii_lowercase()));

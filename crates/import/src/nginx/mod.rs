@@ -103,7 +103,7 @@ fn imported(directives: &[Directive]) -> Imported {
     for server in inner.iter().filter(|directive| directive.name == "server") {
         let scope = http.within(&server.block);
         listeners::collect(server, scope, &mut output, &mut notes);
-        routes_of(scope, &mut output, &mut notes);
+        routes_of(server, scope, &mut output, &mut notes);
     }
     output.refuse(&mut notes);
     notes.extend(inner.iter().filter_map(|directive| unknown(directive, &["server", "upstream", "proxy_cache_path", "map"])));

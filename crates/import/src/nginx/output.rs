@@ -59,7 +59,22 @@ pub(super) struct Refusal {
     pub(super) location: Directive,
 }
 
+/// A server, for the requests that none of its locations takes.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    /// `None` for every host.
+    pub(super) hosts: Vec<Option<String>>,
+    /// Whether it turns all requests away.
+    pub(super) is_closed: bool,
+    /// Where it begins.
+    pub(super) directive: Directive,
+}
+
 impl Route {
+    fn is_for(&self, host: Option<&str>, path: &str) -> bool {
+        self.host.as_deref() == host && self.path == path
+    }
+
     /// Whether it takes requests for this path where no other route does.
     fn takes(&self, host: Option<&str>, path: &str) -> bool {
         let suits = self.host.is_none() || self.host.as_deref() == host;
@@ -77,7 +92,13 @@ pub(super) struct Output {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) routes: Vec<Route>,
     pub(super) refusals: Vec<Refusal>,
+    pub(super) servers: Vec<Server>,
+    /// Whether routes are for every host that were for a pattern of hosts.
+    pub(super) has_patterns: bool,
 }
+
+/// The path of a route for all that no other one takes.
+const REST: &str = "/{*rest}";
 
 /// Nothing listens there, so that each request is answered with 502.
 const NOWHERE: &str = "http://127.0.0.1:1";
@@ -101,21 +122,65 @@ impl Output {
         while self.upstreams.iter().any(|known| known.name == upstream) {
             upstream.push('-');
         }
-        for Refusal { host, path, always, location } in std::mem::take(&mut self.refusals) {
-            let is_there = |route: &Route| route.host == host && route.path == path;
+        let servers = std::mem::take(&mut self.servers);
+        let mut refusals = self.closed(&servers);
+        refusals.append(&mut self.refusals);
+        for Refusal { host, path, always, location } in refusals {
+            let is_there = |route: &Route| route.is_for(host.as_deref(), &path);
             if always {
                 // Another server may have the path, open: both cannot be, and this one is to stay shut.
                 self.routes.retain(|route| !is_there(route));
             } else if self.routes.iter().any(is_there) || !self.routes.iter().any(|route| route.takes(host.as_deref(), &path)) {
                 continue;
             }
-            self.upstream(&upstream, || vec![format!("url = {}", quoted(NOWHERE))]);
             let of = host.as_deref().unwrap_or("every host");
-            notes.push(
-                location
-                    .note(format!("requests for {path} of {of} are refused here (upstream = \"{upstream}\"): name a backend to open it")),
+            let text = format!("requests for {path} of {of} are refused here (upstream = \"{upstream}\"): name a backend to open it");
+            notes.push(location.note(text));
+            self.refuse_at(host, path, &upstream);
+        }
+        self.refuse_rest(&servers, &upstream, notes);
+    }
+
+    /// Takes out the routes of hosts that a server turns away, and refuses everything there.
+    fn closed(&mut self, servers: &[Server]) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        for server in servers.iter().filter(|server| server.is_closed) {
+            for host in &server.hosts {
+                // A pattern of hosts was not turned away by a server for all others.
+                let always = host.is_some() || !self.has_patterns;
+                self.routes.retain(|route| !always || route.host != *host);
+                refusals.push(Refusal { host: host.clone(), path: REST.to_owned(), always, location: server.directive.clone() });
+            }
+        }
+        refusals
+    }
+
+    fn refuse_at(&mut self, host: Option<String>, path: String, upstream: &str) {
+        self.upstream(upstream, || vec![format!("url = {}", quoted(NOWHERE))]);
+        self.routes.push(Route { host, path, upstream: upstream.to_owned(), settings: vec!["cache = false".to_owned()] });
+    }
+
+    /// Requests that nginx gave to no backend, since no location of their server names them, or no server their host. Routes for every host would take
+    /// those, and Larder gives what no route takes to the only upstream.
+    fn refuse_rest(&mut self, servers: &[Server], upstream: &str, notes: &mut Vec<Note>) {
+        let opens_all = self.routes.iter().any(|route| route.host.is_none() && route.upstream != upstream);
+        for server in servers.iter().filter(|_| opens_all) {
+            for host in server.hosts.iter().flatten() {
+                if self.routes.iter().any(|route| route.is_for(Some(host), REST)) {
+                    continue;
+                }
+                let text = format!("requests of {host} that none of its locations takes are refused here (upstream = \"{upstream}\")");
+                notes.push(server.directive.note(text));
+                self.refuse_at(Some(host.clone()), REST.to_owned(), upstream);
+            }
+        }
+        let has_fallback = self.upstreams.len() == 1 && self.upstreams[0].name != upstream;
+        if let Some(first) = servers.first().filter(|_| has_fallback && !self.routes.iter().any(|route| route.is_for(None, REST))) {
+            let text = format!(
+                "requests that no route takes, other hosts included, are refused here (upstream = \"{upstream}\"); a route without `host` is for every host"
             );
-            self.routes.push(Route { host, path, upstream: upstream.clone(), settings: vec!["cache = false".to_owned()] });
+            notes.push(first.directive.note(text));
+            self.refuse_at(None, REST.to_owned(), upstream);
         }
     }
 

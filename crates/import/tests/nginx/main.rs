@@ -96,6 +96,8 @@ fn a_usual_configuration_comes_out_as_one_would_write_it() {
     assert_eq!(
         notes(&imported),
         [
+            "nginx.conf:13: requests that no route takes, other hosts included, are refused here (upstream = \"refused\"); a route without `host` is for \
+             every host",
             "nginx.conf:31: the upstream `backend` has `host = \"preserve\"` already; `host = \"upstream\"` is left out",
             "nginx.conf:32: the upstream `backend` has `host = \"preserve\"` already; `host = \"upstream\"` is left out"
         ]

@@ -1,6 +1,6 @@
 //! What nginx keeps shut, or does not store, is neither opened nor stored by a broader route.
 
-use larder_import::nginx_text;
+use larder_import::{Imported, nginx_text};
 
 use super::{cached, imported, notes, route, section};
 
@@ -21,7 +21,11 @@ fn locations_that_are_not_carried_over_are_refused_where_a_broader_route_would_t
     assert!(route(&imported, "/only/{*rest}").contains(&"upstream = \"refused\""), "the routes of every host are its too");
     assert!(route(&imported, "/{*rest}").contains(&"ttl = { \"200\" = \"1h\" }"), "{}", imported.config);
     let alone = nginx_text("server { location /api/ { proxy_pass http://127.0.0.1:1; } location /files/ { root /srv; } }", "nginx.conf");
-    assert_eq!(alone.expect("a configuration").config.matches("[[routes]]").count(), 1, "no route takes /files/");
+    let config = alone.expect("a configuration").config;
+    assert!(
+        config.matches("[[routes]]").count() == 2 && !config.contains("/files/"),
+        "no route takes /files/, but that for the rest: {config}"
+    );
 }
 
 /// A prefix of nginx ends anywhere in a segment.
@@ -137,4 +141,92 @@ fn a_location_that_answers_before_its_backend_is_refused() {
         "server { location / { proxy_pass http://127.0.0.1:1; }\n location /closed/ { return 403; proxy_pass http://127.0.0.1:1; proxy_cache x; } }",
     );
     assert!(route(&imported, "/closed/{*rest}").contains(&"upstream = \"refused\""), "{}", imported.config);
+}
+
+/// The path of the route that requests of no other one take.
+const REST: &str = "path = \"/{*rest}\"";
+
+/// The lines of the route for everything of this host; of every host with `None`.
+fn rest_of<'a>(imported: &'a Imported, host: Option<&str>) -> Vec<&'a str> {
+    let host = host.map(|host| format!("host = \"{host}\""));
+    let sections = imported.config.split("\n\n").map(|section| section.lines().collect::<Vec<_>>());
+    let has_host = |section: &[&str]| section.iter().find(|line| line.starts_with("host = ")).map(|line| (*line).to_owned());
+    sections
+        .into_iter()
+        .find(|section| section[0] == "[[routes]]" && section.contains(&REST) && has_host(section) == host)
+        .unwrap_or_default()
+}
+
+/// Larder gives what no route takes to the only upstream.
+#[test]
+fn what_no_location_names_does_not_reach_the_only_backend() {
+    let hosts = imported(
+        "server { listen 80 default_server; server_name _; return 444; }\n\
+         server { server_name www.example.com; location /public/ { proxy_pass http://127.0.0.1:1; proxy_cache z; } }",
+    );
+    assert!(rest_of(&hosts, None).contains(&"upstream = \"refused\""), "{}", hosts.config);
+    let told = notes(&hosts);
+    assert!(told.iter().any(|note| note.starts_with("nginx.conf:1: ") && note.contains("are refused here")), "{told:?}");
+    let one = imported("server {\n server_name a.example; location / { proxy_pass http://127.0.0.1:1; } }");
+    assert!(rest_of(&one, None).contains(&"upstream = \"refused\""), "hosts that no server names: {}", one.config);
+    assert!(notes(&one).iter().any(|note| note.starts_with("nginx.conf:1: ") && note.contains("are refused here")), "{:?}", one.notes);
+    let closed = imported("upstream b { server 127.0.0.1:1; }\nserver { location / { root /srv; } }");
+    assert!(rest_of(&closed, None).contains(&"upstream = \"refused\""), "{}", closed.config);
+    let whole = imported("server { location / { proxy_pass http://127.0.0.1:1; } }");
+    assert!(!whole.config.contains("refused") && whole.notes.is_empty(), "{}", whole.config);
+}
+
+/// Routes of every host would take its requests.
+#[test]
+fn a_host_that_nginx_turns_away_is_refused_beside_a_server_for_every_host() {
+    for closed in
+        ["return 403;", "location /x/ { proxy_pass http://127.0.0.1:1; }", "location / { root /srv; }", "deny all;", "return 302 /a;"]
+    {
+        let imported = imported(&format!(
+            "server {{ location / {{ proxy_pass http://127.0.0.1:1; proxy_cache z; }} }}\nserver {{ server_name a.example; {closed} }}"
+        ));
+        assert!(rest_of(&imported, Some("a.example")).contains(&"upstream = \"refused\""), "{closed}: {}", imported.config);
+        assert!(rest_of(&imported, None).contains(&"upstream = \"127.0.0.1-1\""), "{closed}: {}", imported.config);
+        let told = notes(&imported);
+        assert!(told.iter().any(|note| note.starts_with("nginx.conf:2: ") && note.contains("of a.example")), "{closed}: {told:?}");
+    }
+}
+
+/// It comes before the locations.
+#[test]
+fn a_server_that_returns_has_no_routes_of_its_locations() {
+    for of_server in ["return 403;", "return 301 https://$host$request_uri;"] {
+        let imported = imported(&format!(
+            "server {{ listen 80; server_name a.example; {of_server} location /x/ {{ proxy_pass http://127.0.0.1:1; }} }}\n\
+             server {{ listen 81; location / {{ proxy_pass http://127.0.0.1:1; }} }}"
+        ));
+        assert!(!imported.config.contains("/x/"), "{of_server}: {}", imported.config);
+        assert!(rest_of(&imported, Some("a.example")).contains(&"upstream = \"refused\""), "{of_server}: {}", imported.config);
+    }
+    let other_port = imported(
+        "server { listen 80; server_name a.example; return 404; }\n\
+         server { listen 81; server_name a.example; location /x/ { proxy_pass http://127.0.0.1:1; } }",
+    );
+    assert!(rest_of(&other_port, Some("a.example")).contains(&"upstream = \"refused\""), "{}", other_port.config);
+    assert!(!other_port.config.contains("/x/"), "it is to stay shut: {}", other_port.config);
+}
+
+/// As certbot writes it.
+#[test]
+fn a_server_that_leads_to_https_and_answers_nothing_else_shuts_no_other() {
+    let imported = imported(
+        "server { listen 80; server_name a.example; if ($host = a.example) { return 301 https://$host$request_uri; } return 404; }\n\
+         server { listen 81; server_name a.example; location / { proxy_pass http://127.0.0.1:1; proxy_cache z; } }",
+    );
+    assert!(imported.config.contains("address = \"0.0.0.0:80\"\nredirect = \"https\""), "{}", imported.config);
+    let route = rest_of(&imported, Some("a.example"));
+    assert!(route.contains(&"upstream = \"127.0.0.1-1\"") && !route.contains(&"cache = false"), "{}", imported.config);
+}
+
+/// Their routes are for every host, as a note says; the others that nginx turns away cannot be told from them.
+#[test]
+fn a_pattern_of_hosts_beside_a_closed_default_keeps_its_routes() {
+    let imported =
+        imported("server { server_name _; return 444; }\nserver { server_name .a.example; location / { proxy_pass http://127.0.0.1:1; } }");
+    assert!(rest_of(&imported, None).contains(&"upstream = \"127.0.0.1-1\""), "{}", imported.config);
 }
