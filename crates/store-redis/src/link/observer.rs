@@ -52,7 +52,7 @@ impl Operation {
 
     /// Whether it follows from an operation that may have failed for the same reason: one failure counts once.
     pub(crate) const fn is_afterwards(self) -> bool {
-        matches!(self, Self::Renew | Self::Release)
+        matches!(self, Self::Renew | Self::Release | Self::Remove)
     }
 
     /// Its name in metrics.

@@ -117,6 +117,25 @@ async fn a_response_that_is_removed_while_redis_is_away_is_used_by_no_replica_af
 }
 
 #[tokio::test]
+async fn a_write_that_fails_counts_once_with_the_removal_that_follows_it() -> Result<()> {
+    let redis = Redis::start().await?;
+    let proxy = FaultProxy::start(redis.address()).await?;
+    let url = RedisUrl::parse(&format!("redis://{}", proxy.address())).unwrap();
+    let store = another(&redis, |options| {
+        impatient(options);
+        options.servers = RedisServers::Single(url);
+    })
+    .await?;
+    proxy.set(Fault::Blackholed);
+    for (fetch, is_closed) in [(1, true), (2, true), (3, false)] {
+        commit(&store, response("/x", fetch, b"x"), None).await;
+        assert!(store.drain(MINUTE).await);
+        assert_eq!(store.stats().breaker == BreakerState::Closed, is_closed, "{fetch}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_told_and_never_shown() -> Result<()> {
     let redis = Redis::start_with(&["--requirepass", "right"]).await?;
     let store = replica(&redis, Arc::default(), |options| {
