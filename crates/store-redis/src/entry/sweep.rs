@@ -24,41 +24,81 @@ const LOOK: u32 = 500;
 /// Beginnings of keys of which it is remembered whose they are.
 const MAX_KNOWN: usize = 1_000;
 
+/// Failures in a row after which what is left on a server stays there until it expires.
+const MAX_FAILURES: u32 = 60;
+
 /// Sweeps after each purge of everything that this replica has put into the log, for as long as the tier lives.
 pub(crate) async fn keep_sweeping(tier: Weak<Tier>, mut everything: watch::Receiver<u64>) {
     while everything.changed().await.is_ok() {
-        let number = *everything.borrow_and_update();
-        let Some(tier) = tier.upgrade() else { return };
-        if let Err(error) = sweep(&tier, number).await {
-            debug!("what a purge of everything left in Redis is not dropped: {error}");
+        let number = ordered(*everything.borrow_and_update());
+        let Some(servers) = tier.upgrade().map(|tier| servers(&tier)) else { return };
+        for server in servers {
+            Sweep::new(server, number.clone()).run(&tier).await;
         }
     }
 }
 
-/// Drops every entry that was fetched before the log's entry of this number.
-async fn sweep(tier: &Arc<Tier>, number: u64) -> Result<(), RemoteError> {
-    let (number, mut namespaces) = (ordered(number), HashMap::new());
+/// Where the servers are that have entries.
+fn servers(tier: &Tier) -> Vec<String> {
     let mut servers: Vec<String> = tier.log.inspected().servers.into_iter().map(|server| server.address).collect();
     if servers.is_empty() && !matches!(tier.link.options().servers, RedisServers::Cluster(_)) {
         // It was not looked at yet, or does not say who it is: one is asked without its address.
         servers.push(String::new());
     }
-    for server in servers {
-        let mut cursor = 0;
-        loop {
-            let (next, found) = look(tier, &server, cursor).await?;
-            for entry in found {
-                if !is_of_another(tier, &entry, &mut namespaces).await? {
-                    drop_older(tier, EntryKey::found(entry), &number).await?;
-                }
+    servers
+}
+
+/// A sweep of one server, which drops every entry that was fetched before the log's entry of this number.
+struct Sweep {
+    server: String,
+    number: String,
+    /// Where to look on; `None`: all was looked at.
+    cursor: Option<u64>,
+    /// Entries that were found and are not judged yet.
+    found: Vec<String>,
+    /// Entries and looks that are done.
+    done: u64,
+    /// Whether what begins so is another namespace's, as far as that is known.
+    namespaces: HashMap<String, bool>,
+}
+
+impl Sweep {
+    fn new(server: String, number: String) -> Self {
+        Self { server, number, cursor: Some(0), found: Vec::new(), done: 0, namespaces: HashMap::new() }
+    }
+
+    /// Sweeps to the end. Where an answer is late, it goes on from there after a pause: in the many round trips of a large cache some are.
+    async fn run(mut self, tier: &Weak<Tier>) {
+        let (mut failures, mut done) = (0, 0);
+        while let Some(tier) = tier.upgrade() {
+            let Err(error) = self.go_on(&tier).await else { return };
+            failures = if self.done == done { failures + 1 } else { 1 };
+            done = self.done;
+            if failures > MAX_FAILURES {
+                debug!("what a purge of everything left in Redis is not dropped: {error}");
+                return;
             }
-            cursor = next;
-            if cursor == 0 {
-                break;
-            }
+            let pause = tier.link.options().breaker_open;
+            drop(tier);
+            tokio::time::sleep(pause).await;
         }
     }
-    Ok(())
+
+    async fn go_on(&mut self, tier: &Arc<Tier>) -> Result<(), RemoteError> {
+        loop {
+            while let Some(entry) = self.found.last() {
+                if !is_of_another(tier, entry, &mut self.namespaces).await? {
+                    drop_older(tier, EntryKey::found(entry.clone()), &self.number).await?;
+                }
+                self.found.pop();
+                self.done += 1;
+            }
+            let Some(cursor) = self.cursor else { return Ok(()) };
+            let (next, found) = look(tier, &self.server, cursor).await?;
+            (self.cursor, self.found) = ((next != 0).then_some(next), found);
+            self.done += 1;
+        }
+    }
 }
 
 /// Some of a server's entries, and where to look on; 0 at the end.
@@ -106,7 +146,7 @@ async fn drop_older(tier: &Arc<Tier>, entry: EntryKey, number: &str) -> Result<(
     match tier.link.run(Operation::Remove, Lane::Small, work).await? {
         (Some(fetch), Some(position)) if position.as_str() < number => {
             // One that came since is of a later fetch.
-            let fetch = u64::from_str_radix(&fetch, 16).map_err(|_| RemoteError::Damaged)?;
+            let Ok(fetch) = u64::from_str_radix(&fetch, 16) else { return Ok(()) };
             remove(tier, entry, fetch, &Removal::Useless).await
         }
         _ => Ok(()),

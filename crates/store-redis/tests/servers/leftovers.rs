@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_redis::{RedisServers, RedisUrl};
-use larder_store::{Invalidation, InvalidationTarget, Position, Published, RemoteStore, SEGMENT, StoredResponse, Write};
+use larder_redis::{Operation, RedisObserver, RedisOptions, RedisServers, RedisStore, RedisUrl};
+use larder_store::{Invalidation, InvalidationTarget, Position, Published, RemoteError, RemoteStore, SEGMENT, StoredResponse, Write};
 use larder_testkit::faults::FaultProxy;
+use larder_testkit::gate::Gate;
 use larder_testkit::wait::eventually;
 use larder_testkit::{Redis, Result};
 
-use crate::support::{MINUTE, Setup, another, commit, entries, head, pattern, response, text, variant};
+use crate::support::{CLOCKS, MINUTE, Setup, another, commit, entries, has_read_the_log, head, pattern, response, text, variant};
 
 /// How many chunks a fetch brought that stay for longer than somebody may still be reading them.
 async fn staying(redis: &Redis, fetch: u64) -> Result<i64> {
@@ -112,6 +113,35 @@ async fn a_purge_of_everything_that_was_kept_or_came_by_the_channel_drops_what_i
     assert_eq!(store.log().publish(everything).await, Published::Kept);
     scripts.open();
     eventually("waiting for what a kept purge invalidated to go", gone).await
+}
+
+#[tokio::test]
+async fn a_server_that_answers_late_once_is_swept_all_the_same() -> Result<()> {
+    let Setup { redis, store: other } = Setup::start().await?;
+    let (proxy, late) = (FaultProxy::start(redis.address()).await?, Arc::new(Late(Gate::new("a late answer"))));
+    let mut options = RedisOptions::new(RedisServers::Single(RedisUrl::parse(&format!("redis://{}", proxy.address())).unwrap()));
+    (options.timeout, options.breaker_open) = (Duration::from_millis(100), Duration::from_millis(10));
+    let store = RedisStore::start(options, CLOCKS, Arc::default(), Some(Arc::clone(&late) as _)).unwrap();
+    has_read_the_log(&store).await?;
+    for path in ["/x", "/y", "/z"] {
+        commit(&other, response(path, 7, b"old"), None).await;
+    }
+    let looks = proxy.hold("HMGET", "");
+    assert!(matches!(store.log().publish(Invalidation::hard([InvalidationTarget::All])).await, Published::Logged(_)));
+    late.0.reached(1).await?;
+    looks.open();
+    eventually("waiting for what a purge invalidated to go", || async { Ok((entries(&redis).await? == 0).then_some(())) }).await
+}
+
+/// Marks each removal that Redis did not answer in time.
+struct Late(Gate);
+
+impl RedisObserver for Late {
+    fn operation(&self, operation: Operation, outcome: std::result::Result<(), RemoteError>, _: Duration) {
+        if (operation, outcome) == (Operation::Remove, Err(RemoteError::Timeout)) {
+            self.0.mark();
+        }
+    }
 }
 
 #[tokio::test]
