@@ -262,6 +262,10 @@ impl Engine {
         if !self.has_room(writer, units) {
             self.advance(writer, now)?;
         }
+        // Entries of the oldest segment were written on before it. Only very small segments are too full then.
+        if !self.has_room(writer, units) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         self.write_here(writer, record, units)
     }
 
