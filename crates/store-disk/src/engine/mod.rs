@@ -40,6 +40,7 @@ pub(crate) use parts::Parts;
 pub(crate) use read::{Found, FoundBody, ReadError};
 use slots::{Pin, Slots};
 pub(crate) use spool::Spool;
+use spool::Spooling;
 use wear::Wear;
 use write::Writer;
 #[cfg(test)]
@@ -74,6 +75,7 @@ pub(crate) struct Engine {
     /// Hashes that nothing older may be restored for; `None` once all is restored.
     superseded: Mutex<Option<HashSet<u64>>>,
     restored: AtomicBool,
+    spooling: Spooling,
     counters: Counters,
     /// What earlier processes have written.
     wear: Wear,

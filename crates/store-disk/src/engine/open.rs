@@ -12,6 +12,7 @@ use tracing::warn;
 use super::marks::{self, Marks};
 use super::read::ReadError;
 use super::slots::Slots;
+use super::spool::Spooling;
 use super::superblock::{self, Superblock};
 use super::wear::Wear;
 use super::write::{Active, Sealed, Writer};
@@ -76,6 +77,7 @@ impl Engine {
             marks_are_due: AtomicBool::new(false),
             superseded: Mutex::new(Some(HashSet::new())),
             restored: AtomicBool::new(false),
+            spooling: Spooling::default(),
             counters: Counters::default(),
         };
         let headers = match engine.headers()? {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use larder_store::LogPosition;
@@ -111,7 +111,7 @@ impl Content {
 pub(crate) enum Written {
     /// It is stored.
     Stored,
-    /// A later fetch is stored already, or the same selecting fields are.
+    /// A later fetch is stored already, or the same selecting fields are, or its body was removed while it arrived.
     Known,
 }
 
@@ -124,13 +124,12 @@ impl Writer {
 impl Engine {
     /// Stores an entry, unless a later fetch is stored.
     pub(crate) fn commit(&self, new: NewEntry, now: u32) -> io::Result<Written> {
-        let known = match self.known(new.hash) {
-            Err(ReadError::Io(error)) => return Err(error),
-            known => known.ok().flatten(),
-        };
+        let place = self.index.get(new.hash);
+        let known = self.known_or_io(new.hash)?;
         if known.as_ref().is_some_and(|(header, _)| header.fetch > new.fetch) {
             return Ok(Written::Known);
         }
+        let is_spooled = matches!(new.body, NewBody::Spooled(_));
         let body = match new.body {
             NewBody::Selecting => {
                 let is_same = known.is_some_and(|(header, entry)| {
@@ -155,6 +154,10 @@ impl Engine {
         let (hash, fetch, expires) = (new.hash, new.fetch, new.expires);
         let record = NewRecord { kind: Kind::Entry, expires, hash, fetch, payload: &[&payload], proven: 1 };
         let mut writer = self.writer();
+        // Another thread may have stored or removed something since.
+        if is_spooled && self.spooling.is_removed(hash, fetch) || self.is_overtaken(hash, fetch, place)? {
+            return Ok(Written::Known);
+        }
         let location = self.append(&mut writer, &record, now)?;
         // Under the lock: an earlier entry that is still the known one could be written on behind this one, and hide it from the next process.
         self.index.insert(hash, location);
@@ -162,44 +165,78 @@ impl Engine {
         Ok(Written::Stored)
     }
 
+    /// What is known of this hash. One that is damaged is not.
+    fn known_or_io(&self, hash: u64) -> io::Result<Option<(Header, Entry)>> {
+        match self.known(hash) {
+            Err(ReadError::Io(error)) => Err(error),
+            known => Ok(known.ok().flatten()),
+        }
+    }
+
+    /// Whether the entry of this hash is still known at this place, or not at all.
+    fn is_still_at(&self, hash: u64, before: Option<Location>) -> bool {
+        match (before, self.index.get(hash)) {
+            (Some(before), Some(place)) => place.is_at(before),
+            (_, place) => place.is_none(),
+        }
+    }
+
+    /// Whether a later fetch is stored, where what was known before was at this place.
+    fn is_overtaken(&self, hash: u64, fetch: u64, before: Option<Location>) -> io::Result<bool> {
+        Ok(!self.is_still_at(hash, before) && self.known_or_io(hash)?.is_some_and(|(header, _)| header.fetch > fetch))
+    }
+
+    /// Nothing up to this fetch is stored from here on. With what is known of the hash: under the lock, so that the commit of a body that arrived is over,
+    /// and its entry known, or it is still to come, and finds the removal.
+    fn begin_removal(&self, hash: u64, fetch: u64) -> (MutexGuard<'_, Writer>, Result<Option<(Header, Entry)>, ReadError>) {
+        let (place, known) = (self.index.get(hash), self.known(hash));
+        let writer = self.writer();
+        self.spooling.remove(hash, fetch);
+        let known = if self.is_still_at(hash, place) { known } else { self.known(hash) };
+        (writer, known)
+    }
+
     /// Drops an entry, unless a later fetch is stored.
     pub(crate) fn remove(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
         self.supersede(hash);
         let is_restored = self.is_restored();
-        match self.known(hash) {
-            Ok(Some((header, _))) if header.fetch > fetch => return Ok(()),
+        let (mut writer, known) = self.begin_removal(hash, fetch);
+        match known {
+            Ok(Some((header, _))) if header.fetch > fetch => Ok(()),
             // An entry that is not restored yet may be there.
-            Ok(None) if is_restored => return Ok(()),
-            _ => {}
+            Ok(None) if is_restored => Ok(()),
+            _ => self.write_removal(&mut writer, hash, fetch, now),
         }
-        self.write_removal(hash, fetch, now)
     }
 
     /// As [`Self::remove`], of an entry that may be on the disk although it is not known any more.
     pub(crate) fn remove_unknown(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
         self.supersede(hash);
-        if self.known(hash).is_ok_and(|known| known.is_some_and(|(header, _)| header.fetch > fetch)) {
-            return Ok(());
+        let (mut writer, known) = self.begin_removal(hash, fetch);
+        match known {
+            Ok(Some((header, _))) if header.fetch > fetch => Ok(()),
+            _ => self.write_removal(&mut writer, hash, fetch, now),
         }
-        self.write_removal(hash, fetch, now)
     }
 
     /// Drops an entry that answers whatever the selecting fields are, unless a later fetch is stored. One that leads to variants stays.
     pub(crate) fn remove_unvaried(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
-        match self.known(hash) {
+        let is_restored = self.is_restored();
+        let (mut writer, known) = self.begin_removal(hash, fetch);
+        match known {
             Ok(Some((header, entry))) if header.fetch > fetch || entry.body == Body::Selecting => Ok(()),
-            Ok(None) if self.is_restored() => Ok(()),
+            Ok(None) if is_restored => Ok(()),
             _ => {
                 self.supersede(hash);
-                self.write_removal(hash, fetch, now)
+                self.write_removal(&mut writer, hash, fetch, now)
             }
         }
     }
 
-    fn write_removal(&self, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
+    fn write_removal(&self, writer: &mut Writer, hash: u64, fetch: u64, now: u32) -> io::Result<()> {
         self.index.remove(hash);
         let record = NewRecord { kind: Kind::Removal, expires: u32::MAX, hash, fetch, payload: &[], proven: 0 };
-        self.append(&mut self.writer(), &record, now).map(drop)
+        self.append(writer, &record, now).map(drop)
     }
 
     /// A short body goes behind its head. The parts of a long one are written before it, so that the head is the commit of all.

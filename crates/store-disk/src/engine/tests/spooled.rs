@@ -78,3 +78,39 @@ fn a_body_that_is_not_whole_leaves_the_earlier_one() {
         }
     }
 }
+
+/// Another thread commits it than the one that removes.
+#[test]
+fn a_removal_holds_for_a_body_that_is_still_arriving() {
+    let store = Store::new(1 << 20, 8);
+    let removals: [fn(&Engine) -> std::io::Result<()>; 3] = [
+        |engine| engine.remove(hash(1), 2, NOW),
+        |engine| engine.remove_unknown(hash(1), 2, NOW),
+        |engine| engine.remove_unvaried(hash(1), 2, NOW),
+    ];
+    for removed in removals {
+        let spools = [1, 3].map(|fetch| store.engine.spool(hash(1), fetch, false));
+        removed(&store.engine).unwrap();
+        assert_eq!(commit(&store, &spools[0], 1, 1).unwrap(), Written::Known);
+        assert!(!store.engine.knows(hash(1)));
+        assert_eq!(commit(&store, &spools[1], 1, 3).unwrap(), Written::Stored, "of a later fetch");
+        drop(spools);
+        store.engine.remove(hash(1), 9, NOW).unwrap();
+        assert_eq!(store.put(1, 2), Written::Stored, "nothing arrives any more that it would be for");
+        store.engine.remove(hash(1), 9, NOW).unwrap();
+    }
+}
+
+#[test]
+fn of_two_commits_side_by_side_the_later_fetch_is_found() {
+    let store = Store::new(1 << 16, 8);
+    let engine = Arc::clone(&store.engine);
+    // Its frames are made behind the look at what is known.
+    let frames = Content::Framed(Box::new(move || {
+        engine.commit(entry(1, 2, body(1, 2, 100)), NOW)?;
+        Ok(body(1, 1, 100))
+    }));
+    let earlier = NewEntry { body: NewBody::Whole { content: frames, fetch: 1 }, ..entry(1, 1, Vec::new()) };
+    assert_eq!(store.engine.commit(earlier, NOW).unwrap(), Written::Known);
+    assert_eq!((store.get(1), store.restarted().get(1)), (Some(2), Some(2)));
+}
