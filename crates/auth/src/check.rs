@@ -67,9 +67,30 @@ impl Refusal {
         ("not-yet", Self::NotYet),
     ];
 
-    /// Whether the same token is refused for good while the keys are the same.
-    pub(crate) fn is_final(self) -> bool {
+    /// Whether the same token stays refused while the keys are the same.
+    fn is_final(self) -> bool {
         !matches!(self, Self::UnknownKey | Self::NotYet)
+    }
+}
+
+/// A token that is not believed.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) reason: Refusal,
+    /// The end of a token that is good but for that. Before then, it is to be looked at again: the clock may have been ahead.
+    end: Option<Timestamp>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(reason: Refusal) -> Self {
+        Self { reason, end: None }
+    }
+}
+
+impl Refused {
+    /// Since when the same token stays refused while the keys are the same.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        self.reason.is_final().then(|| self.end.unwrap_or(Timestamp::from_millis(0)))
     }
 }
 
@@ -106,34 +127,34 @@ enum OneOrSeveral {
 }
 
 /// Whether a token is to be believed at the time `now`; of its claims those of these `names`.
-pub(crate) fn check(token: &[u8], keys: &KeySet, rules: &TokenRules, names: &[String], now: Timestamp) -> Result<Checked, Refusal> {
+pub(crate) fn check(token: &[u8], keys: &KeySet, rules: &TokenRules, names: &[String], now: Timestamp) -> Result<Checked, Refused> {
     believed(&signed(token, keys, rules)?, rules, names, now)
 }
 
 /// The same of the payload of a token that is signed.
-pub(crate) fn believed(payload: &[u8], rules: &TokenRules, names: &[String], now: Timestamp) -> Result<Checked, Refusal> {
+pub(crate) fn believed(payload: &[u8], rules: &TokenRules, names: &[String], now: Timestamp) -> Result<Checked, Refused> {
     // One that names a member twice is refused: nobody knows which of them others read (RFC 8725 §2.4).
     let claims = VerifiedClaims::read(&rules.issuer, payload, names).ok_or(Refusal::Malformed)?;
     let registered: Registered = serde_json::from_slice(payload).map_err(|_| Refusal::Malformed)?;
     if registered.iss.as_deref() != Some(&*rules.issuer) {
-        return Err(Refusal::Issuer);
+        return Err(Refusal::Issuer.into());
     }
     if !rules.audience.is_empty() && !registered.aud.is_some_and(|aud| aud.names_one_of(&rules.audience)) {
-        return Err(Refusal::Audience);
+        return Err(Refusal::Audience.into());
     }
     if !rules.claims.is_empty() {
         let all: Map<String, Value> = serde_json::from_slice(payload).map_err(|_| Refusal::Malformed)?;
         if !rules.claims.iter().all(|(name, allowed)| all.get(name).is_some_and(|value| says_one_of(value, allowed))) {
-            return Err(Refusal::Claims);
+            return Err(Refusal::Claims.into());
         }
     }
     // "on or after which the JWT MUST NOT be accepted", and before which, with some leeway "to account for clock skew" (§4.1.4, §4.1.5).
     let until = registered.exp.map(moment).ok_or(Refusal::Expired)?.after(rules.leeway);
     if now >= until {
-        return Err(Refusal::Expired);
+        return Err(Refused { reason: Refusal::Expired, end: Some(until) });
     }
     if registered.nbf.is_some_and(|nbf| now.after(rules.leeway) < moment(nbf)) {
-        return Err(Refusal::NotYet);
+        return Err(Refusal::NotYet.into());
     }
     Ok(Checked { claims, until })
 }

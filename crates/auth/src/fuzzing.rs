@@ -9,5 +9,5 @@ use crate::{Refusal, TokenRules};
 /// # Errors
 /// The [`Refusal`].
 pub fn end_of(payload: &[u8], rules: &TokenRules, now: Timestamp) -> Result<Timestamp, Refusal> {
-    crate::check::believed(payload, rules, &["sub".to_owned()], now).map(|checked| checked.until)
+    crate::check::believed(payload, rules, &["sub".to_owned()], now).map(|checked| checked.until).map_err(|refused| refused.reason)
 }

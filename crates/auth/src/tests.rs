@@ -198,6 +198,29 @@ fn rfc7519_4_1_4_a_token_is_believed_from_its_beginning_to_its_end_and_the_leewa
 }
 
 #[test]
+fn a_clock_that_was_ahead_for_a_moment_locks_no_token_out() {
+    let own = key("a");
+    let bench = bench(rules(&[Algorithm::Es256]), &[&own]);
+    let token = signed(&own, &format!("{{\"iss\":\"{ISSUER}\",\"sub\":\"ann\",\"exp\":{}}}", START + 100));
+    let count = |word: &str| bench.verifier.checked().find(|(own, _)| *own == word).map(|(_, count)| count);
+    bench.now.store(START + 3600, Ordering::Relaxed);
+    for _ in 0..3 {
+        assert!(bench.verified(&token).is_none());
+    }
+    assert_eq!(count("expired"), Some(1), "it is not checked each time");
+    bench.now.store(START, Ordering::Relaxed);
+    for _ in 0..3 {
+        assert!(bench.verified(&token).is_some());
+    }
+    assert_eq!(count("verified"), Some(1));
+    bench.now.store(START + 110, Ordering::Relaxed);
+    assert!(bench.verified(&token).is_none());
+    let endless = signed(&own, &format!("{{\"iss\":\"{ISSUER}\",\"sub\":\"ann\"}}"));
+    assert!(bench.verified(&endless).is_none() && bench.verified(&endless).is_none());
+    assert_eq!(count("expired"), Some(2), "a token without an end is refused for good");
+}
+
+#[test]
 fn a_token_is_checked_once_and_again_when_the_keys_change() {
     let (first, second) = (key("a"), key("b"));
     let bench = bench(rules(&[Algorithm::Es256]), &[&first]);

@@ -46,7 +46,8 @@ struct Known {
     document: Vec<u8>,
     keys: KeySet,
     verified: Cache<TokenHash, Believed>,
-    refused: Cache<TokenHash, ()>,
+    /// With the time since when they are.
+    refused: Cache<TokenHash, Timestamp>,
 }
 
 #[derive(Clone)]
@@ -107,12 +108,12 @@ impl Verifier {
                 known.verified.insert(hash, Believed { claims: Arc::clone(&claims), until });
                 Some(claims)
             }
-            Err(refusal) => {
-                self.count(refusal);
-                if refusal.is_final() {
-                    known.refused.insert(hash, ());
+            Err(refused) => {
+                self.count(refused.reason);
+                if let Some(since) = refused.since() {
+                    known.refused.insert(hash, since);
                 }
-                if refusal == Refusal::UnknownKey {
+                if refused.reason == Refusal::UnknownKey {
                     (self.context.unknown_key)();
                 }
                 None
@@ -142,7 +143,7 @@ impl TokenVerifier for Verifier {
             }
             known.verified.remove(&hash);
         }
-        if known.refused.get(&hash).is_some() {
+        if known.refused.get(&hash).is_some_and(|since| now >= since) {
             return None;
         }
         self.check(token, known, hash, now)
