@@ -1,15 +1,18 @@
 //! The service behind the cache.
 
 use std::future::poll_fn;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use http_body::Body;
+use larder_semantics::Timestamp;
 use larder_store::StoredBody;
 use tower_service::Service;
 
 use crate::body::request::RequestBody;
+use crate::clock::Clock;
 use crate::error::{BoxError, FetchError};
 
 /// A service that answers requests the cache cannot: an HTTP client, a router, anything of this shape. Implemented for all of them;
@@ -43,6 +46,11 @@ pub struct InBackground;
 #[derive(Clone, Debug)]
 pub struct WholeBody(pub StoredBody);
 
+/// In the extensions of an answer whose request the inner service held back before it sent it, for instance in a queue: for so long. That time is not
+/// part of the answer's age (`request_time`, RFC 9111 §4.2.3).
+#[derive(Clone, Copy, Debug)]
+pub struct HeldBack(pub Duration);
+
 /// The body of an answer on its way into the store.
 pub(crate) trait UpstreamBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 
@@ -54,6 +62,23 @@ pub(crate) async fn call<S: Upstream>(inner: &S, request: impl FnOnce() -> Reque
     poll_fn(|cx| inner.poll_ready(cx)).await.map_err(FetchError::of)?;
     let answer = inner.call(request());
     answer.await.map_err(FetchError::of)
+}
+
+/// As [`call`], with the time at which the request went out (`request_time`, RFC 9111 §4.2.3).
+pub(crate) async fn call_timed<S: Upstream>(
+    inner: &S,
+    clock: &Clock,
+    request: impl FnOnce() -> Request<RequestBody>,
+) -> Result<(Response<S::Body>, Timestamp), FetchError> {
+    let mut called = None;
+    let mut answer = call(inner, || {
+        called = Some(clock.now());
+        request()
+    })
+    .await?;
+    let held_back = answer.extensions_mut().remove::<HeldBack>().map_or(Duration::ZERO, |held| held.0);
+    let called = called.unwrap_or_else(|| clock.now());
+    Ok((answer, called.after(held_back)))
 }
 
 /// `Content-Length`, where the response has one.

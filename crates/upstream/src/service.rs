@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use larder_store::BreakerState;
-use larder_tower::clock::monotonic;
-use larder_tower::{Pooled, Pressure, RequestBody, WholeBody};
+use larder_tower::clock::{monotonic, timer_now};
+use larder_tower::{HeldBack, Pooled, Pressure, RequestBody, WholeBody};
 
 use crate::checking::keep_checking;
 use crate::error::UpstreamError;
@@ -175,11 +175,12 @@ impl UpstreamService {
                 if let Some(Err(error)) = learnt.map(|(learnt, key)| learnt.check(key)) {
                     break 'exchange Err(error);
                 }
-                let has_waited = permit.is_none();
+                let waits = permit.is_none().then(timer_now);
                 let mut held = match upstream.admit(&server, permit).await {
                     Ok(held) => held,
                     Err(error) => break 'exchange Err(error),
                 };
+                let held_back = waits.map(|since| HeldBack(since.elapsed()));
                 let attempt = match upstream.health.attempt() {
                     Ok(attempt) => attempt,
                     Err(error) => break 'exchange Err(error),
@@ -187,7 +188,7 @@ impl UpstreamService {
                 let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
                 let answer = match observer.as_deref() {
                     // Another one is asked, as if this one had refused to connect.
-                    _ if has_waited && spare.is_some() && !server.standing.is_up() => {
+                    _ if held_back.is_some() && spare.is_some() && !server.standing.is_up() => {
                         drop(outgoing);
                         Err(UpstreamError::Unavailable("it went out of service while the request waited".into()))
                     }
@@ -208,7 +209,10 @@ impl UpstreamService {
                 if let (Some((learnt, key)), Ok(response)) = (learnt, &answer) {
                     learnt.learn(key, response.status(), response.headers(), upstream.options.clock.now());
                 }
-                answer.and_then(|response| upstream.received(response, held, interim.gate))
+                answer.and_then(|response| upstream.received(response, held, interim.gate)).map(|mut response| {
+                    held_back.and_then(|held_back| response.extensions_mut().insert(held_back));
+                    response
+                })
             };
             upstream.observe(started, &result);
             result.map(|response| response.map(into_body))

@@ -28,8 +28,7 @@ use crate::rules::TagsInBody;
 use crate::service::CacheService;
 use crate::tiers::look_up::{Promotion, TierAnswer, ask};
 use crate::tiers::waiting::{Overdue, Wait, watch};
-use crate::upstream::Upstream;
-use crate::upstream::{announced_length, call};
+use crate::upstream::{Upstream, announced_length, call, call_timed};
 
 /// A fetch under way.
 struct Exchange<S: Upstream> {
@@ -222,12 +221,11 @@ impl<S: Upstream> Exchange<S> {
 
     async fn send_alone(&mut self) -> Step<S::Body> {
         let Self { service, fetch, reply } = self;
-        let request_time = service.cache.clock.now();
-        let answer = call(&service.inner, || fetch.request(service));
+        let answer = call_timed(&service.inner, &service.cache.clock, || fetch.request(service));
         match unless_given_up(answer, fetch, reply, &service.route.pressure).await {
             None => Step::Act(Action::GiveUp),
             Some(Err(error)) => Step::Act(Action::Fail(error)),
-            Some(Ok(response)) => Step::Classify { response, request_time },
+            Some(Ok((response, request_time))) => Step::Classify { response, request_time },
         }
     }
 

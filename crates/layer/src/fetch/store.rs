@@ -149,7 +149,7 @@ impl Fetch {
             let is_soon =
                 length.is_none_or(|length| length <= max) && !pending.head.headers.get(&CONTENT_TYPE).as_ref().is_some_and(is_event_stream);
             self.permit = for_followers.filter(|_| is_soon);
-// Those who come from now on find it stale: they wait for the next one.
+            // Those who come from now on find it stale: they wait for the next one.
             let landed = landed.filter(|_| !pending.head.is_over_on_arrival());
             let pump =
                 Pump { fetch: self, service, kept: Kept::Whole(pending), withheld, writer, landed, length, given_up: None, stopwatch };

@@ -35,7 +35,7 @@ use crate::service::CacheService;
 use crate::steps::{ObservedSteps, Step, Stopwatch};
 use crate::task::background::run_in_background;
 use crate::task::detached::DetachedTask;
-use crate::upstream::{Upstream, UpstreamBody, announced_length, call};
+use crate::upstream::{Upstream, UpstreamBody, announced_length, call_timed};
 use crate::write::body_invalidation::{BodyWatcher, pass_watched, watch, watched};
 use crate::write::pass::passed;
 
@@ -50,15 +50,19 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
 ) -> Result<Served<S::Body>, FetchError> {
     let (mut parts, body) = request.into_parts();
     let observed = parts.extensions.get::<ObservedSteps>().cloned();
-    let (write, body) = Write::begin(&service, &parts, effective, body);
+    let (mut write, body) = Write::begin(&service, &parts, effective, body);
     parts.uri = service.upstream_uri(&parts.uri);
     let started = monotonic();
-    let mut answer = tokio::select! {
+    let answer = tokio::select! {
         biased;
-        answer = call(&service.inner, || Request::from_parts(parts, body)) => answer,
+        answer = call_timed(&service.inner, &service.cache.clock, || Request::from_parts(parts, body)) => answer,
         () = service.cache.unfinished.given_up() => Err(FetchError::lost()),
     };
     let upstream = monotonic().saturating_duration_since(started);
+    let mut answer = answer.map(|(answer, request_time)| {
+        write.request_time = request_time;
+        answer
+    });
     let named = answer.as_mut().ok().and_then(|answer| service.route.tags.take_tags(answer.headers_mut()));
     let never_arrived = answer.as_ref().err().is_some_and(|error| service.route.writes.never_arrived(error));
     let written = (!never_arrived).then(|| write.end(&service, answer.as_ref().ok(), named)).flatten();

@@ -2,12 +2,19 @@
 
 use crate::common;
 
+use std::future::{Ready, ready};
 use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use common::{Origin, header, request, response};
-use http::StatusCode;
+use common::{Origin, OriginBody, header, request, response};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use larder_tower::{CacheResult, FetchError, FetchErrorKind, HeaderTags, Invalidation, Outcome, Reason};
+use larder_tower::clock::{Clock, ClockHand};
+use larder_tower::{
+    Cache, CacheResult, CacheService, FetchError, FetchErrorKind, HeaderTags, HeldBack, Invalidation, Outcome, Reason, RequestBody,
+};
 use tower_service::Service;
 
 #[tokio::test]
@@ -192,4 +199,38 @@ async fn a_service_purges_from_code_by_any_name_of_a_response() {
     }
     assert_eq!(after(Some(Invalidation::tag("issue:7").into_soft())).await, ("HIT".to_owned(), true));
     assert_eq!(after(None).await, ("HIT".to_owned(), false));
+}
+
+/// A service that has a place 10 seconds after it is asked for one, and whose queue takes 7 seconds more.
+#[derive(Clone, Debug)]
+struct Busy(ClockHand);
+
+impl Service<Request<RequestBody>> for Busy {
+    type Response = Response<OriginBody>;
+    type Error = io::Error;
+    type Future = Ready<common::Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        self.0.advance(10);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
+        self.0.advance(7);
+        let mut answer = response(200, "x").header("cache-control", "max-age=5").build();
+        answer.extensions_mut().insert(HeldBack(Duration::from_secs(7)));
+        ready(Ok(answer))
+    }
+}
+
+#[tokio::test]
+async fn rfc9111_4_2_3_the_time_before_a_request_goes_out_is_no_age() {
+    let (clock, hand) = Clock::manual(common::START);
+    let mut cache = CacheService::new(Busy(hand.clone()), Cache::builder(1 << 20).clock(clock).build(), Arc::new(common::rules()));
+    for (x_cache, age) in [("MISS", ""), ("HIT", "2")] {
+        let Ok(answer) = cache.call(request("GET", "/a", &[])).await;
+        assert_eq!((header(&answer, "x-cache").as_str(), header(&answer, "age").as_str()), (x_cache, age));
+        answer.into_body().collect().await.expect("complete");
+        hand.advance(2);
+    }
 }

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use larder_message::client::ClientConnection;
 use larder_message::forward::OwnFields;
-use larder_tower::RequestBody;
+use larder_tower::{HeldBack, RequestBody};
 use tokio::sync::mpsc;
 
 use super::origin::{OK, get, options, origin, send, service};
@@ -241,4 +241,29 @@ async fn content_that_is_still_sent_after_an_early_answer_keeps_its_place_and_ha
     let places = &service.upstream().concurrency;
     assert!(places.try_acquire().is_none(), "the content has it");
     tokio::time::timeout(2 * HOUR, places.acquire()).await.expect("the content is given up").expect("place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_tells_for_how_long_its_request_waited_for_a_place() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send(OK).await;
+    })
+    .await;
+    let mut options = options(&format!("http://{address}"));
+    (options.config.limit.max_requests, options.config.limit.wait) = (1, HOUR);
+    let service = UpstreamService::new(options).expect("service");
+    let at_once = send(&service, get("/")).await.expect("response");
+    assert!(at_once.extensions().get::<HeldBack>().is_none());
+    let waiting = tokio::spawn({
+        let service = service.clone();
+        async move { send(&service, get("/")).await }
+    });
+    while service.pressure().waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::advance(Duration::from_secs(7)).await;
+    drop(at_once);
+    let waited = waiting.await.expect("it ran").expect("response");
+    assert_eq!(waited.extensions().get::<HeldBack>().map(|held| held.0.as_secs()), Some(7));
 }

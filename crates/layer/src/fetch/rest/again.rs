@@ -27,7 +27,7 @@ use crate::fetch::state::own_policy;
 use crate::lookup::request::ClientRequest;
 use crate::rules::Guarded;
 use crate::service::CacheService;
-use crate::upstream::{Upstream, UpstreamBody, announced_length, call};
+use crate::upstream::{Upstream, UpstreamBody, announced_length, call_timed};
 
 /// Fields that say what a body is, beside its entity tag.
 const OF_THE_BODY: [HeaderName; 5] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, LAST_MODIFIED];
@@ -119,9 +119,8 @@ impl<B: UpstreamBody> Again<B> {
 
     async fn going_on<S: Upstream<Body = B>>(service: &CacheService<S>, request: &ClientRequest, before: &Before) -> Result<Self, Flaw> {
         let context = RequestContext { method: MethodKind::Get, ..request.context.clone() };
-        let request_time = service.cache.clock.now();
-        let response = within(STALL, call(&service.inner, || Self::request(service, request, &context)));
-        let response = response.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        let response = within(STALL, call_timed(&service.inner, &service.cache.clock, || Self::request(service, request, &context)));
+        let (response, request_time) = response.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         let policy = own_policy(request, &service.route);
         let exchange = Exchange {
             policy: policy.as_deref().unwrap_or(&service.route.policy),
