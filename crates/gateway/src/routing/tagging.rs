@@ -204,7 +204,7 @@ impl<'a> Values<'a> {
             TagPart::Header(name) => self.request?.headers.get(name)?.to_str().ok()?,
             TagPart::Request(name) => self.request_json?.get(name)?,
             TagPart::Response(name) => self.response_json?.get(name)?,
-            TagPart::Variable(path) => self.operation?.variable(path)?,
+            TagPart::Variable(path) => return self.operation?.variable(path),
         };
         Some(Cow::Borrowed(value))
     }

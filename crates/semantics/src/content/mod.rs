@@ -38,6 +38,7 @@ use model::{AnswerForm, Judged, ModelRequest, When};
 pub use pointer::{BadPointer, Pointer};
 use rpc::{RpcRequest, RpcRules};
 pub use unkeyed::{Operation, Unkeyed};
+pub use variables::Variables;
 
 /// What kind of content is part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

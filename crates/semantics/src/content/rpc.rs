@@ -2,7 +2,7 @@
 //! own.
 
 use super::json::{Value, quoted};
-use super::{Operation, Unkeyed, variables};
+use super::{Operation, Unkeyed, Variables};
 use crate::pattern::matches_pattern;
 use crate::reason::Reason;
 
@@ -73,7 +73,7 @@ fn operation(rules: &RpcRules, call: &Value<'_>) -> Option<Operation> {
     let method = call.text_at("method")?;
     let own = rules.lifetime(method);
     let is_one = own == Some(0) || (own.is_none() && !rules.others);
-    let variables = || call.member("params").map(variables::of).unwrap_or_default();
+    let variables = || call.member("params").map(Variables::of).unwrap_or_default();
     is_one.then(|| Operation { names: vec![method.to_owned()], variables: variables() })
 }
 
@@ -94,6 +94,7 @@ pub(super) fn is_fit(request: &RpcRequest, answer: &[u8]) -> bool {
 mod tests {
     use super::super::{Asked, ContentKind, ContentRequest, ContentRules, Keyed};
     use super::*;
+    use std::borrow::Cow;
 
     fn ask(content: &str) -> Result<Keyed, Unkeyed> {
         let lifetimes = [("eth_chainId", 86400), ("eth_send*", 0), ("eth_get*", 2)].map(|(name, ttl)| (name.to_owned(), ttl));
@@ -181,7 +182,7 @@ mod tests {
         let operations = |content: &str| {
             let unkeyed = ask(content).expect_err("no key");
             assert_eq!(unkeyed.reason, Reason::Operation, "{content}");
-            unkeyed.operations.iter().map(|one| (one.names[0].clone(), one.variable("id").map(str::to_owned))).collect::<Vec<_>>()
+            unkeyed.operations.iter().map(|one| (one.names[0].clone(), one.variable("id").map(Cow::into_owned))).collect::<Vec<_>>()
         };
         let send = |name: &str, id: &str| (name.to_owned(), Some(id.to_owned()));
         let (a, b) = (r#"{"id":1,"method":"eth_sendA","params":{"id":7}}"#, r#"{"id":2,"method":"eth_sendB","params":{"id":8}}"#);

@@ -1,6 +1,8 @@
 //! Why a content has no key, and what it asks the origin to carry out.
 
-use super::{ContentKind, ContentRules};
+use std::borrow::Cow;
+
+use super::{ContentKind, ContentRules, Variables};
 use crate::reason::Reason;
 
 /// Why a content has no key.
@@ -19,8 +21,8 @@ pub struct Unkeyed {
 pub struct Operation {
     /// Its name and those of its root fields, or its method. None where the request could not be read: it may be any.
     pub names: Vec<String>,
-    /// Its variables, each by its path (`input.id`) with its text, as far as they are texts, numbers or booleans.
-    pub variables: Vec<(String, String)>,
+    /// Its variables.
+    pub variables: Variables,
 }
 
 impl Operation {
@@ -29,9 +31,9 @@ impl Operation {
         self.names.is_empty() || self.names.iter().any(|name| suits(name))
     }
 
-    /// The text of one of its variables.
-    pub fn variable(&self, path: &str) -> Option<&str> {
-        self.variables.iter().find(|(known, _)| known == path).map(|(_, text)| text.as_str())
+    /// The text of one of its variables, as [`Variables::get`].
+    pub fn variable(&self, path: &str) -> Option<Cow<'_, str>> {
+        self.variables.get(path)
     }
 }
 

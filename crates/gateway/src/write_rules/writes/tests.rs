@@ -101,6 +101,10 @@ async fn each_operation_invalidates_what_is_named_for_it_with_its_own_variables(
     );
     assert_eq!(old(&call("update", 7)), [] as [String; 0]);
     assert_eq!(old("{"), [tag("issues")], "it may delete one, and nobody knows which");
+    // Most servers ignore parameters that they do not know.
+    let unknown: String = (0..100).map(|number| format!(r#""a{number}":0,"#)).collect();
+    let crowded = format!(r#"{{"id":1,"method":"issue.delete","params":{{{unknown}"id":7}}}}"#);
+    assert_eq!(old(&crowded), [tag("of:7"), tag("issues")]);
 }
 
 #[tokio::test]
