@@ -6,7 +6,7 @@ use super::fields;
 use super::keys;
 use super::lifetimes;
 use super::listeners;
-use super::output::{Output, Refusal, Route, Server};
+use super::output::{Longer, Output, Refusal, Route, Server};
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::unknown;
@@ -76,12 +76,14 @@ fn location(directive: &Directive, around: Around<'_>, output: &mut Output, note
         }
     }
     let Some(paths) = paths(directive, notes) else { return };
-    let refuse = |output: &mut Output, always: bool| {
+    let refusals = |paths: &[String], always: bool| -> Vec<Refusal> {
         let refusal =
             |host: &Option<String>, path: &String| Refusal { host: host.clone(), path: path.clone(), always, location: directive.clone() };
-        for host in around.hosts {
-            output.refusals.extend(paths.templates.iter().chain(&paths.longer).map(|path| refusal(host, path)));
-        }
+        around.hosts.iter().flat_map(|host| paths.iter().map(|path| refusal(host, path))).collect()
+    };
+    let refuse = |output: &mut Output, always: bool| {
+        output.refusals.extend(refusals(&paths.templates, always));
+        output.refusals.extend(refusals(&paths.longer, always));
     };
     // `proxy_pass` is of its own block alone.
     let Some(pass) = passes(directive) else {
@@ -105,10 +107,6 @@ fn location(directive: &Directive, around: Around<'_>, output: &mut Output, note
         return refuse(output, true);
     }
     let Some(Passed { upstream, path: replaced }) = passed(pass, output, notes) else { return refuse(output, false) };
-    if !paths.longer.is_empty() {
-        let path = &paths.prefix;
-        notes.push(directive.note(format!("`{path}`: routes are for it and what is below it, not for paths such as {path}x")));
-    }
     let cached = cached(scope, notes).filter(|cached| {
         let otherwise = applying(directive, &patterns).find(|pattern| !pattern.stores_the_same(pass, cached));
         if let Some(otherwise) = otherwise {
@@ -122,21 +120,31 @@ fn location(directive: &Directive, around: Around<'_>, output: &mut Output, note
         }
         otherwise.is_none()
     });
-    let mut settings = settings(scope, cached, &upstream, output, notes);
+    let mut settings = settings(scope, cached.is_some(), &upstream, output, notes);
+    let is_whole = replaced.is_none();
     match rewrite(&paths.prefix, replaced.as_deref()) {
         Ok(rewrite) => settings.extend(rewrite),
         Err(text) => notes.push(pass.note(text)),
     }
-    for host in around.hosts {
-        for path in &paths.templates {
-            if output.routes.iter().any(|route| route.host == *host && route.path == *path) {
-                let of = host.as_deref().unwrap_or("every host");
-                notes.push(directive.note(format!("there is a route for {path} of {of} already; this one is left out")));
-            } else {
-                let route = Route { host: host.clone(), path: path.clone(), upstream: upstream.clone(), settings: settings.clone() };
-                output.routes.push(route);
-            }
-        }
+    let routes = |paths: &[String]| -> Vec<Route> {
+        let route = |host: &Option<String>, path: &String| Route {
+            host: host.clone(),
+            path: path.clone(),
+            upstream: upstream.clone(),
+            cached: cached.clone(),
+            settings: settings.clone(),
+        };
+        around.hosts.iter().flat_map(|host| paths.iter().map(|path| route(host, path))).collect()
+    };
+    for route in routes(&paths.templates) {
+        output.route(route, directive, notes);
+    }
+    if !paths.longer.is_empty() {
+        let path = &paths.prefix;
+        let note = directive.note(format!("`{path}`: routes are for it and what is below it, not for paths such as {path}x"));
+        // Larder replaces whole segments of a path.
+        let longer = Longer { routes: is_whole.then(|| routes(&paths.longer)), refusals: refusals(&paths.longer, false), note };
+        output.longer.push(longer);
     }
 }
 
@@ -266,10 +274,9 @@ fn cached(scope: Scope<'_>, notes: &mut Vec<Note>) -> Option<Vec<String>> {
     Some(settings)
 }
 
-fn settings(scope: Scope<'_>, cached: Option<Vec<String>>, upstream: &str, output: &mut Output, notes: &mut Vec<Note>) -> Vec<String> {
-    let is_cached = cached.is_some();
-    let mut settings = cached.unwrap_or_else(|| vec!["cache = false".to_owned()]);
-    settings.extend(fields::settings(scope, upstream, is_cached, output, notes));
+/// The settings of this place but for those by which answers are stored.
+fn settings(scope: Scope<'_>, is_cached: bool, upstream: &str, output: &mut Output, notes: &mut Vec<Note>) -> Vec<String> {
+    let mut settings = fields::settings(scope, upstream, is_cached, output, notes);
     settings.extend(fields::timeouts(scope, upstream, output, notes));
     settings.extend(lifetimes::compress(scope));
     // nginx's own limit where nothing stands is 1 MiB.

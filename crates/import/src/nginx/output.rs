@@ -45,7 +45,21 @@ pub(super) struct Route {
     pub(super) host: Option<String>,
     pub(super) path: String,
     pub(super) upstream: String,
+    /// The settings by which answers are stored; `None` where nothing is.
+    pub(super) cached: Option<Vec<String>>,
+    /// The other ones.
     pub(super) settings: Vec<String>,
+}
+
+/// Routes for the paths that go on within the last segment of a location's.
+#[derive(Clone, Debug)]
+pub(super) struct Longer {
+    /// `None` where its settings do not suit them.
+    pub(super) routes: Option<Vec<Route>>,
+    /// What they are without settings.
+    pub(super) refusals: Vec<Refusal>,
+    /// What is told where they have no routes.
+    pub(super) note: Note,
 }
 
 /// A path that nginx does not give to the backend of the routes around it.
@@ -71,6 +85,11 @@ pub(super) struct Server {
 }
 
 impl Route {
+    /// Whether its requests are treated as those of another one.
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.upstream, &self.cached, &self.settings) == (&other.upstream, &other.cached, &other.settings)
+    }
+
     fn is_for(&self, host: Option<&str>, path: &str) -> bool {
         self.host.as_deref() == host && self.path == path
     }
@@ -92,6 +111,7 @@ pub(super) struct Output {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) routes: Vec<Route>,
     pub(super) refusals: Vec<Refusal>,
+    pub(super) longer: Vec<Longer>,
     pub(super) servers: Vec<Server>,
     /// Whether routes are for every host that were for a pattern of hosts.
     pub(super) has_patterns: bool,
@@ -122,6 +142,7 @@ impl Output {
         while self.upstreams.iter().any(|known| known.name == upstream) {
             upstream.push('-');
         }
+        self.lengthen(notes);
         let servers = std::mem::take(&mut self.servers);
         let mut refusals = self.closed(&servers);
         refusals.append(&mut self.refusals);
@@ -141,6 +162,39 @@ impl Output {
         self.refuse_rest(&servers, &upstream, notes);
     }
 
+    /// Adds a route, or a note where there is one for its place.
+    pub(super) fn route(&mut self, route: Route, directive: &Directive, notes: &mut Vec<Note>) {
+        let Some(known) = self.routes.iter_mut().find(|known| known.is_for(route.host.as_deref(), &route.path)) else {
+            return self.routes.push(route);
+        };
+        let of = route.host.as_deref().unwrap_or("every host");
+        let mut text = format!("there is a route for {} of {of} already; this one is left out", route.path);
+        if (&known.upstream, &known.cached) != (&route.upstream, &route.cached) && known.cached.take().is_some() {
+            text += ", and since it stores otherwise, nothing is stored there (cache = false)";
+        }
+        notes.push(directive.note(text));
+    }
+
+    /// Adds routes for longer paths where those around them would treat their requests in another way.
+    fn lengthen(&mut self, notes: &mut Vec<Note>) {
+        for longer in std::mem::take(&mut self.longer) {
+            let Some(routes) = longer.routes else {
+                self.refusals.extend(longer.refusals);
+                notes.push(longer.note);
+                continue;
+            };
+            for route in routes {
+                let takes = self.routes.iter().filter(|known| known.takes(route.host.as_deref(), &route.path));
+                match takes.max_by_key(|known| (known.host.is_some(), known.path.len())) {
+                    None => notes.push(longer.note.clone()),
+                    Some(around) if around.is_like(&route) => {}
+                    Some(_) if self.routes.iter().any(|known| known.is_for(route.host.as_deref(), &route.path)) => {}
+                    Some(_) => self.routes.push(route),
+                }
+            }
+        }
+    }
+
     /// Takes out the routes of hosts that a server turns away, and refuses everything there.
     fn closed(&mut self, servers: &[Server]) -> Vec<Refusal> {
         let mut refusals = Vec::new();
@@ -157,7 +211,7 @@ impl Output {
 
     fn refuse_at(&mut self, host: Option<String>, path: String, upstream: &str) {
         self.upstream(upstream, || vec![format!("url = {}", quoted(NOWHERE))]);
-        self.routes.push(Route { host, path, upstream: upstream.to_owned(), settings: vec!["cache = false".to_owned()] });
+        self.routes.push(Route { host, path, upstream: upstream.to_owned(), cached: None, settings: Vec::new() });
     }
 
     /// Requests that nginx gave to no backend, since no location of their server names them, or no server their host. Routes for every host would take
@@ -197,6 +251,7 @@ impl Output {
             let mut lines: Vec<String> = route.host.iter().map(|host| format!("host = {}", quoted(host))).collect();
             lines.push(format!("path = {}", quoted(&route.path)));
             lines.push(format!("upstream = {}", quoted(&route.upstream)));
+            lines.extend(route.cached.clone().unwrap_or_else(|| vec!["cache = false".to_owned()]));
             lines.extend(route.settings.iter().cloned());
             section(&mut text, "[[routes]]", &lines);
         }

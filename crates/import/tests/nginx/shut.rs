@@ -230,3 +230,51 @@ fn a_pattern_of_hosts_beside_a_closed_default_keeps_its_routes() {
         imported("server { server_name _; return 444; }\nserver { server_name .a.example; location / { proxy_pass http://127.0.0.1:1; } }");
     assert!(rest_of(&imported, None).contains(&"upstream = \"127.0.0.1-1\""), "{}", imported.config);
 }
+
+/// A prefix of nginx ends anywhere in a segment: what was not stored, or by another key, would be under the settings of what is around it.
+#[test]
+fn paths_that_go_on_without_a_slash_are_stored_as_their_prefix_is() {
+    let with = |location: &str| {
+        imported(&format!(
+            "server {{ location / {{ proxy_pass http://127.0.0.1:1; proxy_cache z; proxy_cache_valid 200 1m; }}\n location /me {{ {location} }} }}"
+        ))
+    };
+    let apart = with("proxy_pass http://127.0.0.1:1;");
+    for path in ["/me", "/me/{*rest}", "/me{more}", "/me{more}/{*rest}"] {
+        let route = route(&apart, path);
+        assert!(route.contains(&"upstream = \"127.0.0.1-1\"") && route.contains(&"cache = false"), "{path}: {}", apart.config);
+    }
+    assert!(apart.notes.is_empty(), "{:?}", apart.notes);
+    let alike = with("proxy_pass http://127.0.0.1:1; proxy_cache z; proxy_cache_valid 200 1m;");
+    assert!(!alike.config.contains("{more}"), "{}", alike.config);
+    let elsewhere = with("proxy_pass http://127.0.0.1:1/you; proxy_cache z;");
+    assert!(
+        route(&elsewhere, "/me{more}").contains(&"upstream = \"refused\""),
+        "a path is replaced by whole segments: {}",
+        elsewhere.config
+    );
+    assert!(notes(&elsewhere).iter().any(|note| note.contains("such as /mex")), "{:?}", elsewhere.notes);
+}
+
+/// Only one of them can have the path.
+#[test]
+fn nothing_is_stored_where_servers_store_one_path_in_two_ways() {
+    let two = |other: &str| {
+        imported(&format!(
+            "server {{ listen 80; location / {{ proxy_pass http://127.0.0.1:1; proxy_cache z; proxy_cache_valid 200 1m; }} }}\n\
+             server {{ listen 81; location / {{ {other} }} }}"
+        ))
+    };
+    for other in [
+        "proxy_pass http://127.0.0.1:1;",
+        "proxy_pass http://127.0.0.1:1; proxy_cache z; proxy_cache_key $scheme$host$request_uri$http_x_user; proxy_cache_valid 200 1m;",
+        "proxy_pass http://127.0.0.1:2; proxy_cache z; proxy_cache_valid 200 1m;",
+    ] {
+        let imported = two(other);
+        let route = section(&imported, "[[routes]]");
+        assert!(route.contains(&"cache = false") && !route.iter().any(|line| line.starts_with("ttl")), "{other}: {route:?}");
+        assert!(notes(&imported).iter().any(|note| note.contains("nothing is stored there (cache = false)")), "{:?}", imported.notes);
+    }
+    let alike = two("proxy_pass http://127.0.0.1:1; proxy_cache z; proxy_cache_valid 200 1m;");
+    assert!(!alike.config.contains("cache = false"), "{}", alike.config);
+}
