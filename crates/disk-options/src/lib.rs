@@ -30,7 +30,7 @@ pub struct DiskOptions {
     pub compress: Option<Compression>,
     /// Keys that heads and bodies are sealed with; `None`: they are not.
     pub keys: Option<SealKeys>,
-    /// Bytes of bodies that may wait to be written.
+    /// Bytes of bodies that may wait to be written, to all directories together.
     pub write_queue: u64,
     /// How long a look-up may take before the request goes on without it.
     pub timeout: Duration,
@@ -75,11 +75,20 @@ impl DiskOptions {
         }
     }
 
-    /// The settings of each directory by itself.
+    /// The settings of each directory by itself. As many bodies wait for each as its part of all the capacity, since so many keys are its own.
     pub fn directories(&self) -> Vec<Self> {
         let others = self.others.iter().map(|(path, capacity)| (path, *capacity));
-        let of = |(path, capacity): (&PathBuf, u64)| Self { path: path.clone(), capacity, others: Vec::new(), ..self.clone() };
-        std::iter::once((&self.path, self.capacity)).chain(others).map(of).collect()
+        let all = std::iter::once((&self.path, self.capacity)).chain(others);
+        let total: u64 = all.clone().map(|(_, capacity)| capacity).sum();
+        let queue_of = |capacity: u64| {
+            let part = u128::from(self.write_queue) * u128::from(capacity) / u128::from(total.max(1));
+            u64::try_from(part).unwrap_or(u64::MAX).max(MIB.min(self.write_queue))
+        };
+        let of = |(path, capacity): (&PathBuf, u64)| {
+            let write_queue = queue_of(capacity);
+            Self { path: path.clone(), capacity, others: Vec::new(), write_queue, ..self.clone() }
+        };
+        all.map(of).collect()
     }
 
     /// Bytes of a segment, the unit in which space is taken and given back: 256 MiB, or a sixteenth of a smaller capacity, 64 MiB at least.
@@ -96,6 +105,19 @@ impl DiskOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_that_wait_for_several_directories_take_no_more_than_for_one() {
+        let of = |write_queue: u64, others: &[u64]| {
+            let others = others.iter().map(|gib| (PathBuf::from("/y"), gib * 1024 * MIB)).collect();
+            let options = DiskOptions { write_queue, others, ..DiskOptions::new(PathBuf::from("/x"), 1024 * MIB) };
+            options.directories().iter().map(|directory| directory.write_queue / MIB).collect::<Vec<_>>()
+        };
+        assert_eq!(of(64 * MIB, &[]), [64]);
+        assert_eq!(of(64 * MIB, &[1, 2]), [16, 16, 32], "by their capacities");
+        assert_eq!(of(MIB, &[1024, 1]), [1, 1, 1], "the smallest setting at least");
+        assert_eq!(of(1 << 40, &[4096, 4095]).iter().sum::<u64>(), 1 << 20, "the largest setting");
+    }
 
     #[test]
     fn segments_fill_the_capacity_and_are_neither_few_nor_many() {
