@@ -14,7 +14,7 @@ pub(super) fn time(text: &str) -> Option<Duration> {
         rest = &rest[digits..];
         let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
         let unit = match &rest[..letters] {
-            "ms" => return Some(total + Duration::from_millis(number)),
+            "ms" => return total.checked_add(Duration::from_millis(number)),
             "" | "s" => 1,
             "m" => 60,
             "h" => 3600,
@@ -24,7 +24,7 @@ pub(super) fn time(text: &str) -> Option<Duration> {
             "y" => 365 * 86_400,
             _ => return None,
         };
-        total += Duration::from_secs(number.checked_mul(unit)?);
+        total = total.checked_add(Duration::from_secs(number.checked_mul(unit)?))?;
         rest = rest[letters..].trim_start();
     }
     Some(total)
@@ -95,7 +95,7 @@ mod tests {
         for (nginx, larder) in cases {
             assert_eq!(time(nginx).map(duration).as_deref(), Some(larder), "{nginx}");
         }
-        for wrong in ["", "fast", "5x", "99999999999999999999", "$time"] {
+        for wrong in ["", "fast", "5x", "99999999999999999999", "18446744073709551615s1s", "18446744073709551615s 1000ms", "$time"] {
             assert_eq!(time(wrong), None, "{wrong}");
         }
     }
