@@ -1,5 +1,6 @@
 //! `proxy_set_header`, `proxy_hide_header` and `add_header`.
 
+use super::names;
 use super::output::Output;
 use super::scope::Scope;
 use super::syntax::Directive;
@@ -25,13 +26,16 @@ pub(super) fn settings(scope: Scope<'_>, upstream: &str, is_cached: bool, output
                 _ => notes.push(directive.note(format!("`Host {value}`: `host` of the upstream is \"preserve\" or \"upstream\""))),
             },
             told if TOLD.contains(&told) => {}
-            _ if value.is_empty() => removed.push(name),
-            _ => match filled(value) {
-                Some(value) => set.push((name, value)),
-                None => notes.push(
-                    directive.note(format!("`{name} {value}`: `request` knows {{client.ip}}, {{route}}, {{request_id}}, {{header.NAME}}")),
-                ),
-            },
+            _ if value.is_empty() && names::is_removable_in_requests(&name) => removed.push(name),
+            _ => {
+                let is_set =
+                    names::is_settable_in_requests(&name) && filled(value).is_some_and(|value| names::join(&mut set, name.clone(), value));
+                if !is_set {
+                    notes.push(directive.note(format!("`proxy_set_header {} {value}`: {}", directive.arg(0), left_out(&name))));
+                    // The backend believes what nginx says there: a client cannot say it instead.
+                    removed.extend(Some(name).filter(|name| names::is_removable_in_requests(name)));
+                }
+            }
         }
     }
     // nginx sends the name of the backend, unless it is told otherwise.
@@ -42,6 +46,17 @@ pub(super) fn settings(scope: Scope<'_>, upstream: &str, is_cached: bool, output
     let mut settings: Vec<String> = changes("request", &removed, "set", &set).into_iter().collect();
     settings.extend(answers(scope, is_cached, notes));
     settings
+}
+
+/// What a note says of a field of requests that is not set.
+fn left_out(name: &str) -> &'static str {
+    if names::is_settable_in_requests(name) {
+        "`request` knows {client.ip}, {route}, {request_id}, {header.NAME}; the client's is removed"
+    } else if names::is_removable_in_requests(name) {
+        "many backends take `_` for `-`, so it is not set; the client's is removed"
+    } else {
+        "`request` does not change it"
+    }
 }
 
 /// Changes to answers. nginx makes them as it sends; Larder before it decides what is stored. So fields that decide stay as they are where answers are
@@ -55,13 +70,15 @@ fn answers(scope: Scope<'_>, is_cached: bool, notes: &mut Vec<Note>) -> Option<S
             // X-Cache and Cache-Status say it in any case.
         } else if let Some(reason) = deciding(&name).filter(|_| is_cached) {
             notes.push(directive.note(format!("`{change} {}`: {reason}", directive.arg(0))));
-        } else if change == "proxy_hide_header" {
+        } else if change == "proxy_hide_header" && names::is_removable_in_answers(&name) {
             removed.push(name);
-        } else if let Some(value) = plain(value) {
-            added.push((name, value));
-        } else {
-            let text = format!("`{change} {} {value}`: a stored answer is for everybody, so no variables", directive.arg(0));
-            notes.push(directive.note(text));
+        } else if change == "proxy_hide_header" || !names::is_addable_in_answers(&name) {
+            notes.push(directive.note(format!("`{change} {}`: `response` does not change it", directive.arg(0))));
+        } else if value.is_empty() {
+            // nginx adds no empty line.
+        } else if !plain(value).is_some_and(|value| names::join(&mut added, name, value)) {
+            let text = "a stored answer is for everybody, so no variables; a value is one line of ASCII, and a cookie one line";
+            notes.push(directive.note(format!("`{change} {} {value}`: {text}", directive.arg(0))));
         }
     }
     // Beside those of the same name, as in nginx.
@@ -93,7 +110,7 @@ fn changes(key: &str, removed: &[String], how: &str, lines: &[(String, String)])
 
 /// A value with nothing to be filled in.
 fn plain(value: &str) -> Option<String> {
-    (!value.contains(['$', '{', '}'])).then(|| value.to_owned())
+    (!value.contains(['$', '{', '}']) && names::is_value(value)).then(|| value.to_owned())
 }
 
 /// A value of a request's field, where Larder knows what is filled in.
@@ -102,9 +119,7 @@ fn filled(value: &str) -> Option<String> {
         "$remote_addr" => Some("{client.ip}".to_owned()),
         "$request_id" => Some("{request_id}".to_owned()),
         other => match other.strip_prefix("$http_") {
-            Some(name) if name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_') => {
-                Some(format!("{{header.{}}}", name.replace('_', "-")))
-            }
+            Some(name) if names::is_name(name) && !name.contains(['$', '{', '}']) => Some(format!("{{header.{}}}", name.replace('_', "-"))),
             _ => plain(other),
         },
     }

@@ -8,6 +8,9 @@ use super::syntax::Directive;
 use super::values::{bytes, duration, list, quoted, time};
 use crate::Note;
 
+/// The largest `min_hits`.
+const MAX_MIN_HITS: u32 = 100;
+
 /// How long nginx keeps what nobody asks for, where `inactive` does not say.
 const USUAL_INACTIVE: Duration = Duration::from_secs(600);
 
@@ -38,10 +41,23 @@ pub(super) fn settings(scope: Scope<'_>, http: &[Directive], notes: &mut Vec<Not
     settings.extend(ignored(scope, notes));
     settings.extend(stale(scope, inactive(zone, http)));
     settings.extend(methods(scope, notes));
-    if let Some(uses) = scope.one("proxy_cache_min_uses").and_then(|uses| uses.arg(0).parse::<u32>().ok()).filter(|uses| *uses > 1) {
-        settings.push(format!("min_hits = {}", uses.min(10)));
-    }
+    settings.extend(min_hits(scope, notes));
     Some(settings)
+}
+
+fn min_hits(scope: Scope<'_>, notes: &mut Vec<Note>) -> Option<String> {
+    let directive = scope.one("proxy_cache_min_uses")?;
+    let uses = directive.arg(0).parse::<u32>().ok().filter(|uses| *uses > 1)?;
+    if uses > MAX_MIN_HITS {
+        notes.push(directive.note(format!("`proxy_cache_min_uses {uses}`: `min_hits` goes to {MAX_MIN_HITS}")));
+    }
+    Some(format!("min_hits = {}", uses.min(MAX_MIN_HITS)))
+}
+
+/// Whether answers with this status may be stored by a lifetime of the configuration: they are about more than the request at hand.
+fn is_stored(status: &str) -> bool {
+    const NEVER: &[&str] = &["206", "304", "407", "408", "412", "416", "417", "421", "425", "426", "428", "429", "431", "511"];
+    status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit()) && ("200".."600").contains(&status) && !NEVER.contains(&status)
 }
 
 /// `proxy_cache_valid`: lifetimes where the backend names none.
@@ -58,13 +74,13 @@ fn ttl(scope: Scope<'_>, notes: &mut Vec<Note>) -> Option<String> {
         for code in codes {
             match code {
                 "any" => any = Some(duration(time)),
-                code if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit()) => {
+                code if is_stored(code) => {
                     // The first that names a status counts.
                     if !entries.iter().any(|(known, _)| known == code) {
                         entries.push((code.to_owned(), duration(time)));
                     }
                 }
-                other => notes.push(directive.note(format!("`{other}` is no status"))),
+                other => notes.push(directive.note(format!("`{other}`: no lifetime holds for answers with this status"))),
             }
         }
     }

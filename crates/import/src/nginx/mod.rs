@@ -7,6 +7,7 @@ mod keys;
 mod lifetimes;
 mod listeners;
 mod locations;
+mod names;
 mod output;
 mod scope;
 mod syntax;
