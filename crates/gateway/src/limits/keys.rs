@@ -10,6 +10,7 @@ use larder_semantics::key::{put_claim, put_cookie, put_header, put_value, put_ve
 use smallvec::SmallVec;
 
 use crate::config::LimitKey;
+use crate::path_reading;
 
 /// Between the parts of a key.
 const SEPARATOR: char = '/';
@@ -79,7 +80,8 @@ fn put(part: &LimitKey, facts: KeyFacts<'_>, text: &mut String) {
         LimitKey::UnverifiedClaim(name) => put_claim(facts.headers, name, text),
         LimitKey::Path(name) => {
             let capture = facts.captures.iter().find(|(own, _)| own == name);
-            capture.map(|(_, value)| put_value(text, value.as_bytes())).is_some()
+            // Many origins take `acme;1`, `acme;2` and so on for `acme`: each would have a limit of its own.
+            capture.map(|(_, value)| put_value(text, path_reading::simplified_part(value).as_bytes())).is_some()
         }
     };
     if !is_there {
@@ -139,6 +141,31 @@ mod tests {
         let rules: [&[LimitKey]; 2] = [&[header("x-tenant")], &[LimitKey::Cookie("s".to_owned())]];
         assert_eq!(keys(&rules, "192.0.2.1", &[]), ["!192.0.2.1", "!192.0.2.1"]);
         assert!(keys(&rules, "192.0.2.2", &[("x-tenant", "!192.0.2.1")])[0].starts_with('*'));
+    }
+
+    #[test]
+    fn a_junk_line_beside_a_credential_makes_no_client_with_a_limit_of_its_own() {
+        let rules: [&[LimitKey]; 2] = [&[header("authorization")], &[LimitKey::Cookie("s".to_owned())]];
+        for junk in ["Bearer j1", "Bearer j2"] {
+            let lines = [("authorization", "Bearer K"), ("authorization", junk), ("cookie", "s=1; s=2")];
+            assert_eq!(keys(&rules, "192.0.2.1", &lines), ["!192.0.2.1", "!192.0.2.1"]);
+        }
+    }
+
+    #[test]
+    fn parameters_of_a_segment_make_no_other_client() {
+        let key = |captured: &str| {
+            let headers = HeaderMap::new();
+            let client = "192.0.2.1".parse().expect("an address");
+            let facts = KeyFacts { headers: &headers, client, route: "all", captures: &[("org", captured)], tokens: None };
+            Keys::of(std::iter::once(&[LimitKey::Path("org".to_owned())][..]), facts).get(0).to_owned()
+        };
+        for same in ["acme;1", "acme;v=2;w", "acme%3b3"] {
+            assert_eq!(key(same), "acme", "{same}");
+        }
+        assert_eq!(key("acme;1/a;2/b"), key("acme/a/b"));
+        assert_ne!(key("acme/a"), key("acme"));
+        assert_eq!((key("acme.de").as_str(), key("ACME").as_str()), ("acme.de", "ACME"));
     }
 
     #[test]

@@ -11,4 +11,4 @@ mod readings;
 mod segments;
 
 pub use escapes::decoded;
-pub use readings::{climbs, is_odd, lenient_readings, normal, readings, simplified};
+pub use readings::{climbs, is_odd, lenient_readings, normal, readings, simplified, simplified_part};

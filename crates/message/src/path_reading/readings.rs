@@ -41,6 +41,15 @@ pub fn simplified(path: &str) -> Cow<'_, str> {
     Cow::Owned(bare.split('/').map(|segment| segment.split(';').next().unwrap_or(segment)).collect::<Vec<_>>().join("/"))
 }
 
+/// A part of a path without a slash at the end and without parameters of segments, also where their delimiter is encoded. What is behind `%2f`,
+/// `%3f` and `%23` stays: for most origins `group%2Fproject` and `c%23` are names.
+pub fn simplified_part(part: &str) -> Cow<'_, str> {
+    if !part.contains("%3b") && !part.contains("%3B") {
+        return simplified(part);
+    }
+    Cow::Owned(simplified(&part.replace("%3b", ";").replace("%3B", ";")).into_owned())
+}
+
 /// Every path, in small letters, that an origin may take this one for which is lenient besides: it leaves out a slash at the end, parameters of
 /// segments, all that follows an encoded delimiter (`%3f`, `%23`, `%3b`, a control character), or an extension (`.css`), which it takes for a format.
 pub fn lenient_readings(path: &str) -> Vec<String> {
@@ -122,6 +131,17 @@ mod tests {
             ("/%%61", "/%a"),
         ] {
             assert_eq!(normal(path), normalised, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_path_is_the_same_with_parameters_and_without() {
+        for part in ["acme", "acme;1", "acme;v=2;w", "acme%3b3", "acme%3B;4", "acme/", "acme;1/"] {
+            assert_eq!(simplified_part(part), "acme", "{part}");
+        }
+        assert_eq!(simplified_part("acme;1/a%3b2/b"), "acme/a/b");
+        for other in ["", "acme/a", "ACME", "acme.de", "group%2Fproject", "c%23", "a%3"] {
+            assert_eq!(simplified_part(other), other);
         }
     }
 
