@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body;
+use larder_semantics::fields::CONTENT_DIGESTS;
 use larder_semantics::precondition::is_in_not_modified;
 use larder_semantics::range::{Answer, answer_ranged};
 use larder_semantics::{CacheStatus, MethodKind, RequestContext};
@@ -171,7 +172,8 @@ impl Extent {
                 lines.filter(|(name, _)| is_in_not_modified(name, has_etag)).for_each(|(name, value)| put(name, value));
             }
             Self::Part { length, range } => {
-                lines.filter(|(name, _)| ![CONTENT_LENGTH, CONTENT_RANGE].contains(name)).for_each(|(name, value)| put(name, value));
+                let is_of_the_whole = |name| [CONTENT_LENGTH, CONTENT_RANGE].contains(name) || CONTENT_DIGESTS.contains(name);
+                lines.filter(|(name, _)| !is_of_the_whole(name)).for_each(|(name, value)| put(name, value));
                 put(&CONTENT_LENGTH, length.as_bytes());
                 put(&CONTENT_RANGE, range.as_bytes());
             }

@@ -158,6 +158,22 @@ async fn only_a_hit_is_answered_without_the_inner_service() {
     assert_eq!(stored_status("POST", "/a", &[]), None);
 }
 
+/// RFC 9530 §2: a digest of the content is that of all of it.
+#[tokio::test]
+async fn a_part_of_a_hit_as_it_lies_in_the_store_has_no_digest_of_the_whole() {
+    let cache = common::service(Origin::new(|_| {
+        let reply = common::response(200, "0123456789").header("cache-control", "max-age=60");
+        reply.header("content-digest", "sha-256=:AA==:").header("repr-digest", "sha-256=:BB==:")
+    }));
+    common::send(&cache, get("/a")).await;
+    for (fields, expected) in [(&[("range", "bytes=1-2")][..], [false, true]), (&[], [true, true])] {
+        let mut request = common::request("GET", "/a", fields).map(|_| ());
+        let found = cache.look_up_plain::<http_body_util::Empty<bytes::Bytes>>(&mut request, &EffectiveTarget::default());
+        let response = found.and_then(Plain::stored).expect("a hit").into_served().response;
+        assert_eq!(["content-digest", "repr-digest"].map(|name| response.headers().contains_key(name)), expected, "{fields:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_immutable_is_written_as_it_lies_in_the_store_and_head_has_its_length() {
     let cache = common::service(Origin::new(|_| {

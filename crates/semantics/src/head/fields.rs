@@ -16,6 +16,10 @@ pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// `Cache-Status` (RFC 9211).
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// Digests that are "calculated over the message content" (RFC 9530 §2), and the older one of the same bytes (RFC 2616 §14.15): no part of a
+/// representation has that of another part, or of the whole.
+pub const CONTENT_DIGESTS: [HeaderName; 2] = [HeaderName::from_static("content-digest"), HeaderName::from_static("content-md5")];
+
 /// "Intermediaries SHOULD remove or replace fields that are known to require removal before forwarding, whether or not they appear as a
 /// connection-option" (RFC 9110 §7.6.1).
 static HOP_BY_HOP: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
@@ -136,6 +140,13 @@ fn is_for_a_proxy(name: &HeaderName) -> bool {
 /// Data §3.1).
 pub fn is_for_one_client(name: &HeaderName) -> bool {
     matches!(name.as_str(), "set-cookie" | "set-cookie2" | "authentication-info" | "clear-site-data")
+}
+
+/// Removes [`CONTENT_DIGESTS`].
+pub(crate) fn remove_content_digests(headers: &mut HeaderMap) {
+    for name in &CONTENT_DIGESTS {
+        headers.remove(name);
+    }
 }
 
 /// Whether the field is written anew on every answer.

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::multipart::{Multipart, PART_OVERHEAD};
 use super::parse::{ByteRange, RangeSet, RangeSpec};
 use crate::head::entity_tag::strong_match;
+use crate::head::fields::remove_content_digests;
 use crate::head::stored::StoredHead;
 use crate::precondition::{Precondition, evaluate, not_modified_fields};
 use crate::request::{MethodKind, RequestContext};
@@ -61,10 +62,11 @@ pub struct PartialAnswer {
 }
 
 impl PartialAnswer {
-    /// The fields of the 206: those of the stored response with the length and place of this part of it. "A server MUST NOT generate a
+    /// The fields of the 206: those of the stored response but its content's digest, with the length and place of this part of it. "A server MUST NOT generate a
     /// Content-Range in the header section of a multiple part response" (§15.3.7.2).
     pub fn fields(&self, stored: &StoredHead) -> HeaderMap {
         let mut headers = stored.headers.to_map();
+        remove_content_digests(&mut headers);
         headers.insert(CONTENT_LENGTH, HeaderValue::from(self.content_length()));
         match &self.multipart {
             Some(multipart) => _ = headers.insert(CONTENT_TYPE, multipart.content_type()),
@@ -168,6 +170,7 @@ pub(super) fn content_range(range: ByteRange, complete_length: u64) -> HeaderVal
 /// (§15.5.17). Its content is empty.
 pub fn not_satisfiable_fields(stored: &StoredHead, complete_length: u64) -> HeaderMap {
     let mut headers = not_modified_fields(stored);
+    remove_content_digests(&mut headers);
     if let Ok(value) = HeaderValue::from_str(&format!("bytes */{complete_length}")) {
         headers.insert(CONTENT_RANGE, value);
     }

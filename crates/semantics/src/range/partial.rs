@@ -9,6 +9,7 @@ use super::answer::{Answer, answer_ranged};
 use super::coverage::ByteRangeSet;
 use super::parse::{ByteRange, RangeSet, number};
 use crate::head::entity_tag::{is_strong, strong_match};
+use crate::head::fields::remove_content_digests;
 use crate::head::stored::StoredHead;
 use crate::reason::Reason;
 use crate::request::RequestContext;
@@ -88,6 +89,7 @@ impl PartialResponse {
         }
         let mut headers = exchange.headers.clone();
         headers.remove(CONTENT_RANGE);
+        remove_content_digests(&mut headers);
         headers.insert(CONTENT_LENGTH, HeaderValue::from(complete_length));
         let directives = counted(exchange.policy, StatusCode::OK, &headers);
         storage::permitted(exchange.policy, exchange.request, StatusCode::OK, &headers, &directives)?;
@@ -267,6 +269,14 @@ mod tests {
             assert_eq!(received(refused).unwrap_err(), Reason::PartialContent, "{refused:?}");
         }
         assert_eq!(received(&[("cache-control", "no-store"), at, ("etag", "\"1\"")]).unwrap_err(), Reason::NoStore);
+    }
+
+    #[test]
+    fn rfc9530_2_a_part_keeps_no_digest_of_its_own_content() {
+        let at = ("content-range", "bytes 0-4/10");
+        let digests = [("content-digest", "sha-256=:AA==:"), ("content-md5", "AA=="), ("repr-digest", "sha-256=:BB==:")];
+        let kept = received(&[&[("cache-control", "max-age=60"), at, ("etag", "\"1\"")][..], &digests].concat()).unwrap();
+        assert_eq!(digests.map(|(name, _)| kept.head.headers.to_map().contains_key(name)), [false, false, true]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANG
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::head::entity_tag::{strong_match, weak_match};
-use crate::head::fields::{connection_options, never_stored, written_anew};
+use crate::head::fields::{CONTENT_DIGESTS, connection_options, never_stored, written_anew};
 use crate::head::stored::StoredHead;
 use crate::reason::Reason;
 use crate::reuse::set_aside::counted;
@@ -127,9 +127,7 @@ fn merge(stored: &StoredHead, update: &HeaderMap) -> HeaderMap {
 /// upon is their coding and their range; what is computed from them are their digests (RFC 9530 §2, RFC 2616 §14.15), which "ensure integrity of
 /// the stored response".
 fn kept_as_stored(name: &HeaderName) -> bool {
-    never_stored(name)
-        || [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE].contains(name)
-        || ["content-md5", "content-digest"].contains(&name.as_str())
+    never_stored(name) || [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE].contains(name) || CONTENT_DIGESTS.contains(name)
 }
 
 /// The effect of an answer to HEAD on a stored answer to GET.

@@ -44,6 +44,16 @@ fn rfc9110_15_3_7_1_a_single_range() {
 }
 
 #[test]
+fn rfc9530_2_a_digest_of_the_whole_content_is_not_that_of_a_part() {
+    let head = stored(&[("content-digest", "sha-256=:AA==:"), ("content-md5", "AA=="), ("repr-digest", "sha-256=:BB==:")]);
+    let kept = |fields: &HeaderMap| ["content-digest", "content-md5", "repr-digest"].map(|name| fields.contains_key(name));
+    for ranges in ["bytes=0-9", "bytes=0-9, 5000-5009"] {
+        assert_eq!(kept(&partial(ranges).fields(&head)), [false, false, true], "{ranges}");
+    }
+    assert_eq!(kept(&not_satisfiable_fields(&head, 10_000)), [false, false, true]);
+}
+
+#[test]
 fn rfc9110_15_3_7_2_several_ranges_are_multipart() {
     let found = partial("bytes=0-9, 5000-5009");
     assert_eq!(spans(&found), [(0, 9), (5000, 5009)]);
