@@ -200,12 +200,20 @@ pub(crate) fn annotate(headers: &mut HeaderMap, result: CacheResult, status: &Ca
         has_result |= *name == X_CACHE;
         has_status |= *name == CACHE_STATUS;
     }
+    let has_repeated = headers.len() > headers.keys_len();
     let value = match if has_status { members(headers) } else { None } {
         None => alone(status),
         nearer => status_value(nearer.as_ref(), status),
     };
     for (name, value, is_there) in [(X_CACHE, HeaderValue::from_static(result.as_str()), has_result), (CACHE_STATUS, value, has_status)] {
-        if is_there { set(headers, name, value) } else { _ = headers.append(name, value) }
+        if !is_there {
+            headers.append(name, value);
+        } else if has_repeated {
+            // All lines of the name give way to one.
+            headers.insert(name, value);
+        } else {
+            set(headers, name, value);
+        }
     }
 }
 
@@ -320,4 +328,21 @@ fn status_value(upstream: Option<&HeaderValue>, status: &CacheStatus) -> HeaderV
 /// Cloning it copies nothing.
 fn shared(text: String) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::from(text.into_bytes().into_boxed_slice())).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9211_2_our_member_comes_last_and_once_behind_those_of_several_lines() {
+        let lines = [("cache-status", "inner; hit"), ("x-cache", "HIT from a"), ("cache-status", "outer; hit"), ("x-cache", "MISS from b")];
+        let mut headers = HeaderMap::new();
+        lines.into_iter().for_each(|(name, value)| _ = headers.append(name, HeaderValue::from_static(value)));
+        annotate(&mut headers, CacheResult::Miss, &CacheStatus { hit: true, ..CacheStatus::default() });
+        tell_key(&mut headers, "k");
+        let all = |name| headers.get_all(name).iter().map(|value| value.to_str().expect("text")).collect::<Vec<_>>();
+        assert_eq!(all(CACHE_STATUS), ["inner; hit, outer; hit, larder; hit; key=\"k\""]);
+        assert_eq!(all(X_CACHE), ["MISS"]);
+    }
 }
