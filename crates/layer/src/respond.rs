@@ -113,14 +113,14 @@ pub(crate) fn from_part<B>(answer: &Answer, part: &StoredPart, in_flight: &Arc<I
     Some(with_coding(respond(code, headers, body), answer, &part.meta.head))
 }
 
-/// Answers from a response that is on its way into the store. With the origin's `own` fields, those that are never stored included, only
-/// for the client whose exchange it was. To be annotated.
+/// Answers from a response that is on its way into the store. With the origin's `own` status, which a write's answer is not stored with, and `own`
+/// fields, those that are never stored included, only for the client whose exchange it was. To be annotated.
 pub(crate) fn from_pending<B>(
     request: &RequestContext,
     fields: &HeaderMap,
     pending: &PendingResponse,
     reader: PendingReader,
-    own: Option<HeaderMap>,
+    own: Option<(StatusCode, HeaderMap)>,
 ) -> Response<CacheBody<B>> {
     let answer = match pending.length {
         Some(length) => answer_ranged(request, fields, &pending.head, length),
@@ -141,14 +141,14 @@ pub(crate) fn from_pending<B>(
     };
     let is_head = request.method == MethodKind::Head && answer == Answer::Full;
     let (code, mut headers) = match (own, &answer) {
-        (Some(mut own), Answer::Full) => {
+        (Some((status, mut own)), Answer::Full) => {
             pending.head.show_own(&mut own);
-            (pending.head.status, own)
+            (status, own)
         }
         (own, _) => {
             let (code, mut headers) = head_of(&answer, &pending.head);
             show_initial_age(&mut headers, &pending.head);
-            let own = own.iter().flatten().filter(|(name, _)| is_for_one_client(name));
+            let own = own.iter().flat_map(|(_, fields)| fields).filter(|(name, _)| is_for_one_client(name));
             own.for_each(|(name, value)| _ = headers.append(name, value.clone()));
             (code, headers)
         }

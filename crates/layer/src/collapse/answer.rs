@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::header::AGE;
-use http::{HeaderMap, response};
+use http::{HeaderMap, StatusCode, response};
 use larder_semantics::content::Asked;
 use larder_semantics::{CacheStatus, Reason, Timestamp, serve_on_error, serve_on_limit};
 use larder_store::{KeyHash, StoredResponse};
@@ -162,18 +162,18 @@ pub(crate) fn leaders_answer<B>(
     let detail = if pending.kept { status.detail } else { Some(Reason::LifetimeZero.as_str()) };
     let status = CacheStatus { fwd_status: Some(head.status.as_u16()), stored: pending.kept, detail, ..status };
     let origin_fields = matches!(request.asked(), Asked::Several).then(|| OriginFields(head.headers.clone()));
-    let mut served = pending_answer(request, pending, reader, Some(head.headers), &status, result);
+    let mut served = pending_answer(request, pending, reader, Some((head.status, head.headers)), &status, result);
     origin_fields.and_then(|fields| served.response.extensions_mut().insert(fields));
     served.outcome.upstream_status = Some(head.status);
     served
 }
 
-/// An answer from a response that is on its way into the store; with the origin's `own` fields for the leader.
+/// An answer from a response that is on its way into the store; with the origin's `own` status and fields for the leader.
 fn pending_answer<B>(
     request: &ClientRequest,
     pending: &PendingResponse,
     reader: PendingReader,
-    own: Option<HeaderMap>,
+    own: Option<(StatusCode, HeaderMap)>,
     status: &CacheStatus,
     result: CacheResult,
 ) -> Served<B> {

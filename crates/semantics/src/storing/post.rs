@@ -23,7 +23,8 @@ use crate::uri::{resolve, same_origin};
 /// representation of that resource" (§8.7), and a validator that a later GET can be compared with it (§8.8); so [`Policy::store_put`] lets a
 /// route keep such an answer, as that to the GET which it stands for: with status 200.
 ///
-/// `Store` is to be kept under the key of a GET of `target`, after what the write makes invalid (RFC 9111 §4.4).
+/// `Store` is to be kept under the key of a GET of `target`, after what the write makes invalid (RFC 9111 §4.4). What was created is there from
+/// then on: status 200.
 ///
 /// [`Policy::store_put`]: crate::Policy::store_put
 pub fn on_write_response(exchange: &Exchange<'_>, target: Target<'_>) -> Disposition {
@@ -33,23 +34,26 @@ pub fn on_write_response(exchange: &Exchange<'_>, target: Target<'_>) -> Disposi
     // A route's ttl is no information of the origin's.
     let explicit = freshness::explicit(exchange.headers, &directives, date).is_some_and(|lifetime| lifetime.seconds > 0);
     let put = exchange.method == Method::PUT && exchange.policy.store_put;
-    if !(put || exchange.method == Method::POST) || !exchange.status.is_success() || !explicit || !names_itself(exchange, target) {
+    let writes = put || exchange.method == Method::POST;
+    if !(writes && with_content(exchange.status) && explicit && names_itself(exchange, target)) {
         return pass;
     }
     match store(exchange) {
         Ok(Storable { kept: false, .. }) => Disposition::Pass { reason: Reason::LifetimeZero, remember: false },
-        Ok(Storable { head, .. }) if put && !(head.has_validator() && with_content(exchange.status)) => pass,
+        Ok(Storable { head, .. }) if put && !head.has_validator() => pass,
         Ok(Storable { head, vary, kept }) => {
-            let status = if put { StatusCode::OK } else { head.status };
+            let status = if put || head.status == StatusCode::CREATED { StatusCode::OK } else { head.status };
             Disposition::Store { head: Arc::new(StoredHead { status, ..head }), vary, kept }
         }
         Err(reason) => Disposition::Pass { reason, remember: false },
     }
 }
 
-/// Whether a success of this kind has the whole representation in its content (RFC 9110 §15.3.5, §15.3.6, §15.3.7).
+/// Whether it is a success that has the whole representation in its content: what is accepted has not been done yet (RFC 9110 §15.3.3), and
+/// others have no content, or a part (§15.3.5, §15.3.6, §15.3.7).
 fn with_content(status: StatusCode) -> bool {
-    !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT)
+    const WITHOUT: [StatusCode; 4] = [StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::PARTIAL_CONTENT];
+    status.is_success() && !WITHOUT.contains(&status)
 }
 
 /// Whether `Content-Location` is the target URI: then the content is "a current representation of that resource" (RFC 9110 §8.7).
@@ -131,5 +135,13 @@ mod tests {
         assert!(!stored(&Method::POST, 200, &[("cache-control", "max-age=60, no-store"), itself]));
         assert!(!stored(&Method::POST, 400, &[fresh, itself]));
         assert!(!stored(&Method::PUT, 200, &[fresh, itself]));
+    }
+
+    #[test]
+    fn rfc9110_8_7_an_answer_to_post_without_the_representation_is_not_that_to_a_get() {
+        let fields = [("cache-control", "max-age=60"), ("content-location", "/search?q=1")];
+        let post = |status| stored_as(&Policy::default(), &Method::POST, status, &fields);
+        assert_eq!([202, 204, 205, 206].map(post), [None; 4]);
+        assert_eq!([200, 201, 203].map(|status| post(status).map(|status| status.as_u16())), [Some(200), Some(200), Some(203)]);
     }
 }
