@@ -121,7 +121,7 @@ impl Fetch {
         let (status, stored) = (response.status(), self.stand_in.clone());
         // A guard that refuses has not looked at what is not stored, so others get none of it.
         let is_for_all = is_for_all(reason, status) && !service.route.may_refuse_body();
-        let vary = VarySpec::of_response_less(response.headers(), &service.route.policy.ignore_vary).filter(|_| is_for_all);
+        let vary = VarySpec::on_route(&service.route.policy, response.headers()).filter(|_| is_for_all);
         let Some(vary) = vary else {
             let error = ServerError::bare(status, response.headers(), stored);
             let own = Own::Response { response: CacheBody::upstream(response), reason };

@@ -53,6 +53,7 @@ impl RouteRulesBuilder {
         if self.rules.client_controls && !self.rules.key.headers.contains(&namespace) {
             self.rules.key.headers.push(namespace);
         }
+        self.rules.policy.shares_schemes = !self.rules.key.scheme;
         self.rules.turns = self.rules.content.as_ref().filter(|content| content.answers > 1).map(|_| Arc::new(Turns::new()));
         self.rules.amends = self.rules.cache_status_key || tells_its_own(&self.rules.policy) || self.rules.policy.replay != Replay::Fast;
         self.rules
@@ -345,5 +346,8 @@ mod tests {
         let rules = rules.to_builder().identity([]).stale_if_error(Duration::MAX).build();
         assert_eq!((&**rules.name(), rules.policy().ttl, rules.policy().scope), ("a", 60, Scope::Public));
         assert_eq!(rules.policy().stale_if_error, u32::MAX);
+        let shares =
+            |rules: RouteRules| (rules.policy().shares_schemes, rules.to_builder().key_scheme(true).build().policy().shares_schemes);
+        assert_eq!(shares(rules.to_builder().key_scheme(false).policy(Policy::default()).build()), (true, false));
     }
 }

@@ -63,6 +63,8 @@ pub struct Policy {
     pub unsafe_ignore: UnsafeIgnore,
     /// Fields that are as if a response's `Vary` did not name them: what they select is given to all.
     pub ignore_vary: Vec<HeaderName>,
+    /// Whether http and https have one key: then what selects by `X-Forwarded-Proto`, which the origin is told for each client, is not stored.
+    pub shares_schemes: bool,
     /// Fields of responses that are not stored: they are about one request, its account, or the moment. One `*` in each stands for any text.
     pub unstored_fields: Vec<String>,
     /// Whether `text/event-stream` is stored once it has ended, instead of being taken for endless.
@@ -102,6 +104,7 @@ impl Default for Policy {
             client_directives: ClientDirectives::Honor,
             unsafe_ignore: UnsafeIgnore::default(),
             ignore_vary: Vec::new(),
+            shares_schemes: false,
             unstored_fields: Vec::new(),
             record_streams: false,
             replay: Replay::Fast,

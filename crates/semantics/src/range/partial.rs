@@ -94,7 +94,7 @@ impl PartialResponse {
         let directives = counted(exchange.policy, StatusCode::OK, &headers);
         storage::permitted(exchange.policy, exchange.request, StatusCode::OK, &headers, &directives)?;
         unkeyed::check(exchange.request_headers, StatusCode::OK)?;
-        let vary = VarySpec::of_response_less(&headers, &exchange.policy.ignore_vary).ok_or(Reason::VaryStar)?;
+        let vary = VarySpec::on_route(exchange.policy, &headers).ok_or(Reason::VaryStar)?;
         let head = assemble(&Parts { status: StatusCode::OK, headers: &headers, ..exchange.parts(&directives) });
         if let Some(reason) = head.objection(exchange.request) {
             return Err(reason);

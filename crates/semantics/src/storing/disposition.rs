@@ -158,7 +158,7 @@ pub(crate) fn store(exchange: &Exchange<'_>) -> Result<Storable, Reason> {
     unkeyed::check(exchange.request_headers, exchange.status)?;
     let directives = counted(exchange.policy, exchange.status, exchange.headers);
     storage::permitted(exchange.policy, exchange.request, exchange.status, exchange.headers, &directives)?;
-    let vary = VarySpec::of_response_less(exchange.headers, &exchange.policy.ignore_vary).ok_or(Reason::VaryStar)?;
+    let vary = VarySpec::on_route(exchange.policy, exchange.headers).ok_or(Reason::VaryStar)?;
     let head = assemble(&exchange.parts(&directives));
     if let Some(reason) = head.objection(exchange.request) {
         return Err(reason);

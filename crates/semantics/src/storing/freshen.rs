@@ -77,7 +77,7 @@ fn select(headers: &HeaderMap, candidates: &[&StoredHead], nominated: &dyn Fn(&S
 
 fn freshened(exchange: &Exchange<'_>, candidates: &[&StoredHead], index: usize) -> Freshened {
     let (head, keep) = freshen(exchange, candidates[index]);
-    let vary = VarySpec::of_response_less(&head.headers.to_map(), &exchange.policy.ignore_vary);
+    let vary = VarySpec::on_route(exchange.policy, &head.headers.to_map());
     // By fields that cannot be read no response can be found again (§4.1).
     let keep = keep && vary.is_some();
     Freshened { index, head: Box::new(head), vary: vary.filter(|vary| !vary.names().is_empty()), keep }
@@ -167,7 +167,7 @@ pub fn head_update(exchange: &Exchange<'_>, stored: &StoredHead, body_length: u6
     let update = if !validators.contains(&Some(false)) && same_length {
         let (head, keep) = freshen(exchange, stored);
         // Selected by other fields than before, it cannot be found any more by those that it was made for.
-        let selects_by = |head: &StoredHead| VarySpec::of_response_less(&head.headers.to_map(), &exchange.policy.ignore_vary);
+        let selects_by = |head: &StoredHead| VarySpec::on_route(exchange.policy, &head.headers.to_map());
         let keep = keep && selects_by(&head).is_some_and(|vary| selects_by(stored) == Some(vary));
         HeadUpdate::Freshen { head: Box::new(head), keep }
     } else {

@@ -9,6 +9,9 @@ use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, FORWARDED
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::head::stored::StoredHead;
+use crate::policy::Policy;
+
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// The selecting header fields of a stored response: lower-case, sorted, without repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +44,14 @@ impl VarySpec {
         names.collect::<Option<Vec<_>>>().map(Self::new)
     }
 
+    /// The same on a route: the fields that it ignores do not count, and where http and https have one key, the scheme is told to the origin for
+    /// each client anew, too.
+    pub fn on_route(policy: &Policy, headers: &HeaderMap) -> Option<Self> {
+        let spec = Self::of_response_less(headers, &policy.ignore_vary)?;
+        let differs = policy.shares_schemes && spec.names().iter().any(|name| name.as_str() == X_FORWARDED_PROTO);
+        (!differs).then_some(spec)
+    }
+
     /// The names.
     pub fn names(&self) -> &[HeaderName] {
         &self.0
@@ -62,12 +73,12 @@ impl VarySpec {
 }
 
 /// Whether the field identifies the client or its way to this gateway, and is written or removed by the gateway behind the cache. Two requests with
-/// equal fields at the cache then differ at the origin. Scheme and host are in the key.
+/// equal fields at the cache then differ at the origin. Scheme and host are in the key ([`VarySpec::on_route`] where they are not).
 fn tells_the_client(name: &HeaderName) -> bool {
     const WRITTEN: [&str; 7] =
         ["cdn-loop", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip"];
     let text = name.as_str();
-    let is_in_key = matches!(text, "x-forwarded-proto" | "x-forwarded-host");
+    let is_in_key = matches!(text, X_FORWARDED_PROTO | "x-forwarded-host");
     *name == FORWARDED || *name == VIA || (text.starts_with("x-forwarded-") && !is_in_key) || WRITTEN.contains(&text)
 }
 
@@ -151,6 +162,15 @@ mod tests {
         for value in ["*", "accept, *", "*, accept", "bad name", "a/b", "X-Forwarded-For", "accept, Forwarded"] {
             assert_eq!(VarySpec::of_response(&map(&[("vary", value)])), None, "{value}");
         }
+    }
+
+    #[test]
+    fn rfc9111_4_1_where_http_and_https_have_one_key_nothing_is_selected_by_the_scheme() {
+        let selects = |policy: &Policy, value| VarySpec::on_route(policy, &map(&[("vary", value)])).is_some();
+        let shared = Policy { shares_schemes: true, ..Policy::default() };
+        assert!(selects(&Policy::default(), "accept, X-Forwarded-Proto") && selects(&shared, "accept, x-forwarded-host"));
+        assert!(!selects(&shared, "accept, X-Forwarded-Proto"));
+        assert!(selects(&Policy { ignore_vary: vec![HeaderName::from_static("x-forwarded-proto")], ..shared }, "X-Forwarded-Proto"));
     }
 
     #[test]
