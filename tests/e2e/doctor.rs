@@ -1,7 +1,7 @@
 //! `larder doctor`, `larder completions` and `larder man`.
 
 use larder_testkit::tokens::{TokenKey, key_set};
-use larder_testkit::{Answer, Origin, Redis, Result, larder};
+use larder_testkit::{Answer, Larder, Origin, Redis, Result, larder};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -83,6 +83,35 @@ async fn redis_is_looked_at_closely() -> Result<()> {
     redis.command(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await?;
     let (_, all) = findings(larder::config(&origin.url(), &rest)).await?;
     assert_eq!(verdict(&all, "Redis memory"), ["good"], "{all:#?}");
+    Ok(())
+}
+
+/// A process has written there and ended: what it wrote is what wears the disk.
+#[tokio::test]
+async fn the_directory_of_the_disk_is_measured_and_its_wear_told() -> Result<()> {
+    let (origin, folder) = (Origin::start().await?, TempDir::new()?);
+    origin.always("GET", "/page", Answer::ok().header("Cache-Control", "max-age=60").body("x".repeat(3 << 20)));
+    let path = folder.path().join("cache");
+    let section = format!(
+        "[store.disk]\npath = \"{}\"\ncapacity = \"256MiB\"\nadmit = \"all\"\nwrite_rate = \"0B\"\ntimeout = \"10s\"\n",
+        path.display()
+    );
+    let gateway = Larder::before(&origin, &section).await?;
+    gateway.metric_reaches("larder_disk_ready", &[], 1.0).await?;
+    gateway.get("/page").await?;
+    gateway.metric_reaches("larder_disk_entries", &[], 1.0).await?;
+    gateway.terminate()?;
+    assert!(gateway.exited().await?.success());
+    let (_, all) = findings(larder::config(&origin.url(), &section)).await?;
+    let of = |part: &str| {
+        let what = format!("disk {} {part}", path.display());
+        all.iter().find(|finding| finding["what"] == what.as_str()).map(|finding| finding["why"].as_str().unwrap_or_default().to_owned())
+    };
+    let told = |part: &str| of(part).unwrap_or_else(|| panic!("no {part} in {all:#?}"));
+    assert!(told("speed").contains(" a second are written; a read takes "), "{}", told("speed"));
+    assert!(told("room").contains("of `capacity` 256MiB are taken") && !told("room").contains(" 0B of `capacity`"), "{}", told("room"));
+    assert!(!told("file system").is_empty());
+    assert!(told("wear").starts_with("3MiB written in ") && told("wear").contains("each byte 1.00 times in the mean"), "{}", told("wear"));
     Ok(())
 }
 

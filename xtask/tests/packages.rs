@@ -111,3 +111,21 @@ fn a_published_package_has_its_sources_readme_and_licences_and_no_tests() {
         assert!(!files.iter().any(|file| file.starts_with("tests/")), "{name}: {files:?}");
     }
 }
+
+/// What `cargo binstall larder` fetches is what a release is called.
+#[test]
+fn binstall_finds_what_a_release_uploads() {
+    let binstall = &packages()["larder"]["metadata"]["binstall"];
+    let release = std::fs::read_to_string(root().join(".github/workflows/release.yml")).expect("the workflow");
+    // The tag that a release is made of is `v` and the version.
+    let named = |template: &str| {
+        template.replace("{ version }", "1.2.3").replace("{ target }", "x86_64-unknown-linux-gnu").replace("{ bin }", "larder")
+    };
+    let line = release.lines().find_map(|line| line.trim().strip_prefix("name=\"")).expect("what the archive is called");
+    let folder = line.trim_end_matches('"').replace("$GITHUB_REF_NAME", "v1.2.3").replace("$TARGET", "x86_64-unknown-linux-gnu");
+    assert_eq!(named(text(&binstall["pkg-url"])), format!("{{ repo }}/releases/download/v1.2.3/{folder}.tar.gz"));
+    assert_eq!(named(text(&binstall["bin-dir"])), format!("{folder}/larder"));
+    for step in ["\"dist/$name.tar.gz\"", "\"stage/$name/\"", "tags: [\"v"] {
+        assert!(release.contains(step), "{step}");
+    }
+}
