@@ -152,7 +152,7 @@ fn text(mut paper: Paper, reports: &[VerifyReport], scope: &str) -> String {
 
 fn write(paper: &mut Paper, report: &VerifyReport) {
     let stopped = if report.stopped { ", not cached until it is resumed" } else { "" };
-    paper.line("route", &format!("{} ({}, {}% of the hits{stopped})", report.route, report.mode, report.sample * 100.0));
+    paper.line("route", &format!("{} ({}, {}% of the hits{stopped})", report.route, report.mode, (report.sample * 1e4).round() / 100.0));
     let agreement = match report.agreement {
         Some(agreement) => format!("{:.2}% of {} compared", agreement * 100.0, report.judged),
         None => "nothing was compared yet".to_owned(),
@@ -200,7 +200,7 @@ mod tests {
         let report = VerifyReport {
             route: "me".to_owned(),
             mode: "check".to_owned(),
-            sample: 0.5,
+            sample: 0.29,
             judged: 8,
             agreed: 6,
             differed: 1,
@@ -215,7 +215,7 @@ mod tests {
         let text = text(Paper::plain(), &[report], "of 2 replicas together");
         for said in [
             "of 2 replicas together",
-            "route         me (check, 50% of the hits, not cached until it is resumed)",
+            "route         me (check, 29% of the hits, not cached until it is resumed)",
             "agreement     75.00% of 8 compared; 0 not judged, 0 left out",
             "safe lifetime 30s: at that age the first answer had changed; the oldest that differed was 50s old",
             "LEAK          1 answers under one key depend on who asks",
