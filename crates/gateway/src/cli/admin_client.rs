@@ -224,15 +224,29 @@ pub(crate) fn write(bytes: &[u8]) -> bool {
     out.write_all(bytes).and_then(|()| out.flush()).is_ok()
 }
 
-/// Prints a text. A reader that has read enough, such as `head`, is no error.
+/// Prints a text, or says on stderr why it is lost.
 pub(crate) fn print(text: &str) -> std::process::ExitCode {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
+    match put(text) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a text to stdout. `Err` says why it is lost, as on a full disk.
+pub(crate) fn put(text: &str) -> Result<(), String> {
+    put_into(&mut std::io::stdout().lock(), text)
+}
+
+/// A reader that has read enough, such as `head`, is no error.
+fn put_into(out: &mut impl std::io::Write, text: &str) -> Result<(), String> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())).and_then(|()| out.flush());
     match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => std::process::ExitCode::FAILURE,
-        _ => std::process::ExitCode::SUCCESS,
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("standard output cannot be written: {error}")),
+        _ => Ok(()),
     }
 }
 
@@ -253,5 +267,27 @@ mod tests {
         for text in ["", "8090", "http://", "http://host", "https://host:1", "host:1/path", "host:99999", "a@host:1", ":8090"] {
             assert!(text.parse::<AdminAddress>().is_err(), "{text}");
         }
+    }
+
+    /// A writer that fails.
+    struct Failing(std::io::ErrorKind);
+
+    impl std::io::Write for Failing {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn output_that_is_lost_is_told_unless_nobody_reads_it() {
+        let told = put_into(&mut Failing(std::io::ErrorKind::StorageFull), "a");
+        assert_eq!(told, Err("standard output cannot be written: no storage space".to_owned()));
+        assert_eq!(put_into(&mut Failing(std::io::ErrorKind::BrokenPipe), "a"), Ok(()));
+        let mut out = Vec::new();
+        assert_eq!((put_into(&mut out, "a"), out), (Ok(()), b"a\n".to_vec()));
     }
 }

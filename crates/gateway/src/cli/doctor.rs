@@ -40,15 +40,14 @@ impl Doctor {
                 findings
             }
         };
-        if self.json {
-            print(&serde_json::to_string_pretty(&findings).unwrap_or_default());
-        } else {
-            print(&text(Paper::for_stdout(), &findings));
-        }
+        let printed = match self.json {
+            true => print(&serde_json::to_string_pretty(&findings).unwrap_or_default()),
+            false => print(&text(Paper::for_stdout(), &findings)),
+        };
         match findings.iter().map(|finding| finding.verdict).max() {
             Some(Verdict::Error) => ExitCode::from(2),
             Some(Verdict::Warning) => ExitCode::from(1),
-            Some(Verdict::Good) | None => ExitCode::SUCCESS,
+            Some(Verdict::Good) | None => printed,
         }
     }
 }

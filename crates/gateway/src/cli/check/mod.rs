@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::admin_client::print;
 use crate::config::{self, Config, Overrides, Report};
 use crate::trials::{beside, load, untested};
 
@@ -45,8 +46,7 @@ fn check(path: &Path, overrides: &Overrides, strict: bool) -> ExitCode {
             }
             further.iter().for_each(Report::print);
             let count = warnings.warnings() + further.len();
-            let _ = writeln!(std::io::stdout(), "{}: ok ({})", path.display(), summary(&config, count));
-            ExitCode::SUCCESS
+            print(&format!("{}: ok ({})", path.display(), summary(&config, count)))
         }
         Err(report) => {
             report.print();

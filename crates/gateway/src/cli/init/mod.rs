@@ -12,7 +12,7 @@ use clap::Args;
 use larder_draft::{Api, Survey};
 use larder_tls::Authorities;
 
-use super::admin_client::print;
+use super::admin_client::put;
 use crate::config::{self, Overrides, Report, UpstreamUrl};
 use crate::telemetry::visible;
 use backend::Backend;
@@ -102,7 +102,7 @@ impl Init {
         let text = survey.draft();
         let shown = file.as_deref().map_or("standard output".to_owned(), |file| file.display().to_string());
         let Some(file) = file else {
-            print(&text);
+            put(&text)?;
             return Ok(told(&shown, &text));
         };
         create(&file, &text)?;

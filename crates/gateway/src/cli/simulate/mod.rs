@@ -12,6 +12,7 @@ use decisions::Decisions;
 use indicatif::{ProgressBar, ProgressStyle};
 use larder_simulate::{Decision, LogFormat, LogRecord, PatternError, Progress, svg};
 
+use super::admin_client::put;
 use super::paper::Paper;
 use crate::config::{self, Config, Overrides};
 use crate::simulate::{AssumedFields, Settings, SimulateError, Simulated, simulate};
@@ -48,7 +49,7 @@ pub struct Simulate {
     #[arg(long, conflicts_with_all = ["svg", "sample"])]
     pub no_curve: bool,
     /// Share of the keys from which the hit ratio by memory size is taken, from 0.01 to 1; as the logs are long unless given
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     pub sample: Option<f64>,
     /// Draw the hit ratio by memory size into this file
     #[arg(long, value_name = "FILE")]
@@ -63,6 +64,12 @@ pub struct Simulate {
 
 fn format(text: &str) -> Result<LogFormat, PatternError> {
     LogFormat::parse(text)
+}
+
+/// What a share of the keys may be: from less than one in a hundred, little can be told.
+fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok().filter(|share| (0.01..=1.0).contains(share));
+    share.ok_or_else(|| "a share of the keys is from 0.01 to 1".to_owned())
 }
 
 impl Simulate {
@@ -155,7 +162,21 @@ impl Simulate {
                 paper.text()
             }
         };
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        Ok(())
+        put(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn a_share_of_the_keys_is_a_hundredth_at_least_and_all_at_most() {
+        for (text, taken) in [("0.01", 0.01), ("0.5", 0.5), ("1", 1.0)] {
+            assert_eq!(share(text), Ok(taken));
+        }
+        for text in ["0", "0.009", "1.01", "5", "-1", "nan", "inf", "", "5%"] {
+            assert!(share(text).is_err(), "{text}");
+        }
     }
 }
