@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::outcome::FetchOutcome;
 use crate::clock;
+use crate::error::FetchError;
 use crate::steps::SpanLink;
 
 const SHARDS: usize = 32;
@@ -44,6 +45,8 @@ struct Flight {
     outcome: OnceLock<FetchOutcome>,
     landed: Notify,
     followers: AtomicUsize,
+    /// Told when the last follower leaves.
+    deserted: Notify,
 }
 
 /// How to go on.
@@ -112,6 +115,7 @@ impl Flights {
             outcome: OnceLock::new(),
             landed: Notify::new(),
             followers: AtomicUsize::new(0),
+            deserted: Notify::new(),
         });
         shard.insert(hash, Arc::clone(&flight));
         Join::Lead(Permit { flights: Arc::clone(self), hash, flight })
@@ -184,7 +188,7 @@ impl Following {
         self.0.span.get().copied()
     }
 
-    /// Waits for the outcome. There always is one: a permit that is dropped lands with `NotShared`.
+    /// Waits for the outcome. There always is one: a permit that is dropped lands as well.
     async fn outcome(&self) -> FetchOutcome {
         let mut landed = pin!(self.0.landed.notified());
         // From here on an outcome is not missed.
@@ -198,7 +202,9 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
-        self.0.followers.fetch_sub(1, Ordering::SeqCst);
+        if self.0.followers.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.deserted.notify_one();
+        }
     }
 }
 
@@ -230,6 +236,11 @@ impl Permit {
         self.flight.followers.load(Ordering::SeqCst) > 0
     }
 
+    /// Waits until there may be no followers any more.
+    pub(crate) async fn deserted(&self) {
+        self.flight.deserted.notified().await;
+    }
+
     fn leave(&self) {
         let mut shard = self.flights.shard(self.hash);
         if shard.get(&self.hash).is_some_and(|current| Arc::ptr_eq(current, &self.flight)) {
@@ -259,132 +270,23 @@ impl Permit {
 }
 
 impl Landed {
-    /// Whether a request has joined and not yet taken the outcome.
-    pub(crate) fn is_followed(&self) -> bool {
-        self.permit.flight.followers.load(Ordering::SeqCst) > 0
+    /// Ends the flight: no request joins from now on. Whether one has, and not yet taken the outcome.
+    pub(crate) fn leave(self) -> bool {
+        self.permit.leave();
+        self.permit.is_followed()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.leave();
-        self.flight.land(FetchOutcome::NotShared);
+        // Each follower would meet the same panic.
+        self.flight.land(match std::thread::panicking() {
+            true => FetchOutcome::Failed { error: FetchError::lost(), stored: None },
+            false => FetchOutcome::NotShared,
+        });
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderMap;
-    use larder_semantics::{KeyBuffer, KeyRules, Target};
-    use larder_store::{Invalidation, InvalidationTarget, Tag};
-
-    use super::*;
-
-    fn key() -> PrimaryKey {
-        let rules = KeyRules::default();
-        let mut buffer = KeyBuffer::default();
-        let target = Target { scheme: "http", authority: "a", path: "/", query: None };
-        rules.derive(target, &HeaderMap::new(), &mut buffer);
-        buffer.to_key()
-    }
-
-    const NOW: Timestamp = Timestamp::from_secs(1);
-
-    fn tags() -> Option<Tags> {
-        Some([Tag::surrogate("t")].into())
-    }
-
-    fn lead(join: Join) -> Permit {
-        match join {
-            Join::Lead(permit) => permit,
-            Join::Follow(_) => panic!("expected to lead"),
-        }
-    }
-
-    fn follow(join: Join) -> Following {
-        match join {
-            Join::Follow(receiver) => receiver,
-            Join::Lead(_) => panic!("expected to follow"),
-        }
-    }
-
-    #[test]
-    fn one_leads_and_the_others_follow_until_it_has_landed_and_left() {
-        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
-        let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
-        let landed = permit.land(FetchOutcome::NotShared);
-        assert!(matches!(follower.0.outcome.get(), Some(FetchOutcome::NotShared)));
-        follow(flights.join(7, &key(), &ledger, NOW, false, tags));
-        drop(landed);
-        lead(flights.join(7, &key(), &ledger, NOW, false, tags));
-    }
-
-    #[test]
-    fn a_failure_reaches_its_followers_and_no_later_request() {
-        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
-        assert!(!permit.is_followed());
-        let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
-        assert!(permit.is_followed());
-        assert!(permit.land(FetchOutcome::Refused).is_none());
-        assert!(matches!(follower.0.outcome.get(), Some(FetchOutcome::Refused)));
-        lead(flights.join(7, &key(), &ledger, NOW, false, tags));
-    }
-
-    #[test]
-    fn a_flight_with_unknown_tags_is_not_joined_after_any_invalidation() {
-        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let _older = lead(flights.join(7, &key(), &ledger, NOW, false, || None));
-        follow(flights.join(7, &key(), &ledger, NOW, false, || None));
-        ledger.apply(&Invalidation::hard([InvalidationTarget::Tag("other".to_owned())]), NOW);
-        lead(flights.join(7, &key(), &ledger, NOW, false, || None));
-    }
-
-    #[test]
-    fn a_leader_that_is_lost_releases_its_followers() {
-        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let permit = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
-        let follower = follow(flights.join(7, &key(), &ledger, NOW, false, tags));
-        drop(permit);
-        assert!(matches!(follower.0.outcome.get(), Some(FetchOutcome::NotShared)));
-    }
-
-    #[test]
-    fn a_process_that_stood_still_joins_no_flight_from_before() {
-        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let second = std::time::Duration::from_secs(1);
-        ledger.vouch_until(Timestamp::from_secs(2), second);
-        let _older = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
-        follow(flights.join(7, &key(), &ledger, Timestamp::from_secs(2), false, tags));
-        let later = Timestamp::from_secs(4);
-        let _newer = lead(flights.join(7, &key(), &ledger, later, false, tags));
-        follow(flights.join(7, &key(), &ledger, later, false, tags));
-    }
-
-    #[test]
-    fn a_request_after_an_invalidation_never_joins_an_older_flight() {
-        for target in [
-            InvalidationTarget::Url("http://a/".to_owned()),
-            InvalidationTarget::Tag("t".to_owned()),
-            InvalidationTarget::Prefix("a".to_owned()),
-            InvalidationTarget::Pattern("a/*".to_owned()),
-            InvalidationTarget::All,
-        ] {
-            never_joins_after(Invalidation::hard([target.clone()]));
-            never_joins_after(Invalidation::soft([target]));
-        }
-    }
-
-    fn never_joins_after(invalidation: Invalidation) {
-        let (flights, ledger) = (Arc::new(Flights::default()), Ledger::default());
-        let older = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
-        ledger.apply(&Invalidation::hard([InvalidationTarget::Url("http://a/other".to_owned())]), NOW);
-        follow(flights.join(7, &key(), &ledger, NOW, false, tags));
-        ledger.apply(&invalidation, NOW);
-        let newer = lead(flights.join(7, &key(), &ledger, NOW, false, tags));
-        drop(older);
-        follow(flights.join(7, &key(), &ledger, NOW, false, tags));
-        drop(newer);
-    }
-}
+mod tests;

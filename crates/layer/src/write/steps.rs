@@ -7,6 +7,7 @@
 //! 4. [`body_invalidation`](super::body_invalidation): targets that only JSON in the bodies names, before the last frame of the answer.
 
 use std::any::Any;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -34,6 +35,7 @@ use crate::rules::{Guarded, Operations, Refetch, RouteRules, TagsInBody};
 use crate::service::CacheService;
 use crate::steps::{ObservedSteps, Step, Stopwatch};
 use crate::task::background::run_in_background;
+use crate::task::caught::caught;
 use crate::task::detached::DetachedTask;
 use crate::upstream::{Upstream, UpstreamBody, announced_length, call_timed};
 use crate::write::body_invalidation::{BodyWatcher, pass_watched, watch, watched};
@@ -55,9 +57,11 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
     let started = monotonic();
     let answer = tokio::select! {
         biased;
-        answer = call_timed(&service.inner, &service.cache.clock, || Request::from_parts(parts, body)) => answer,
-        () = service.cache.unfinished.given_up() => Err(FetchError::lost()),
+        answer = caught(call_timed(&service.inner, &service.cache.clock, || Request::from_parts(parts, body))) => answer,
+        () = service.cache.unfinished.given_up() => Ok(Err(FetchError::lost())),
     };
+    // The service may have done what it was asked for before it panicked.
+    let (answer, panic) = answer.map_or_else(|panic| (Err(FetchError::lost()), Some(panic)), |answer| (answer, None));
     let upstream = monotonic().saturating_duration_since(started);
     let mut answer = answer.map(|(answer, request_time)| {
         write.request_time = request_time;
@@ -75,6 +79,9 @@ pub(crate) async fn write<S: Upstream, R: ClientBody>(
         }
         None => (None, None),
     };
+    if let Some(panic) = panic {
+        resume_unwind(panic);
+    }
     let (response, cache) = (answer?, Arc::clone(&service.cache));
     let mut served = match (kept, watcher) {
         (Some(kept), Some(watcher)) => kept.stream(service, watched(&cache, watcher, response), status).await?,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::{Origin, finish, frame, get, header, request, response, send, start, streaming, with_rules};
 use larder_semantics::Reason;
+use larder_tower::FetchErrorKind;
 use tokio::sync::{Barrier, Semaphore};
 
 const MANY: usize = 500;
@@ -261,4 +262,18 @@ async fn an_answer_without_a_lifetime_is_for_its_own_client_however_long_it_took
     gate.add_permits(20);
     assert!(finish(waiting).await.iter().all(Result::is_ok));
     assert_eq!(origin.count(), 10);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_service_that_panics_fail_with_it() {
+    let gate = Arc::new(Semaphore::new(0));
+    let origin = gated(&gate, || panic!("a service's"));
+    let cache = common::service(origin.clone());
+    let mut waiting = start(&cache, (0..10).map(|_| get("/a")));
+    let leader = tokio::spawn(waiting.remove(0));
+    gate.add_permits(10);
+    assert!(leader.await.is_err_and(|end| end.is_panic()));
+    let failed = finish(waiting).await;
+    assert!(failed.iter().all(|answer| answer.as_ref().is_err_and(|error| error.kind() == FetchErrorKind::Lost)));
+    assert_eq!(origin.count(), 1);
 }

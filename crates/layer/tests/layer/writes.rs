@@ -217,3 +217,16 @@ async fn a_write_whose_client_leaves_makes_old_what_it_names_all_the_same() {
     }
     assert_eq!(send(&cache, get("/b")).await.x_cache(), "MISS");
 }
+
+#[tokio::test]
+async fn a_write_whose_service_panics_makes_old_what_it_may_have_changed() {
+    let origin = Origin::waiting(|request: Request<RequestBody>| async move {
+        assert!(request.method() != "POST", "it panics after it has written");
+        Ok(response(200, "x").header("cache-control", "max-age=60").build())
+    });
+    let cache = common::service(origin);
+    send(&cache, get("/a")).await;
+    let writing = tokio::spawn(common::start(&cache, [request("POST", "/a", &[])]).remove(0));
+    assert!(writing.await.is_err_and(|end| end.is_panic()));
+    assert_eq!(send(&cache, get("/a")).await.x_cache(), "MISS");
+}
