@@ -23,7 +23,7 @@ mod tests;
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -190,6 +190,11 @@ impl LogWriter {
         self.0.lock().has_readers()
     }
 
+    /// Waits until there are no readers.
+    pub(crate) async fn left(&self) {
+        poll_fn(|cx| self.0.lock().poll_left(cx)).await;
+    }
+
     /// For how long there have been no readers; `None` while there are some. Without end where there never were any.
     pub(crate) fn left_for(&self) -> Option<Duration> {
         let state = self.0.lock();
@@ -301,6 +306,7 @@ impl Drop for LogReader {
         if !state.has_readers() {
             state.note_left();
             state.wake_writer();
+            state.leaving.take().into_iter().for_each(Waker::wake);
         }
     }
 }

@@ -1,15 +1,14 @@
 //! The end of an exchange without client and follower, where other requests wait for its place.
 
-use std::future::{pending, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Poll, ready};
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::pump::Pump;
 use super::state::Fetch;
-use crate::collapse::flight::Permit;
+use crate::body::log::LogWriter;
+use crate::collapse::flight::{Landed, Permit};
 use crate::collapse::outcome::Reply;
 use crate::task::pressure::{GivenUp, Pressure};
 use crate::upstream::Upstream;
@@ -21,23 +20,42 @@ pub(super) async fn unless_given_up<T, B>(
     reply: &mut oneshot::Sender<Reply<B>>,
     pressure: &Pressure,
 ) -> Option<T> {
-    let mut answer = pin!(answer);
-    let mut given_up = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-            return Poll::Ready(Some(answer));
+    tokio::select! {
+        biased;
+        answer = answer => Some(answer),
+        () = unattended(fetch, reply, pressure), if !fetch.in_background => None,
+    }
+}
+
+/// Ready when its client has left, it has no followers, and other requests wait for its place.
+async fn unattended<B>(fetch: &Fetch, reply: &mut oneshot::Sender<Reply<B>>, pressure: &Pressure) {
+    reply.closed().await;
+    loop {
+        let followed = fetch.permit.as_ref().map(Permit::followed);
+        let given_up = pressure.unattended_exchange(move || followed.as_ref().is_some_and(|followed| followed()));
+        tokio::select! {
+            biased;
+            () = given_up => return,
+            // A request may wait already, which found that it was followed.
+            () = deserted(fetch.permit.as_ref()) => {}
         }
-        if fetch.in_background {
-            return Poll::Pending;
-        }
-        ready!(reply.poll_closed(cx));
-        let given_up = given_up.get_or_insert_with(|| {
-            let followed = fetch.permit.as_ref().map(Permit::followed);
-            pressure.unattended_exchange(move || followed.as_ref().is_some_and(|followed| followed()))
-        });
-        Pin::new(given_up).poll(cx).map(|()| None)
-    })
-    .await
+    }
+}
+
+/// Ready when there may be no followers any more.
+async fn deserted(permit: Option<&Permit>) {
+    match permit {
+        Some(permit) => permit.deserted().await,
+        None => pending().await,
+    }
+}
+
+/// Ready when the last reader of a body has left, unless that is known (`has_left`), or the last request that waits for its end.
+pub(super) async fn left(writer: &LogWriter, has_left: bool, permit: Option<&Permit>) {
+    tokio::select! {
+        () = writer.left(), if !has_left => {}
+        () = deserted(permit) => {}
+    }
 }
 
 /// Ready when an exchange is given up that can be.
@@ -66,11 +84,11 @@ impl<S: Upstream> Pump<S> {
         if self.fetch.is_followed() { None } else { self.writer.left_for() }
     }
 
-    /// Whether somebody came between the decision to give up and the end of the flight. After that nobody can.
+    /// Whether a request came between the decision to give up and the end of the flight, which is now: after that none can.
     pub(super) fn is_wanted_after_all(&mut self) -> bool {
         // It was used; another one stands for the place that the exchange still takes.
         self.given_up = None;
-        let followed = self.landed.take().is_some_and(|landed| landed.is_followed());
+        let followed = self.landed.take().is_some_and(Landed::leave);
         followed || self.is_wanted()
     }
 }

@@ -18,7 +18,7 @@ use larder_store::codec::ResponseRecord;
 use larder_store::{BodyBuilder, Lease, Recording, StoredBody, StoredPart, Tag, Variant};
 use tokio::time::Sleep;
 
-use super::giving_up::given_up;
+use super::giving_up::{given_up, left};
 use super::rest::STALL;
 use super::spool::Spool;
 use super::state::Fetch;
@@ -85,6 +85,13 @@ pub(super) enum Keeping {
     Not,
 }
 
+/// The readers of a body, as far as its waits for frames have seen them.
+#[derive(Default)]
+struct Watch {
+    detached: Option<Pin<Box<Sleep>>>,
+    has_left: bool,
+}
+
 /// The end of a wait for a frame.
 enum Waited {
     /// The frame, or the end.
@@ -146,7 +153,7 @@ impl<S: Upstream> Pump<S> {
         let mut tape = self.is_recorded().then(Tape::begin);
         let mut last = None;
         let mut trailers = None;
-        let mut detached = None;
+        let mut watch = Watch::default();
         loop {
             if !self.writer.room().await {
                 return;
@@ -154,7 +161,7 @@ impl<S: Upstream> Pump<S> {
             let begun = std::mem::replace(&mut begun, Poll::Pending);
             let next = match if begun.is_ready() { begun } else { poll_fn(|cx| Poll::Ready(poll_next(body.as_mut(), cx))).await } {
                 Poll::Ready(next) => next,
-                Poll::Pending => match self.wait_for(body.as_mut(), &mut detached).await {
+                Poll::Pending => match self.wait_for(body.as_mut(), &mut watch).await {
                     Waited::Frame(next) => next,
                     Waited::TooLong => return self.writer.break_off(BodyError::Stalled),
                     Waited::InVain if self.is_wanted_after_all() => continue,
@@ -224,13 +231,15 @@ impl<S: Upstream> Pump<S> {
     }
 
     /// Waits for a frame that is not there yet: timers are made only then.
-    async fn wait_for(&mut self, mut body: Pin<&mut impl UpstreamBody>, detached: &mut Option<Pin<Box<Sleep>>>) -> Waited {
+    async fn wait_for(&mut self, mut body: Pin<&mut impl UpstreamBody>, watch: &mut Watch) -> Waited {
+        let Watch { detached, has_left } = watch;
         let detached = detached.get_or_insert_with(|| Box::pin(tokio::time::sleep(DETACHED)));
         let is_from_elsewhere = matches!(self.kept, Kept::Stored(..) | Kept::Relayed(..));
         // A response that comes from elsewhere takes no place at the origin.
         if self.given_up.is_none() && !self.fetch.in_background && !is_from_elsewhere {
             self.given_up = Some(self.unattended());
         }
+        *has_left &= !self.writer.has_readers();
         // It also may read more than it shows: it times its sources itself.
         let stall = if is_from_elsewhere || self.is_event_stream() { Duration::MAX } else { STALL };
         let is_bounded = !self.fetch.in_background || self.is_event_stream();
@@ -243,6 +252,11 @@ impl<S: Upstream> Pump<S> {
                     Some(Duration::ZERO) => return Waited::InVain,
                     more => detached.set(tokio::time::sleep(more.unwrap_or(DETACHED))),
                 },
+                () = left(&self.writer, *has_left, self.fetch.permit.as_ref()), if self.given_up.is_some() => {
+                    *has_left = !self.writer.has_readers();
+                    // A request may wait already, which found that the body was wanted.
+                    self.given_up = Some(self.unattended());
+                }
                 () = given_up(&mut self.given_up) => {
                     if !self.is_wanted() { return Waited::InVain }
                     self.given_up = Some(self.unattended());

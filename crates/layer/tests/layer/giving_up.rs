@@ -184,3 +184,44 @@ async fn a_refresh_in_the_background_is_not_given_up() {
     settle().await;
     assert_eq!(open.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn a_body_whose_reader_leaves_while_others_wait_is_given_up_at_once() {
+    let bodies = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let script = Arc::clone(&bodies);
+    let origin = Origin::new(move |_| {
+        let (sender, body) = channel();
+        script.lock().unwrap().push(sender);
+        streaming(200, body).header("cache-control", "max-age=60")
+    });
+    let pressure = Pressure::default();
+    let rules = builder().pressure(pressure.clone()).build();
+    let cache = with_rules(origin, rules).0;
+    let mut body = start(&cache, [get("/a")]).pop().expect("one").await.expect("an answer").response.into_body();
+    let mut sender = bodies.lock().unwrap().pop().expect("it was asked");
+    sender.send_data("first".into()).await.expect("somebody reads");
+    assert_eq!(frame(&mut body).await.expect("a frame").expect("bytes"), "first");
+    settle().await;
+    let _waiting = pressure.wait();
+    settle().await;
+    sender.send_data("second".into()).await.expect("somebody reads");
+    assert_eq!(frame(&mut body).await.expect("a frame").expect("bytes"), "second");
+    drop(body);
+    settle().await;
+    assert!(sender.send_data("third".into()).await.is_err(), "nobody is there any more");
+}
+
+#[tokio::test]
+async fn an_exchange_whose_last_follower_leaves_while_others_wait_ends_at_once() {
+    let (cache, open, pressure) = gated(&Arc::new(Semaphore::new(0)));
+    let mut asking = start(&cache, [get("/a"), get("/a")]);
+    let follower = asking.pop().expect("a follower");
+    drop(asking);
+    settle().await;
+    let _waiting = pressure.wait();
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 1);
+    drop(follower);
+    settle().await;
+    assert_eq!(open.load(Ordering::SeqCst), 0);
+}

@@ -41,6 +41,8 @@ pub(super) struct State {
     /// When the last reader went, while the body arrives.
     pub(super) left: Option<Instant>,
     writer: Option<Waker>,
+    /// Woken when the last reader goes.
+    pub(super) leaving: Option<Waker>,
     /// When the writer began to wait for room while a reader waited for the writer.
     held_up_since: Option<Instant>,
 }
@@ -96,6 +98,7 @@ impl Default for State {
             readers: Vec::new(),
             left: None,
             writer: None,
+            leaving: None,
             held_up_since: None,
         }
     }
@@ -173,7 +176,7 @@ impl State {
     }
 
     pub(super) fn join(&mut self) -> Option<usize> {
-        if !self.keeping {
+        if !self.keeping || matches!(self.end, Some(End::Broken(_))) {
             return None;
         }
         let (idle_since, held_up) = (timer_now(), Duration::ZERO);
@@ -188,6 +191,16 @@ impl State {
                 Some(self.readers.len() - 1)
             }
         }
+    }
+
+    pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.has_readers() {
+            return Poll::Ready(());
+        }
+        if !self.leaving.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.leaving = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     pub(super) fn has_readers(&self) -> bool {

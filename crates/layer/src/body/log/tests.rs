@@ -1,5 +1,3 @@
-use std::task::Waker;
-
 use larder_store::BodyBuilder;
 
 use super::*;
@@ -318,4 +316,12 @@ fn bytes_in_flight_are_counted_until_the_last_holder_leaves() {
     assert_eq!(in_flight.held(), 5);
     drop((reader, handle));
     assert_eq!(in_flight.held(), 0);
+}
+
+#[test]
+fn nobody_joins_a_body_that_has_broken_off() {
+    let (writer, handle, _) = log();
+    writer.append("a".into());
+    writer.break_off(BodyError::Stalled);
+    assert!(handle.reader().is_none());
 }
