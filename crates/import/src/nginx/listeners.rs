@@ -1,5 +1,7 @@
 //! `listen`, certificates, and servers that only send clients to https.
 
+use std::net::SocketAddr;
+
 use super::output::{Listener, Output};
 use super::scope::Scope;
 use super::syntax::Directive;
@@ -40,6 +42,31 @@ pub(super) fn collect(server: &Directive, scope: Scope<'_>, output: &mut Output,
     }
 }
 
+/// Who can reach a server by its addresses, the fewest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    /// Processes of this machine, or nobody knows.
+    Machine,
+    /// Addresses of a private network.
+    Network,
+    /// Everybody, as far as the configuration says.
+    Everybody,
+}
+
+/// Who can reach this server.
+pub(super) fn reach(server: &Directive) -> Reach {
+    let listens = server.block.iter().filter(|directive| directive.name == "listen");
+    let of = |directive: &Directive| match address(directive.arg(0)).and_then(|address| address.parse::<SocketAddr>().ok()) {
+        Some(address) if address.ip().is_loopback() => Reach::Machine,
+        Some(SocketAddr::V4(address)) if address.ip().is_private() => Reach::Network,
+        Some(SocketAddr::V6(address)) if address.ip().is_unique_local() => Reach::Network,
+        Some(_) => Reach::Everybody,
+        None => Reach::Machine,
+    };
+    // Without `listen`, nginx takes port 80 of every address.
+    listens.map(of).max().unwrap_or(Reach::Everybody)
+}
+
 /// Servers on one address share a listener, and its certificates.
 fn merge(output: &mut Output, listener: Listener) {
     let Some(known) = output.listeners.iter_mut().find(|known| known.address == listener.address) else {
@@ -69,7 +96,7 @@ fn address(text: &str) -> Option<String> {
         text.to_owned()
     };
     let with_address = with_port.replacen("localhost:", "127.0.0.1:", 1);
-    with_address.parse::<std::net::SocketAddr>().ok().map(|address| address.to_string())
+    with_address.parse::<SocketAddr>().ok().map(|address| address.to_string())
 }
 
 fn certificates(scope: Scope<'_>) -> Vec<(String, String)> {

@@ -101,8 +101,16 @@ fn imported(directives: &[Directive]) -> Imported {
     let http = Scope::new(&inner);
     upstreams::collect(&inner, &mut output, &mut notes);
     lifetimes::collect_stores(&inner, &mut output, &mut notes);
-    for server in inner.iter().filter(|directive| directive.name == "server") {
+    let servers = || inner.iter().filter(|directive| directive.name == "server");
+    let widest = servers().filter(|server| !listeners::redirects(http.within(&server.block))).map(listeners::reach).max();
+    for server in servers() {
         let scope = http.within(&server.block);
+        if Some(listeners::reach(server)) < widest {
+            notes.push(server.note(
+                "this server is left out: fewer clients reach its addresses than those of others, and a route is for all listeners; run a Larder of its own for it",
+            ));
+            continue;
+        }
         listeners::collect(server, scope, &mut output, &mut notes);
         routes_of(server, scope, &mut output, &mut notes);
     }

@@ -9,7 +9,8 @@ use crate::Note;
 const HEAD: &str = "\
 # Carried over from a configuration of nginx by `larder import nginx`: a beginning, to be read and completed. The notes on standard error name what has
 # no equivalent. What Larder does otherwise than nginx unless it is told: the key has the client's host, the query is sorted, and answers to requests
-# with cookies are not stored for everybody under a lifetime that only the configuration gives (`cookies`). `larder check` looks for mistakes.
+# with cookies are not stored for everybody under a lifetime that only the configuration gives (`cookies`). `X-Accel-Expires` and `X-Accel-Redirect` of
+# backends mean nothing here: let them send Cache-Control. `larder check` looks for mistakes.
 ";
 
 /// A listener with TLS or other settings of its own, or a plain one.

@@ -278,3 +278,32 @@ fn nothing_is_stored_where_servers_store_one_path_in_two_ways() {
     let alike = two("proxy_pass http://127.0.0.1:1; proxy_cache z; proxy_cache_valid 200 1m;");
     assert!(!alike.config.contains("cache = false"), "{}", alike.config);
 }
+
+/// Routes are for all listeners.
+#[test]
+fn a_server_that_fewer_clients_reach_is_not_opened_to_those_of_others() {
+    let with = |listen: &str| {
+        imported(&format!(
+            "server {{ listen 80; listen 127.0.0.1:79; location /public/ {{ proxy_pass http://127.0.0.1:1; }} }}\n\
+             server {{ {listen} location /admin/ {{ proxy_pass http://127.0.0.1:1; }} }}"
+        ))
+    };
+    for listen in [
+        "listen 127.0.0.1:81;",
+        "listen [::1]:81; listen localhost:82;",
+        "listen unix:/run/a.sock;",
+        "listen 10.0.0.1:81;",
+        "listen inner.example:81;",
+    ] {
+        let imported = with(listen);
+        assert!(!imported.config.contains("/admin/") && !imported.config.contains("81"), "{listen}: {}", imported.config);
+        assert!(notes(&imported).iter().any(|note| note.starts_with("nginx.conf:2: this server is left out")), "{:?}", imported.notes);
+    }
+    for listen in ["listen 81;", "listen [::]:81;", "listen 127.0.0.1:82; listen 81;", ""] {
+        assert!(with(listen).config.contains("/admin/"), "{listen}");
+    }
+    let alone = imported(
+        "server { listen 80; return 301 https://a.example$request_uri; }\nserver { listen 127.0.0.1:81; location / { proxy_pass http://127.0.0.1:1; } }",
+    );
+    assert!(rest_of(&alone, None).contains(&"upstream = \"127.0.0.1-1\""), "the other one only leads to https: {}", alone.config);
+}
