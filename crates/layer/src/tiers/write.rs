@@ -124,7 +124,8 @@ impl Cache {
     fn write<'a>(&self, tiers: &'a [Tier], choice: &TierChoice, writing: Writing, operation: Operation) -> StoreFuture<'a, ()> {
         let Writing { response, mut lease, log_position } = writing;
         // A refusal of one request is not written for other replicas: it might replace a good response there.
-        let keep = useful_for(&response.head, self.clock.now()).filter(|_| !refuses_the_request(response.head.status));
+        let is_for_others = !refuses_the_request(response.head.status) && !self.store.ledger().ran_over(response.position);
+        let keep = useful_for(&response.head, self.clock.now()).filter(|_| is_for_others);
         let Some(keep) = keep else {
             lease.into_iter().for_each(Lease::not_shared);
             return Box::pin(std::future::ready(()));

@@ -61,15 +61,15 @@ impl Ledger {
     /// The form in which a tier that outlives the process keeps this position with a response. `None`: a later process could not judge the response.
     /// To be asked before the response is compared with the ledger for the last time.
     pub fn log_position(&self, position: Position) -> Option<LogPosition> {
-        let epoch = Epoch::from_bits(self.epoch.load(Ordering::Acquire))?;
+        let epoch = Epoch::from_bits(self.epoch.load(Ordering::Acquire)).filter(|_| !self.ran_over(position))?;
         Some(LogPosition { epoch, number: position.log_number() })
     }
 
     /// The position at which a response is to be compared that this process or an earlier one has stored. `None`: not all that was
     /// invalidated since is known, so it must not be used.
     pub fn position_of(&self, stored: LogPosition) -> Option<Position> {
-        let current = self.log_position(self.position())?;
-        let is_known = stored.epoch == current.epoch && stored.number <= current.number;
+        let epoch = Epoch::from_bits(self.epoch.load(Ordering::Acquire))?;
+        let is_known = stored.epoch == epoch && stored.number <= self.logged.load(Ordering::Acquire);
         let position = Position::of_log(stored.number);
         (is_known && position >= self.horizon()).then_some(position)
     }

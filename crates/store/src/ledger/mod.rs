@@ -55,7 +55,8 @@ pub use tag::{Tag, TagList, Tags};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
-/// How many bits of a position count what the log does not have yet: four million invalidations between two entries of the log.
+/// How many bits of a position count what the log does not have yet: four million invalidations between two entries of the log. More of them run over
+/// into the numbers of the log: see [`Ledger::ran_over`].
 const LOCAL_BITS: u32 = 22;
 
 impl Position {
@@ -129,6 +130,10 @@ pub struct Ledger {
     /// Later, for how many milliseconds after its fetch a response is.
     vouched: AtomicU64,
     records: RwLock<Records>,
+    /// The number of the log's entry that was applied last. Written under the lock, before the head.
+    logged: AtomicU64,
+    /// The first and the last position whose [`Position::log_number`] is that of an entry which was not applied at it.
+    overrun: [AtomicU64; 2],
     /// The [`Epoch`] that the log's numbers are of; 0: it was not read yet.
     epoch: AtomicU64,
     /// The maximum time in milliseconds for which anything stored may be served.
@@ -145,6 +150,8 @@ impl Default for Ledger {
             vouched_until: AtomicU64::new(u64::MAX),
             vouched: AtomicU64::new(u64::MAX),
             records: RwLock::default(),
+            logged: AtomicU64::new(0),
+            overrun: [AtomicU64::new(u64::MAX), AtomicU64::new(0)],
             epoch: AtomicU64::new(0),
             max_lifetime: AtomicU64::new(0),
             folds: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -208,13 +215,13 @@ impl Ledger {
     /// Applies an entry of the log. Entries have to come in the order of their numbers; one that came before is ignored.
     pub fn apply_logged(&self, number: u64, invalidation: &Invalidation) {
         let patterns = Pattern::of(&invalidation.targets);
-        self.advance(Position::of_log(number), |records, position| records.add(invalidation, patterns, position));
+        self.advance(number, |records, position| records.add(invalidation, patterns, position));
         self.count(invalidation);
     }
 
     /// Continues from an entry of the log although not all before it are known: everything from before it is invalid.
     pub fn start_over_at(&self, number: u64) {
-        self.advance(Position::of_log(number), Records::raise_floor);
+        self.advance(number, Records::raise_floor);
     }
 
     fn append(&self, invalidation: &Invalidation, now: Timestamp, look: impl FnOnce(&Records)) -> Position {
@@ -231,12 +238,22 @@ impl Ledger {
         next
     }
 
-    fn advance(&self, position: Position, record: impl FnOnce(&mut Records, Position)) {
+    fn advance(&self, number: u64, record: impl FnOnce(&mut Records, Position)) {
         let mut records = self.records();
-        if position > self.position() {
+        if number > self.logged.load(Ordering::Relaxed) {
+            let position = Position::of_log(number).max(Position(self.position().0 + 1));
             record(&mut records, position);
+            self.logged.store(number, Ordering::Release);
             self.publish(&mut records, position);
         }
+    }
+
+    /// Whether this process had invalidated so much since the log's last entry that the position has the number of a later one. Other processes must not
+    /// see it: they would take it for one from after that entry.
+    pub fn ran_over(&self, position: Position) -> bool {
+        let [first, last] = &self.overrun;
+        let is_of_log = self.epoch.load(Ordering::Acquire) != 0;
+        is_of_log && (first.load(Ordering::Relaxed)..=last.load(Ordering::Relaxed)).contains(&position.0)
     }
 
     fn records(&self) -> RwLockWriteGuard<'_, Records> {
@@ -246,6 +263,10 @@ impl Ledger {
     /// Under the lock and after the records, so that a reader that sees the new head finds them.
     fn publish(&self, records: &mut Records, head: Position) {
         records.before_head = self.position();
+        if head.log_number() > self.logged.load(Ordering::Relaxed) {
+            self.overrun[0].fetch_min(head.0, Ordering::Relaxed);
+            self.overrun[1].fetch_max(head.0, Ordering::Relaxed);
+        }
         let Folds { coarser, everything } = records.folds;
         self.folds[0].store(coarser, Ordering::Relaxed);
         self.folds[1].store(everything, Ordering::Relaxed);

@@ -157,3 +157,30 @@ fn a_position_read_back_after_it_was_applied_holds() {
     assert_eq!(ledger.read_back(applied, 6), applied, "another invalidation may lie between the two");
     assert_eq!(check(&ledger, applied), Validity::Invalid);
 }
+
+#[test]
+fn entries_of_the_log_hold_after_more_invalidations_than_a_position_counts() {
+    let ledger = Ledger::default();
+    let epoch = Epoch::of("one");
+    let other = Invalidation::hard([text(InvalidationTarget::Tag, "other")]);
+    let theirs = Invalidation::hard([text(InvalidationTarget::Url, URL)]);
+    ledger.apply_logged(1, &other);
+    ledger.enter(epoch);
+    ledger.head.store(Position::of_log(2).0 - 2, Ordering::Relaxed);
+    let last = ledger.apply(&other, NOW);
+    assert_eq!(ledger.log_position(last), Some(LogPosition { epoch, number: 1 }));
+    let fetched = (0..3).map(|_| ledger.apply(&other, NOW)).last().expect("three");
+    assert_eq!((fetched.log_number(), ledger.log_position(fetched)), (2, None), "entry 2 is not known yet");
+    // The one that others see, and it is still known from when it is.
+    let stored = LogPosition { epoch, number: 1 };
+    assert_eq!(ledger.position_of(stored), Some(Position::of_log(1)));
+    ledger.apply_logged(2, &theirs);
+    assert_eq!((check(&ledger, fetched), check(&ledger, Position::of_log(1))), (Validity::Invalid, Validity::Invalid));
+    let newer = ledger.position();
+    assert_eq!((check(&ledger, newer), ledger.log_position(newer)), (Validity::Valid, Some(LogPosition { epoch, number: 2 })));
+    assert_eq!(ledger.log_position(fetched), None);
+    ledger.apply_logged(2, &theirs);
+    assert_eq!(check(&ledger, newer), Validity::Valid, "an entry counts once");
+    ledger.apply_logged(3, &theirs);
+    assert_eq!((check(&ledger, newer), ledger.position()), (Validity::Invalid, Position::of_log(3)));
+}
