@@ -1,4 +1,4 @@
-//! HTTP caching as pure functions: RFC 9111, RFC 9110, RFC 9211, RFC 9213, RFC 5861 and RFC 8246.
+//! HTTP caching as pure functions: RFC 9111, RFC 9110, RFC 9211, RFC 9213, RFC 9875, RFC 5861 and RFC 8246.
 //!
 //! Nothing here reads a clock, does I/O or fails. A caller hands in what it saw and when, and gets plain data back: a
 //! [`Decision`] about a request, or a [`Disposition`] about a response, each with the [`Reason`] for it.
@@ -13,13 +13,14 @@
 //! 5. Otherwise [`validation::upstream_fields`] makes the request that goes up (§4.3.1), and
 //! 6. [`on_response`] says what its answer does: stored ([`storage`], §3), freshening a stored one (§4.3.4), or passed on.
 //! 7. [`reuse::told`] says what an answer tells its recipients of lifetimes, and
-//! 8. [`invalidation::invalidated`] says what a write makes invalid (§4.4).
+//! 8. [`invalidation::invalidated`] says what a write makes invalid (§4.4), and [`groups`] what its answer names together (RFC 9875).
 
 pub mod cache_status;
 pub mod coding;
 pub mod content;
 mod digits;
 pub mod directives;
+pub mod groups;
 pub mod guard;
 pub mod head;
 pub mod invalidation;
@@ -40,6 +41,7 @@ pub mod vary;
 
 pub use cache_status::{CacheStatus, ForwardReason};
 pub use coding::Coding;
+pub use groups::CacheGroup;
 pub use guard::GuardMode;
 pub use head::{FreshnessLifetime, HeadFlags, LifetimeSource, Line, OriginControl, Shape, StoredFields, StoredHead, entity_tag, fields};
 pub use key::{

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::state::{Fetch, Naming};
 use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, Reply};
-use crate::rules::TagsInBody;
+use crate::rules::{TagsInBody, group_tags};
 use crate::service::CacheService;
 use crate::upstream::Upstream;
 
@@ -29,14 +29,25 @@ impl Fetch {
     /// A stored response with a head that the origin has just sent, and with the tags it named; and whether it can be purged by all that
     /// names it, before and from now on.
     fn renewed<S: Upstream>(&self, service: &CacheService<S>, stored: &StoredResponse, head: &StoredHead) -> (StoredResponse, bool) {
-        if self.naming != Naming::Tags {
+        let (groups, new_groups) = (group_tags(self.request.key.url(), &stored.head), group_tags(self.request.key.url(), head));
+        if self.naming != Naming::Tags && groups == new_groups {
             return (stored.freshened(head, self.position, self.number), self.naming == Naming::Nothing);
         }
-        let named = match service.route.tags_in(&stored.head.headers.to_map()) {
-            TagsInBody::None => Some(Vec::new()),
-            _ => service.route.read_tags(&self.request.parts, stored.body().segments().iter()).ok(),
+        let tags = match self.naming {
+            // Those that it has, with the groups that it is in from now on.
+            Naming::Nothing => {
+                let kept: Vec<Tag> = stored.tags().iter().filter(|tag| !groups.contains(tag)).collect();
+                Tag::joined(&kept, &new_groups)
+            }
+            Naming::TooMany => None,
+            Naming::Tags => {
+                let named = match service.route.tags_in(&stored.head.headers.to_map()) {
+                    TagsInBody::None => Some(Vec::new()),
+                    _ => service.route.read_tags(&self.request.parts, stored.body().segments().iter()).ok(),
+                };
+                named.and_then(|named| Tag::joined(&self.tags, &[named, new_groups].concat()))
+            }
         };
-        let tags = named.and_then(|named| Tag::joined(&self.tags, &named));
         // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
         let untouched = service.cache.store.ledger().check(&stored.subject(), self.position) == Validity::Valid;
         let whole = untouched && tags.is_some();
@@ -86,7 +97,9 @@ impl Fetch {
     /// Renews another response that the 304 confirmed. Where other fields select from now on, the requests that it was for are unknown.
     pub(super) fn freshen_other<S: Upstream>(&self, service: &CacheService<S>, other: Freshened) {
         let (Some(stored), cache) = (self.candidates.get(other.index), &service.cache) else { return };
-        if other.keep && selects_by(stored, other.vary.as_ref()) {
+        let url = self.request.key.url();
+        let same_groups = group_tags(url, &stored.head) == group_tags(url, &other.head);
+        if other.keep && same_groups && selects_by(stored, other.vary.as_ref()) {
             cache.freshen_soon(Arc::new(stored.freshened(&other.head, self.position, self.number)), &service.route.tiers);
         } else if !self.request.context.authorization {
             cache.remove(stored);

@@ -19,6 +19,7 @@ use crate::cache::Cache;
 use crate::collapse::outcome::{FetchOutcome, Own, OwnFields, PartAnswer, Reply, add_own, own_fields};
 use crate::lookup::plan::UpstreamMode;
 use crate::respond;
+use crate::rules::group_tags;
 use crate::service::CacheService;
 use crate::steps::Stopwatch;
 use crate::upstream::Upstream;
@@ -93,7 +94,8 @@ impl Fetch {
     fn confirmed<B>(&self, part: &StoredPart, exchange: &Exchange<'_>, in_flight: &Arc<InFlight>) -> Option<Confirmed<B>> {
         let Disposition::Freshen { answer: fresh, .. } = on_response(exchange, &[&part.meta.head]) else { return None };
         let same_tags = self.naming == Naming::Nothing || (self.naming == Naming::Tags && self.tags == part.tags);
-        let keep = fresh.keep && fresh.vary == part.meta.vary && same_tags;
+        let same_groups = group_tags(part.key.url(), &fresh.head) == group_tags(part.key.url(), &part.meta.head);
+        let keep = fresh.keep && fresh.vary == part.meta.vary && same_tags && same_groups;
         let part = part.freshened(*fresh.head, self.position, self.number);
         let PartialUse::Answer(answer) = part.meta.answer(exchange.request, exchange.request_headers) else { return None };
         let response = respond::from_part(&answer, &part, in_flight, part.meta.head.age(exchange.response_time))?;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use larder_semantics::content::Asked;
 use larder_semantics::content::rpc::RpcRequest;
-use larder_semantics::{Policy, Reason, StatusTtls, TtlMode, may_steer};
+use larder_semantics::{Policy, Reason, StatusTtls, StoredHead, TtlMode, may_steer};
 use larder_store::{Lease, Lookup, Position, Remembered, StoredResponse, Tag, Tags};
 use tokio::sync::oneshot;
 
@@ -15,7 +15,7 @@ use crate::collapse::flight::{Landed, Permit};
 use crate::collapse::outcome::{FetchOutcome, Own, Reply};
 use crate::lookup::plan::UpstreamMode;
 use crate::lookup::request::ClientRequest;
-use crate::rules::{CACHE_TTL, RouteRules};
+use crate::rules::{CACHE_TTL, RouteRules, group_tags};
 use crate::service::CacheService;
 use crate::tiers::look_up::FetchBasis;
 use crate::tiers::waiting::Overdue;
@@ -243,6 +243,18 @@ impl Fetch {
         let named = named.and_then(|named| Tag::surrogates(named.iter().map(String::as_str)));
         match named.and_then(|named| Tag::joined(&self.tags, &named)) {
             Some(tags) => (self.tags, self.naming) = (tags, Naming::Tags),
+            None => self.naming = Naming::TooMany,
+        }
+    }
+
+    /// Adds those of the groups that a head which is to be stored names.
+    pub(super) fn tag_by_groups(&mut self, head: &StoredHead) {
+        let groups = group_tags(self.request.key.url(), head);
+        if groups.is_empty() {
+            return;
+        }
+        match Tag::joined(&self.tags, &groups) {
+            Some(tags) => self.tags = tags,
             None => self.naming = Naming::TooMany,
         }
     }

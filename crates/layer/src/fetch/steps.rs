@@ -261,6 +261,9 @@ impl<S: Upstream> Exchange<S> {
 
     fn classify_part(&mut self, response: Response<S::Body>, partly: Partly<S::Body>) -> Step<S::Body> {
         let Self { service, fetch, .. } = self;
+        if let Partly::Store { meta, .. } = &partly {
+            fetch.tag_by_groups(&meta.head);
+        }
         Step::Act(match partly {
             Partly::No => Action::Pass { response, reason: Reason::Partial, remember: false },
             Partly::AskAgain { too_large } => {
@@ -281,6 +284,9 @@ impl<S: Upstream> Exchange<S> {
 
     fn classify_whole(&mut self, response: Response<S::Body>, disposition: Disposition) -> Step<S::Body> {
         let Self { service, fetch, .. } = self;
+        if let Disposition::Store { head, .. } = &disposition {
+            fetch.tag_by_groups(head);
+        }
         Step::Act(match disposition {
             Disposition::Refetch { .. } => {
                 fetch.candidates.clear();

@@ -171,6 +171,9 @@ impl Fetch {
         fetch.tag(Some(named));
         let disposition = fetch.judge(&service, &fetch.exchange(&service, &response, began.time), announced_length(&response));
         let (reply, _client) = oneshot::channel();
+        if let Disposition::Store { head, .. } = &disposition {
+            fetch.tag_by_groups(head);
+        }
         match disposition {
             Disposition::Store { .. } if fetch.naming == Naming::TooMany => {}
             Disposition::Store { .. } if service.route.tags_in(response.headers()) == TagsInBody::Unreadable => {}

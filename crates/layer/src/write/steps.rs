@@ -13,10 +13,10 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
-use larder_semantics::CacheStatus;
 use larder_semantics::invalidation::invalidated;
 use larder_semantics::{
-    Disposition, Exchange, KeyBuffer, Reason, RequestContext, StoredHead, Target, Timestamp, VarySpec, on_write_response,
+    CacheGroup, CacheStatus, Disposition, Exchange, KeyBuffer, Reason, RequestContext, StoredHead, Target, Timestamp, VarySpec,
+    on_write_response,
 };
 use larder_store::{Invalidation, InvalidationTarget, Position, Subject, Tag, Tags};
 use tokio::sync::oneshot;
@@ -31,7 +31,7 @@ use crate::error::FetchError;
 use crate::fetch::state::Fetch;
 use crate::lookup::request::ClientRequest;
 use crate::outcome::{CacheResult, Served};
-use crate::rules::{Guarded, Operations, Refetch, RouteRules, TagsInBody};
+use crate::rules::{Guarded, Operations, Refetch, RouteRules, TagsInBody, group_tags, group_target};
 use crate::service::CacheService;
 use crate::steps::{ObservedSteps, Step, Stopwatch};
 use crate::task::background::run_in_background;
@@ -176,8 +176,12 @@ impl Write {
             return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, watcher: None, refetches: Vec::new() });
         };
         let mut old = urls_of(service, target, answer.status(), answer.headers());
+        let groups = groups_of(service, target, answer.headers());
         if old.is_empty() {
-            return None;
+            // Groups are named by the origin itself, whatever its status.
+            let written =
+                Written { old: Invalidation::hard(groups), began: self.began, answer: None, watcher: None, refetches: Vec::new() };
+            return (!written.old.targets.is_empty()).then_some(written);
         }
         self.keep_shared_urls(&mut old);
         old.extend(self.targets.iter().cloned());
@@ -188,6 +192,7 @@ impl Write {
         let own = kept.as_ref().map(|kept| InvalidationTarget::Url(kept.request.key.url().to_owned()));
         let others: Vec<_> = old.iter().filter(|target| Some(*target) != own.as_ref()).cloned().collect();
         let refetches = service.route.writes.refetch(&self.parts, target, &others);
+        old.extend(groups);
         Some(Written { old: Invalidation::hard(old), began: self.began, answer: kept, watcher, refetches })
     }
 
@@ -232,6 +237,7 @@ impl Write {
         }
         let known = rules.known_tags(&request.parts, &request.key)?;
         let tags = Tag::joined(&known, &Tag::surrogates(named.iter().map(String::as_str))?)?;
+        let tags = Tag::joined(&tags, &group_tags(request.key.url(), &head))?;
         Some(Representation { rules, request, tags, head, vary })
     }
 
@@ -290,6 +296,17 @@ fn urls_of<S: Upstream>(
         }
     }
     urls.into_iter().map(InvalidationTarget::Url).collect()
+}
+
+/// The groups that RFC 9875 §3 names, of the origin under which reads of the target are stored.
+fn groups_of<S: Upstream>(service: &CacheService<S>, target: Target<'_>, response: &HeaderMap) -> Vec<InvalidationTarget> {
+    let mut groups: Vec<InvalidationTarget> = Vec::new();
+    for rules in readings(service, target) {
+        let named = CacheGroup::invalidated(&rules.key.url_of(target), response);
+        let new = named.iter().map(group_target).filter(|group| !groups.contains(group)).collect::<Vec<_>>();
+        groups.extend(new);
+    }
+    groups
 }
 
 impl Written {

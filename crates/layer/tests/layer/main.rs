@@ -11,6 +11,7 @@ mod entry_cost;
 mod failing;
 mod forms;
 mod giving_up;
+mod groups;
 mod guards;
 mod hit_cost;
 mod identities;
