@@ -4,13 +4,14 @@
 //! dropped, within limits (RFC 9112 §9.6, RFC 9113 §8.1).
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Version};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use larder_tower::BoxError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::listener::socket::Socket;
@@ -35,26 +36,35 @@ pub fn lingering(request: Request<Incoming>) -> Request<Lingering> {
     request.map(|body| Lingering { body: Some(body), lingers })
 }
 
-/// See [`lingering`].
+/// A client reset the stream of its content.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the stream ended within the content")]
+struct Incomplete;
+
+/// See [`lingering`]. Content that breaks off ends with an error, never with a clean end.
 #[derive(Debug)]
 pub struct Lingering {
     /// Only `Drop` takes it.
     body: Option<Incoming>,
-    /// There may be more to read.
+    /// It comes over HTTP/2, and there may be more to read.
     lingers: bool,
 }
 
 impl Body for Lingering {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let lingers = self.lingers;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let polled = Pin::new(body).poll_frame(cx);
-        if let Poll::Ready(None | Some(Err(_))) = polled {
-            self.lingers = false;
-        }
-        polled
+        let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => Some(Err(error.into())),
+            // hyper takes a stream that was reset with NO_ERROR for one that has ended.
+            None => (lingers && !body.is_end_stream()).then(|| Err(Incomplete.into())),
+        };
+        self.lingers = false;
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -60,6 +60,35 @@ async fn a_refused_http2_request_may_send_the_rest_of_its_content() {
     assert_eq!(server.handled.load(Ordering::SeqCst), 0);
 }
 
+/// The library takes it for a clean end, and half an upload would reach the origin as a whole one.
+#[tokio::test]
+async fn rfc9113_8_1_content_whose_stream_is_reset_with_no_error_breaks_off() {
+    let (data, headers, rst_stream, settings) = (0, 1, 3, 4);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = serve(ServerOptions::default(), move |request: Request<Incoming>, _| {
+        let tell = tell.clone();
+        async move {
+            let mut body = crate::lingering(request).into_body();
+            while let Some(frame) = body.frame().await {
+                tell.send(frame.map(|_| "data").map_err(|_| "broken")).expect("receiver");
+            }
+            tell.send(Ok("end")).expect("receiver");
+            Response::new(Full::default())
+        }
+    });
+    let mut stream = connect(server.address).await;
+    let opening = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(settings, 0, 0, b""),
+        frame(headers, 0x4, 1, b"\x83\x86\x84\x41\x09a.example"),
+    ];
+    stream.write_all(&opening.concat()).await.expect("write");
+    stream.write_all(&frame(data, 0, 1, b"half")).await.expect("write");
+    assert_eq!(told.recv().await, Some(Ok("data")));
+    stream.write_all(&frame(rst_stream, 0, 1, &[0; 4])).await.expect("write");
+    assert_eq!(told.recv().await, Some(Err("broken")));
+}
+
 #[tokio::test]
 async fn http2_with_prior_knowledge_is_served_on_the_same_port() {
     let server = serve_echo();

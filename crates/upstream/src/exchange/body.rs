@@ -3,15 +3,17 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::{Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use larder_tower::BoxError;
 
 use crate::error::UpstreamError;
-use crate::http1::ResponseBody;
+use crate::http1::{Incomplete, ResponseBody};
 use crate::observe::{InFlight, UpstreamStats};
 use crate::protect::concurrency::Permit;
 use crate::request::expect::{Gate, Superseded};
@@ -52,10 +54,29 @@ pub(crate) enum Source {
     Empty,
     /// The pool's connection, driven by reading the body.
     Pooled(ResponseBody),
-    /// hyper's connection, driven by a task.
+    /// hyper's connection of HTTP/1.1, driven by a task.
     Driven(Incoming),
+    /// A stream of hyper's connection of HTTP/2.
+    Stream(Incoming),
     /// No connection: what stands in for the servers has given it.
     Played(Full<Bytes>),
+}
+
+impl Source {
+    /// Of a response that came over one of hyper's connections.
+    pub(crate) fn of(response: Response<Incoming>) -> Response<Self> {
+        let is_stream = response.version() == Version::HTTP_2;
+        response.map(|body| if is_stream { Self::Stream(body) } else { Self::Driven(body) })
+    }
+}
+
+/// hyper takes a stream that was reset with NO_ERROR for one that has ended, and so one that a GOAWAY with that code has cut off. It is complete
+/// only where END_STREAM has come: a server sends that code "after sending a complete response" (RFC 9113 §8.1).
+fn poll_stream(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+        None if !body.is_end_stream() => Poll::Ready(Some(Err(Incomplete.into()))),
+        polled => Poll::Ready(polled.map(|polled| polled.map_err(BoxError::from))),
+    }
 }
 
 impl UpstreamBody {
@@ -78,6 +99,7 @@ impl fmt::Debug for Source {
             Self::Empty => "Empty",
             Self::Pooled(_) => "Pooled",
             Self::Driven(_) => "Driven",
+            Self::Stream(_) => "Stream",
             Self::Played(_) => "Played",
         })
     }
@@ -92,6 +114,7 @@ impl Body for UpstreamBody {
             Source::Empty => Poll::Ready(None),
             Source::Pooled(body) => Pin::new(body).poll_frame(cx).map_err(UpstreamError::BodyBroken),
             Source::Driven(body) => Pin::new(body).poll_frame(cx).map_err(|error| UpstreamError::BodyBroken(error.into())),
+            Source::Stream(body) => poll_stream(body, cx).map_err(UpstreamError::BodyBroken),
             Source::Played(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
     }
@@ -100,7 +123,7 @@ impl Body for UpstreamBody {
         match &self.body {
             Source::Empty => true,
             Source::Pooled(body) => body.is_end_stream(),
-            Source::Driven(body) => body.is_end_stream(),
+            Source::Driven(body) | Source::Stream(body) => body.is_end_stream(),
             Source::Played(body) => body.is_end_stream(),
         }
     }
@@ -109,7 +132,7 @@ impl Body for UpstreamBody {
         match &self.body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Pooled(body) => body.size_hint(),
-            Source::Driven(body) => body.size_hint(),
+            Source::Driven(body) | Source::Stream(body) => body.size_hint(),
             Source::Played(body) => body.size_hint(),
         }
     }

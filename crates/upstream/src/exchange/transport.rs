@@ -156,12 +156,12 @@ impl Outgoing {
             }
             Self::Http2 { client, request } => {
                 let (request, spare) = with_spare(*request, interim.clone());
-                Ok(Box::pin(client.request(request, spare, stats)).await?.map(Source::Driven))
+                Ok(Source::of(Box::pin(client.request(request, spare, stats)).await?))
             }
             Self::Negotiated { clients, request, fresh: false } => Box::pin(negotiated(&clients, *request, interim.clone(), stats)).await,
             Self::Negotiated { clients, request, fresh: true } => {
                 let (request, _) = with_spare(*request, interim.clone());
-                Ok(Box::pin(clients.fresh.request(request)).await?.map(Source::Driven))
+                Ok(Source::of(Box::pin(clients.fresh.request(request)).await?))
             }
         }
     }
@@ -252,7 +252,7 @@ async fn negotiated(
     if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
         mark.answered();
     }
-    Ok(response.map(Source::Driven))
+    Ok(Source::of(response))
 }
 
 /// A request whose interim responses are received, and the same once more where it may be sent twice.

@@ -56,7 +56,7 @@ pub(crate) enum Malformed {
 #[error("the response did not begin in time")]
 pub(crate) struct Late;
 
-/// The connection ended before the message did (RFC 9112 §8).
+/// The connection, or the stream of HTTP/2, ended before the message did (RFC 9112 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection ended within the message")]
 pub(crate) struct Incomplete;

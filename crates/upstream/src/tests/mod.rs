@@ -5,6 +5,7 @@ mod bodies;
 mod failures;
 mod http2;
 mod learning;
+mod http2_streams;
 pub(crate) mod origin;
 mod pooling;
 mod requests;

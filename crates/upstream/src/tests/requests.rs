@@ -169,7 +169,7 @@ async fn rfc9110_15_5_14_a_request_body_over_its_limit_is_too_large_over_either_
 }
 
 /// One byte, and then nothing more, without an end.
-struct Stalled(bool);
+pub(super) struct Stalled(pub(super) bool);
 
 impl Body for Stalled {
     type Data = Bytes;
