@@ -36,7 +36,8 @@ pub(crate) async fn again(
     observer: Option<&dyn ExchangeObserver>,
 ) -> Answer {
     let mut tries = Tries { servers: smallvec![server], moved: 0, repeated: 0 };
-    while tries.may_go_on(spare.wish(retry, &answer), retry, upstream) {
+    let mut wish = spare.wish(retry, &answer);
+    while tries.may_go_on(wish, retry, upstream) {
         let server = upstream.pick(&spare.parts, spare.client.as_ref(), &tries.servers);
         if let Some(observer) = observer {
             observer.begins(&mut spare.parts.headers);
@@ -57,10 +58,23 @@ pub(crate) async fn again(
             }
             break;
         }
-        answer = next;
+        wish = spare.wish(retry, &next);
         tries.servers.push(server);
+        // A write that an earlier server may have carried out is not one that never arrived.
+        if !(may_have_arrived(&answer) && never_arrived(&next)) {
+            answer = next;
+        }
     }
     answer
+}
+
+fn never_arrived(answer: &Answer) -> bool {
+    answer.as_ref().is_err_and(UpstreamError::never_connected)
+}
+
+/// Whether an origin may have received it, and has not answered.
+fn may_have_arrived(answer: &Answer) -> bool {
+    answer.as_ref().is_err_and(|error| !error.never_connected())
 }
 
 /// Has one try of a request observed, up to the head of its response.

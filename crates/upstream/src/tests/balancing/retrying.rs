@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request};
-use larder_config::PerMille;
+use larder_config::{PerMille, RetryMethods};
 use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
 
@@ -47,6 +47,18 @@ async fn rfc9110_9_2_2_a_write_that_may_have_been_received_is_not_sent_again() {
     let service = service(retrying([resetting().await, named("b").await]));
     assert_eq!(content(&service, post("hello")).await, "connection_terminated");
     assert_eq!(service.stats().retries_total(), 0);
+}
+
+/// Its answer would say that no server has it, and nothing that it makes old would be invalidated.
+#[tokio::test]
+async fn rfc9111_4_4_a_write_that_one_server_may_have_carried_out_has_not_failed_to_connect() {
+    let ((refusing, _bound), (other, _other_bound)) = (dead(), dead());
+    let mut options = retrying([resetting().await, refusing, other]);
+    options.config.retry.as_mut().expect("a default").only = RetryMethods::Idempotent;
+    let request = Request::delete("/").header("host", "a.example").body(RequestBody::empty()).expect("request");
+    let service = service(options);
+    assert_eq!(content(&service, request).await, "connection_terminated");
+    assert_eq!(service.stats().retries_total(), 2);
 }
 
 #[tokio::test]
