@@ -14,6 +14,7 @@ use larder_tower::BoxError;
 
 use crate::error::UpstreamError;
 use crate::http1::{Incomplete, ResponseBody};
+use crate::http2::OpenStream;
 use crate::observe::{InFlight, UpstreamStats};
 use crate::protect::concurrency::Permit;
 use crate::request::expect::{Gate, Superseded};
@@ -56,17 +57,17 @@ pub(crate) enum Source {
     Pooled(ResponseBody),
     /// hyper's connection of HTTP/1.1, driven by a task.
     Driven(Incoming),
-    /// A stream of hyper's connection of HTTP/2.
-    Stream(Incoming),
+    /// A stream of hyper's connection of HTTP/2, and its count, where others may be on the same connection.
+    Stream { body: Incoming, _open: Option<OpenStream> },
     /// No connection: what stands in for the servers has given it.
     Played(Full<Bytes>),
 }
 
 impl Source {
-    /// Of a response that came over one of hyper's connections.
-    pub(crate) fn of(response: Response<Incoming>) -> Response<Self> {
+    /// Of a response that came over one of hyper's connections, where `stream` counts if it was over HTTP/2.
+    pub(crate) fn of(response: Response<Incoming>, stream: Option<OpenStream>) -> Response<Self> {
         let is_stream = response.version() == Version::HTTP_2;
-        response.map(|body| if is_stream { Self::Stream(body) } else { Self::Driven(body) })
+        response.map(|body| if is_stream { Self::Stream { body, _open: stream } } else { Self::Driven(body) })
     }
 }
 
@@ -99,7 +100,7 @@ impl fmt::Debug for Source {
             Self::Empty => "Empty",
             Self::Pooled(_) => "Pooled",
             Self::Driven(_) => "Driven",
-            Self::Stream(_) => "Stream",
+            Self::Stream { .. } => "Stream",
             Self::Played(_) => "Played",
         })
     }
@@ -114,7 +115,7 @@ impl Body for UpstreamBody {
             Source::Empty => Poll::Ready(None),
             Source::Pooled(body) => Pin::new(body).poll_frame(cx).map_err(UpstreamError::BodyBroken),
             Source::Driven(body) => Pin::new(body).poll_frame(cx).map_err(|error| UpstreamError::BodyBroken(error.into())),
-            Source::Stream(body) => poll_stream(body, cx).map_err(UpstreamError::BodyBroken),
+            Source::Stream { body, .. } => poll_stream(body, cx).map_err(UpstreamError::BodyBroken),
             Source::Played(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
     }
@@ -123,7 +124,7 @@ impl Body for UpstreamBody {
         match &self.body {
             Source::Empty => true,
             Source::Pooled(body) => body.is_end_stream(),
-            Source::Driven(body) | Source::Stream(body) => body.is_end_stream(),
+            Source::Driven(body) | Source::Stream { body, .. } => body.is_end_stream(),
             Source::Played(body) => body.is_end_stream(),
         }
     }
@@ -132,7 +133,7 @@ impl Body for UpstreamBody {
         match &self.body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Pooled(body) => body.size_hint(),
-            Source::Driven(body) | Source::Stream(body) => body.size_hint(),
+            Source::Driven(body) | Source::Stream { body, .. } => body.size_hint(),
             Source::Played(body) => body.size_hint(),
         }
     }

@@ -1,7 +1,7 @@
 //! One exchange with an origin, and how long it may take.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use http::uri::Authority;
@@ -21,7 +21,7 @@ use super::failure::classify;
 use crate::connect::{ConnectionMark, Connector};
 use crate::error::UpstreamError;
 use crate::http1::{HeadWriter, Late, Pool, Upload};
-use crate::http2::{Http2, may_repeat};
+use crate::http2::{Assigned, CONNECTION_WINDOW, Http2, OpenStream, STREAM_WINDOW, Slot, Streams, USUAL_STREAMS, may_repeat};
 use crate::observe::UpstreamStats;
 use crate::request::content::{BodyFailure, Progress, WatchedBody};
 use crate::request::expect::with_continue_timeout;
@@ -43,16 +43,53 @@ pub(crate) enum Transport {
 
 /// The general client keeps its connections to itself: the one way to make it use a new one is to have another without any.
 pub(crate) struct GeneralClients {
-    pooled: GeneralClient,
+    builder: legacy::Builder,
+    connector: Connector,
+    /// Each keeps one connection of HTTP/2, or any number of HTTP/1.1. A request takes the first one with a stream for it.
+    pooled: Mutex<Vec<Arc<PooledClient>>>,
     fresh: GeneralClient,
+}
+
+struct PooledClient {
+    client: GeneralClient,
+    streams: Streams,
 }
 
 type GeneralClient = legacy::Client<Connector, WatchedBody>;
 
+impl GeneralClients {
+    fn new(settings: &Upstream, connector: Connector) -> Self {
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(settings.idle_timeout)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .set_host(false);
+        let fresh = builder.pool_max_idle_per_host(0).build(connector.clone());
+        builder.pool_max_idle_per_host(settings.max_idle);
+        Self { builder, connector, pooled: Mutex::default(), fresh }
+    }
+
+    /// What an origin allows on a connection is known to the client alone, so each gets as many streams as every origin should allow.
+    fn assign(&self) -> (Arc<PooledClient>, OpenStream) {
+        let mut pooled = self.pooled.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = pooled.iter().find(|client| client.streams.count() < USUAL_STREAMS).map(Arc::clone);
+        let client = free.unwrap_or_else(|| {
+            let client = Arc::new(PooledClient { client: self.builder.build(self.connector.clone()), streams: Streams::default() });
+            pooled.push(Arc::clone(&client));
+            client
+        });
+        let stream = client.streams.begin();
+        (client, stream)
+    }
+}
+
 /// A request as it goes out.
 pub(crate) enum Outgoing {
     Http1 { pool: Pool, method: Method, upload: Upload, fresh: bool },
-    Http2 { client: Http2, request: Box<Request<WatchedBody>> },
+    Http2 { client: Http2, request: Box<Request<WatchedBody>>, assigned: Option<Assigned> },
     Negotiated { clients: Arc<GeneralClients>, request: Box<Request<WatchedBody>>, fresh: bool },
 }
 
@@ -64,16 +101,7 @@ impl Transport {
         if !url.is_https() || settings.host == HostPolicy::Preserve {
             return Self::Http1(Pool::new(connector, url::base(url), settings.max_idle, settings.idle_timeout));
         }
-        let client = |max_idle: usize| {
-            legacy::Client::builder(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(settings.idle_timeout)
-                .pool_max_idle_per_host(max_idle)
-                .set_host(false)
-                .build(connector.clone())
-        };
-        Self::Negotiated(Arc::new(GeneralClients { pooled: client(settings.max_idle), fresh: client(0) }))
+        Self::Negotiated(Arc::new(GeneralClients::new(settings, connector)))
     }
 
     /// A received request as it goes to the origin. With `expect`, its content waits for a `100 (Continue)`.
@@ -99,7 +127,7 @@ impl Transport {
             }
             Self::Http2(http2) => {
                 let request = general_request(parts, body, client, expectation, (url, rules));
-                Outgoing::Http2 { client: http2.clone(), request: Box::new(under_its_name(request)) }
+                Outgoing::Http2 { client: http2.clone(), request: Box::new(under_its_name(request)), assigned: None }
             }
             Self::Negotiated(clients) => {
                 let request = general_request(parts, body, client, expectation, (url, rules));
@@ -139,7 +167,7 @@ fn under_its_name(mut request: Request<WatchedBody>) -> Request<WatchedBody> {
 }
 
 impl Outgoing {
-    /// The same on a connection that was not used before. The one connection of HTTP/2 without TLS is replaced when it fails, so it stays.
+    /// The same on a connection that was not used before. A connection of HTTP/2 without TLS is replaced when it fails, so it stays.
     pub(crate) fn on_fresh_connection(mut self) -> Self {
         match &mut self {
             Self::Http1 { fresh, .. } | Self::Negotiated { fresh, .. } => *fresh = true,
@@ -154,14 +182,16 @@ impl Outgoing {
             Self::Http1 { pool, method, upload, fresh } => {
                 Ok(pool.request(&method, upload, fresh, (interim, stats), deadline).await?.map(Source::Pooled))
             }
-            Self::Http2 { client, request } => {
+            Self::Http2 { client, request, assigned } => {
                 let (request, spare) = with_spare(*request, interim.clone());
-                Ok(Source::of(Box::pin(client.request(request, spare, stats)).await?))
+                let assigned = assigned.unwrap_or_else(|| client.assign());
+                let (response, stream) = Box::pin(client.request(request, spare, (assigned, stats))).await?;
+                Ok(Source::of(response, Some(stream)))
             }
             Self::Negotiated { clients, request, fresh: false } => Box::pin(negotiated(&clients, *request, interim.clone(), stats)).await,
             Self::Negotiated { clients, request, fresh: true } => {
                 let (request, _) = with_spare(*request, interim.clone());
-                Ok(Source::of(Box::pin(clients.fresh.request(request)).await?))
+                Ok(Source::of(Box::pin(clients.fresh.request(request)).await?, None))
             }
         }
     }
@@ -174,7 +204,10 @@ impl Outgoing {
         (timeout, stats): (HeadTimeout, &UpstreamStats),
     ) -> Result<Response<Source>, UpstreamError> {
         let shared = match &mut self {
-            Self::Http2 { client, .. } => Some(Shared::Own(client.clone())),
+            Self::Http2 { client, assigned, .. } => {
+                let slot = assigned.get_or_insert_with(|| client.assign()).slot();
+                Some(Shared::Own(client.clone(), slot))
+            }
             Self::Negotiated { request, .. } => Some(Shared::General(capture_connection(request))),
             Self::Http1 { .. } => None,
         };
@@ -207,7 +240,7 @@ impl Outgoing {
 
 /// What other requests may share with this one: a connection of HTTP/2.
 enum Shared {
-    Own(Http2),
+    Own(Http2, Arc<Slot>),
     General(CaptureConnection),
 }
 
@@ -215,7 +248,7 @@ impl Shared {
     /// As [`Http2::doubt`].
     fn doubt(self) {
         match self {
-            Self::Own(client) => client.doubt(),
+            Self::Own(client, slot) => client.doubt(&slot),
             Self::General(captured) => {
                 if let Some(connected) = captured.connection_metadata().as_ref()
                     && mark_of(connected).is_some_and(|mark| mark.is_silent())
@@ -241,18 +274,21 @@ async fn negotiated(
     stats: &UpstreamStats,
 ) -> Result<Response<Source>, BoxError> {
     let (request, spare) = with_spare(request, interim);
-    let mut answer = clients.pooled.request(request).await;
+    let (pooled, stream) = clients.assign();
+    let mut stream = Some(stream);
+    let mut answer = pooled.client.request(request).await;
     if let (Err(error), Some(spare)) = (&answer, spare)
         && may_be_repeated(error)
     {
         stats.retried();
+        stream = None;
         answer = clients.fresh.request(spare).await;
     }
     let mut response = answer?;
     if let Some(mark) = response.extensions_mut().remove::<ConnectionMark>() {
         mark.answered();
     }
-    Ok(Source::of(response))
+    Ok(Source::of(response, stream))
 }
 
 /// A request whose interim responses are received, and the same once more where it may be sent twice.

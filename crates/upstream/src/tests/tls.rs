@@ -131,6 +131,20 @@ async fn rfc9113_8_3_1_http2_is_offered_where_host_and_authority_agree() {
     assert_eq!(received(options).await, format!("HTTP/2.0 {own} {own}"));
 }
 
+/// RFC 9113 §6.5.2: "It is recommended that this value be no smaller than 100".
+#[tokio::test]
+async fn requests_beyond_a_hundred_at_a_time_go_out_on_another_http2_connection() {
+    let origin = TlsOrigin::start(&["127.0.0.1"]).await;
+    let mut options = origin.options();
+    options.config.host = HostPolicy::Upstream;
+    let service = UpstreamService::new(options).expect("service");
+    let mut open = Vec::new();
+    for connections in [vec![1; 100], vec![2]].concat() {
+        open.push(send(&service, get("/")).await.expect("response"));
+        assert_eq!(service.stats().connections_total(), connections);
+    }
+}
+
 /// As over plain TCP: the next request would wait on it in vain, until the kernel gives it up.
 #[tokio::test]
 async fn an_http2_connection_over_tls_on_which_nothing_comes_any_more_is_not_used_again() {
