@@ -6,9 +6,9 @@ use std::sync::Arc;
 use http::request::Parts;
 use larder_config::{Upstream, UpstreamUrl};
 use larder_message::client::ClientConnection;
-use larder_message::forward::ForwardRules;
+use larder_message::forward::{ForwardRules, HostPolicy};
 
-use crate::connect::Connector;
+use crate::connect::{Connector, Offer};
 use crate::exchange::transport::{Outgoing, Transport};
 use crate::observe::UpstreamStats;
 use crate::options::UpstreamOptions;
@@ -22,7 +22,8 @@ pub(crate) struct Endpoint {
     pub(crate) url: UpstreamUrl,
     /// Where the URL's name was looked up, with the port 0 for the URL's; `None` where each connection does that.
     pub(crate) address: Option<SocketAddr>,
-    pub(crate) connector: Connector,
+    /// Upgrades are of HTTP/1.1, and have connections of their own.
+    pub(crate) for_upgrades: Connector,
     transport: Transport,
 }
 
@@ -34,9 +35,13 @@ impl Endpoint {
         options: &UpstreamOptions,
         stats: &Arc<UpstreamStats>,
     ) -> Self {
-        let connector = Connector::new((url, address), tls, options, Arc::clone(stats));
-        let transport = Transport::new(url, &options.config, connector.clone());
-        Self { url: url.clone(), address, connector, transport }
+        let connector = |offer| Connector::new((url, address), tls, options, Arc::clone(stats), offer);
+        let offer = match options.config.host {
+            HostPolicy::Upstream => Offer::Either,
+            HostPolicy::Preserve => Offer::Http1,
+        };
+        let transport = Transport::new(url, &options.config, connector(offer));
+        Self { url: url.clone(), address, for_upgrades: connector(Offer::Http1), transport }
     }
 
     /// Whether connections that were made by one section are good for another.

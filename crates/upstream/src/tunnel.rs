@@ -175,7 +175,7 @@ impl Upstream {
             tunnel.begins(&mut parts.headers);
             let attempt = Attempt { began: self.begin(&server), server, resends, started: monotonic() };
             let endpoint = &attempt.server.endpoint;
-            let connecting = endpoint.connector.clone().call(url::base(&endpoint.url));
+            let connecting = endpoint.for_upgrades.clone().call(url::base(&endpoint.url));
             let error = match within(deadline, async { connecting.await.map_err(classify) }).await {
                 Ok(stream) => return Ok(Connected { attempt, stream, connected: monotonic() }),
                 Err(error) => error,

@@ -19,7 +19,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::rt::TokioIo;
 use larder_config::UpstreamUrl;
-use larder_message::forward::HostPolicy;
 use larder_tower::clock::monotonic;
 use tower_service::Service;
 
@@ -31,6 +30,15 @@ use times::connected;
 pub(crate) use times::with_connect_times;
 pub(crate) use tls::tls_config;
 use trace::{ConnectTrace, Resolver, Tcp};
+
+/// What a connection over TLS offers its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// HTTP/1.1, which goes without saying.
+    Http1,
+    /// HTTP/2 or HTTP/1.1, as the server likes.
+    Either,
+}
 
 /// Opens connections to one endpoint.
 #[derive(Clone)]
@@ -47,6 +55,7 @@ impl Connector {
         tls: &rustls::ClientConfig,
         options: &UpstreamOptions,
         stats: Arc<UpstreamStats>,
+        offer: Offer,
     ) -> Self {
         let upstream = &options.config;
         let at = upstream.resolve.and_then(|resolve| resolve.server);
@@ -67,9 +76,9 @@ impl Connector {
         if let Some(name) = &upstream.server_name {
             builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name.clone()));
         }
-        let inner = match upstream.host {
-            HostPolicy::Upstream => builder.enable_all_versions().wrap_connector(Tcp(tcp)),
-            HostPolicy::Preserve => builder.enable_http1().wrap_connector(Tcp(tcp)),
+        let inner = match offer {
+            Offer::Either => builder.enable_all_versions().wrap_connector(Tcp(tcp)),
+            Offer::Http1 => builder.enable_http1().wrap_connector(Tcp(tcp)),
         };
         Self { inner, timeout: upstream.connect_timeout, stats }
     }

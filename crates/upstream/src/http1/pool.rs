@@ -165,7 +165,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::connect::tls_config;
+    use crate::connect::{Offer, tls_config};
     use crate::http1::HeadWriter;
     use crate::request::content::WatchedBody;
     use crate::tests::origin::{options, origin};
@@ -183,7 +183,7 @@ mod tests {
         let (options, stats) = (options(&format!("http://{address}")), Arc::<UpstreamStats>::default());
         let tls = tls_config(&options.config).expect("settings");
         let server = &options.config.servers[0].url;
-        let connector = Connector::new((server, None), &tls, &options, Arc::clone(&stats));
+        let connector = Connector::new((server, None), &tls, &options, Arc::clone(&stats), Offer::Http1);
         let pool = Pool::new(connector, url::base(server), 1, Duration::from_secs(4));
         let upload = Upload::new(HeadWriter::new(&Method::GET, "/"), &HeaderMap::new(), WatchedBody::empty());
         let response = pool.request(&Method::GET, upload, false, (&InterimSink::default(), &stats), None).await.expect("response");

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use larder_tls::Pair;
+use larder_tower::RequestBody;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -20,7 +21,8 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::origin::{get, options, origin, send};
-use crate::{UpstreamError, UpstreamOptions, UpstreamService};
+use crate::{TunnelClient, UpstreamError, UpstreamOptions, UpstreamService};
+use larder_message::client::ClientConnection;
 use larder_message::forward::HostPolicy;
 
 /// An origin that says which protocol and host it was asked with, and the authority that its certificate comes from.
@@ -85,7 +87,11 @@ impl TlsOrigin {
                     if count < silent {
                         std::future::pending::<()>().await;
                     }
-                    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service_fn(tell)).await;
+                    let both = auto::Builder::new(TokioExecutor::new());
+                    // What was agreed on, and no guess from the first bytes.
+                    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    let agreed = if is_http2 { both.http2_only() } else { both.http1_only() };
+                    let _ = agreed.serve_connection(TokioIo::new(stream), service_fn(tell)).await;
                 });
             }
         });
@@ -129,6 +135,20 @@ async fn rfc9113_8_3_1_http2_is_offered_where_host_and_authority_agree() {
     options.config.host = HostPolicy::Upstream;
     let own = format!("127.0.0.1:{}", origin.address.port());
     assert_eq!(received(options).await, format!("HTTP/2.0 {own} {own}"));
+}
+
+#[tokio::test]
+async fn rfc9110_7_8_an_upgrade_is_asked_for_with_http_1_1_where_the_origin_speaks_http2_too() {
+    let origin = TlsOrigin::start(&["127.0.0.1"]).await;
+    let mut options = origin.options();
+    options.config.host = HostPolicy::Upstream;
+    let request = Request::get("/").header("host", "a").header("connection", "upgrade").header("upgrade", "x");
+    let request = request.body(RequestBody::empty()).expect("request");
+    let connection = ClientConnection { peer: [127, 0, 0, 1].into(), secure: false, version: http::Version::HTTP_11 };
+    let client = TunnelClient { connection, idle: Duration::from_secs(60), first_byte_timeout: None, guard: Arc::new(()), observer: None };
+    let response = UpstreamService::new(options).expect("service").upgrade(request, client).await.expect("response");
+    let body = response.into_body().collect().await.expect("body").to_bytes();
+    assert_eq!(body, format!("HTTP/1.1 127.0.0.1:{} -", origin.address.port()));
 }
 
 /// RFC 9113 §6.5.2: "It is recommended that this value be no smaller than 100".
