@@ -188,7 +188,7 @@ impl UpstreamService {
                 let timeout = upstream.head_timeout(first_byte_timeout, min_rate);
                 let answer = match observer.as_deref() {
                     // Another one is asked, as if this one had refused to connect.
-                    _ if held_back.is_some() && spare.is_some() && !server.standing.is_up() => {
+                    _ if held_back.is_some() && spare.is_some() && upstream.has_better_than(&server) => {
                         drop(outgoing);
                         Err(UpstreamError::Unavailable("it went out of service while the request waited".into()))
                     }

@@ -126,6 +126,12 @@ impl Upstream {
         self.servers.load().pick(&self.options, input, tried)
     }
 
+    /// Whether a request that was chosen to go to this server, and has not gone yet, may go to one that is in service where this one is not.
+    pub(crate) fn has_better_than(&self, server: &Server) -> bool {
+        let may_move = self.options.config.retry.as_ref().is_some_and(|retry| retry.on.connect);
+        may_move && !server.standing.is_up() && self.servers.load().all().iter().any(|other| other.standing.is_up())
+    }
+
     /// Waits for a permit where none was free. While the breaker is open, the request is refused instead.
     pub(crate) async fn admit(&self, server: &Server, permit: Option<Permit>) -> Result<Held, UpstreamError> {
         self.health.check()?;

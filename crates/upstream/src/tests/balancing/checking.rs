@@ -83,6 +83,32 @@ async fn where_all_fail_their_checks_all_are_asked() {
     assert_eq!(answers(&service, 4).await, ["sick"; 4]);
 }
 
+/// It would be an answer to a request that no server was asked for, since all are asked where all are down.
+#[tokio::test]
+async fn a_request_that_waited_is_sent_where_no_other_server_is_in_service_or_none_may_be_asked() {
+    for (connect, other) in [(false, "200 OK"), (true, "404 Not Found"), (false, "404 Not Found")] {
+        let sick = checked("a", Arc::new(Mutex::new("404 Not Found"))).await;
+        let is_down = other != "200 OK";
+        let other = checked("a", Arc::new(Mutex::new(other))).await;
+        let mut options = addressed([sick, other]);
+        options.config.limit.max_requests = 1;
+        let mut retry = Retry::default();
+        retry.on.connect = connect;
+        options.config.retry = Some(retry);
+        options.config.health = Some(check());
+        let service = service(options);
+        let place = service.upstream().concurrency.try_acquire().expect("the only place");
+        // Chosen before the first check.
+        let waiting = tokio::spawn(service.clone().call(get("/")));
+        until(|| service.upstream().concurrency.pressure().waiting() == 1).await;
+        until(|| !state(&service, sick).healthy && state(&service, other).healthy != is_down).await;
+        drop(place);
+        let body = waiting.await.expect("it ran").expect("response").into_body().collect().await.expect("body").to_bytes();
+        assert_eq!(body, "a");
+        assert_eq!(service.stats().retries_total(), 0, "{connect}");
+    }
+}
+
 #[tokio::test]
 async fn a_check_takes_no_place_from_requests() {
     let status = Arc::new(Mutex::new("503 Service Unavailable"));
