@@ -143,7 +143,7 @@ impl UpstreamService {
         first_byte_timeout: Option<Duration>,
         into_body: fn(UpstreamBody) -> B,
     ) -> Pooled<Result<Response<B>, UpstreamError>> {
-        let started = monotonic();
+        let mut started = monotonic();
         let service = self.clone();
         if let Some(stand_in) = self.0.options.stand_in.clone() {
             return Pooled::new(async move { Ok(ask(&service.0, &*stand_in, request).await?.map(into_body)) });
@@ -181,6 +181,10 @@ impl UpstreamService {
                     Err(error) => break 'exchange Err(error),
                 };
                 let held_back = waits.map(|since| HeldBack(since.elapsed()));
+                if held_back.is_some() {
+                    // The wait for a place is not the origin's time.
+                    started = monotonic();
+                }
                 let attempt = match upstream.health.attempt() {
                     Ok(attempt) => attempt,
                     Err(error) => break 'exchange Err(error),

@@ -65,19 +65,26 @@ impl UpstreamService {
     /// # Errors
     /// As for an ordinary exchange.
     pub async fn upgrade(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let started = monotonic();
-        let result = self.admitted(request, client).await;
+        let mut started = monotonic();
+        let result = self.admitted(request, client, &mut started).await;
         self.upstream().observe(started, &result);
         result
     }
 
-    async fn admitted(&self, request: Request<impl ClientBody>, client: TunnelClient) -> Result<Response<UpstreamBody>, UpstreamError> {
+    /// `started` becomes the time of its admission.
+    async fn admitted(
+        &self,
+        request: Request<impl ClientBody>,
+        client: TunnelClient,
+        started: &mut Instant,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let upstream = self.upstream();
         let (parts, body) = request.into_parts();
         let learnt = upstream.learnt.as_deref().map(|learnt| (learnt, LimitedKey::of(&parts.headers)));
         learnt.as_ref().map_or(Ok(()), |(learnt, key)| learnt.check(key))?;
         let server = upstream.pick(&parts, Some(&client.connection), &[]);
         let held = upstream.admit(&server, upstream.concurrency.try_acquire()).await?;
+        *started = monotonic();
         let attempt = upstream.health.attempt()?;
         let request = Request::from_parts(parts, body);
         let timeout = client.first_byte_timeout.unwrap_or(upstream.options.config.first_byte_timeout);

@@ -1,14 +1,16 @@
 //! Failures, told apart by kind.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use http_body_util::BodyExt;
 use larder_message::OriginOutcome;
+use larder_tower::clock::monotonic;
+use tower_service::Service;
 
 use super::origin::{OK, get, options, origin, send, service};
-use super::{failure, settle};
+use super::{failure, settle, until};
 use crate::{OriginObserver, UpstreamError, UpstreamService};
 
 #[tokio::test]
@@ -122,4 +124,36 @@ async fn an_observer_is_told_of_answers_and_failures() {
     let recorded = recorder.0.lock().expect("lock").clone();
     let expected = [(3, OriginOutcome::Answered(StatusCode::NOT_FOUND)), (3, OriginOutcome::Failed("connection_terminated"))];
     assert_eq!(recorded, expected);
+}
+
+/// When each exchange began, by what an observer is told.
+#[derive(Default)]
+struct Beginnings(Mutex<Vec<Instant>>);
+
+impl OriginObserver for Beginnings {
+    fn answered(&self, _: usize, _: OriginOutcome, elapsed: Duration) {
+        self.0.lock().expect("lock").push(monotonic().checked_sub(elapsed).expect("after the start"));
+    }
+}
+
+#[tokio::test]
+async fn the_wait_for_a_place_is_not_the_origins_time() {
+    let address = origin(|_, mut connection| async move {
+        connection.head().await;
+        connection.send(OK).await;
+    })
+    .await;
+    let beginnings = Arc::new(Beginnings::default());
+    let mut options = options(&format!("http://{address}"));
+    options.observer = Some(Arc::clone(&beginnings) as Arc<dyn OriginObserver>);
+    options.config.limit.max_requests = 1;
+    let service = UpstreamService::new(options).expect("service");
+    let place = service.upstream().concurrency.try_acquire().expect("the only place");
+    let waiting = tokio::spawn(service.clone().call(get("/")));
+    until(|| service.upstream().concurrency.pressure().waiting() == 1).await;
+    let given = monotonic();
+    drop(place);
+    waiting.await.expect("it ran").expect("response");
+    let began = beginnings.0.lock().expect("lock").clone();
+    assert!(began.len() == 1 && began[0] >= given, "{began:?} {given:?}");
 }
