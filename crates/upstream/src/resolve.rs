@@ -20,13 +20,14 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 /// Looks up all names now and after each interval, for as long as the upstream is configured.
 pub(crate) async fn keep_resolving(upstream: Weak<Upstream>, resolve: Resolve) {
     let mut log = RateLimited::default();
-    let mut known: Vec<BTreeSet<Found>> = Vec::new();
+    let mut known: Option<Vec<BTreeSet<Found>>> = None;
     loop {
         let Some(configured) = upstream.upgrade().filter(|upstream| !upstream.is_retired()) else { return };
         let configured_servers = &configured.options.config.servers;
-        known.resize_with(configured_servers.len(), BTreeSet::new);
+        // After a reload the servers are those that were found before.
+        let at_first = || configured_servers.iter().map(|server| configured.servers.load().found(&server.url)).collect();
         let mut found = Vec::new();
-        for (server, known) in configured_servers.iter().zip(&mut known) {
+        for (server, known) in configured_servers.iter().zip(known.get_or_insert_with(at_first)) {
             let looked_up = servers(&configured.options, resolve, &server.url).await;
             let failure = match &looked_up {
                 Ok(looked_up) => looked_up.as_ref().and_then(|looked_up| looked_up.failure.as_ref()),

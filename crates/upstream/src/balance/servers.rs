@@ -1,8 +1,9 @@
 //! The servers of one upstream, and the choice among them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use larder_config::{Balance, PerMille};
+use larder_config::{Balance, PerMille, UpstreamUrl};
 use larder_tower::clock::monotonic;
 use smallvec::SmallVec;
 
@@ -11,6 +12,7 @@ pub(crate) use super::hash::HashInput;
 use super::hash::key_of;
 use super::policy::{Candidate, least_requests, least_time, nearest, round_robin};
 use super::server::Server;
+use crate::names::look_up::Found;
 use crate::options::UpstreamOptions;
 
 /// All servers: one at least.
@@ -38,6 +40,11 @@ impl Servers {
     /// All of them, in the order of the configuration.
     pub(crate) fn all(&self) -> &[Arc<Server>] {
         &self.all
+    }
+
+    /// What the name in this URL of the section was last found to stand for.
+    pub(crate) fn found(&self, url: &UpstreamUrl) -> BTreeSet<Found> {
+        self.all.iter().filter(|server| server.endpoint.url == *url).filter_map(|server| server.found).collect()
     }
 
     /// Whether there is a choice.

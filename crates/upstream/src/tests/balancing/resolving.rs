@@ -235,12 +235,16 @@ async fn a_name_server_that_fails_for_one_target_of_a_service_takes_no_server_aw
     let url = "http://_http._tcp.api.internal".parse().expect("upstream URL");
     let mut options = over(vec![UpstreamServer::new(url)]);
     options.config.resolve = Some(Resolve { every: Duration::from_millis(20), server: Some(name_server(zone, false).await) });
-    let service = service(options);
+    let service = service(options.clone());
     until(|| service.servers().len() == 2).await;
     FAILING.store(true, Ordering::Relaxed);
-    let before = FAILURES.load(Ordering::Relaxed);
-    // The third answer is of a look-up that began after the first was over.
-    until(|| FAILURES.load(Ordering::Relaxed) > before + 8).await;
-    assert_eq!(service.servers().len(), 2);
-    assert_eq!(answers(&service, 2).await, ["1", "1"], "no request goes to the backup");
+    options.config.first_byte_timeout = Duration::from_secs(7);
+    for reload in [false, true] {
+        let service = if reload { reloaded(&service, options.clone()) } else { service.clone() };
+        let before = FAILURES.load(Ordering::Relaxed);
+        // The third answer is of a look-up that began after the first was over.
+        until(|| FAILURES.load(Ordering::Relaxed) > before + 8).await;
+        assert_eq!(service.servers().len(), 2, "{reload}");
+        assert_eq!(answers(&service, 2).await, ["1", "1"], "no request goes to the backup");
+    }
 }
