@@ -22,10 +22,12 @@ use crate::balance::standing::Began;
 use crate::connect::UpstreamStream;
 use crate::error::UpstreamError;
 use crate::exchange::body::{Held, Source, UpstreamBody};
+use crate::exchange::deadline::within as within_pace;
 use crate::exchange::failure::classify;
 use crate::observe::{ExchangeObserver, ExchangeReport, InFlight};
 use crate::protect::learnt::LimitedKey;
 use crate::request::content::WatchedBody;
+use crate::request::pace::HeadTimeout;
 use crate::upstream::Upstream;
 use crate::url;
 use larder_message::client::ClientConnection;
@@ -88,7 +90,7 @@ impl UpstreamService {
         let attempt = upstream.health.attempt()?;
         let request = Request::from_parts(parts, body);
         let timeout = client.first_byte_timeout.unwrap_or(upstream.options.config.first_byte_timeout);
-        let result = self.switch(server, request, (client, timer_now().checked_add(timeout)), held).await;
+        let result = self.switch(server, request, (client, timeout), held).await;
         attempt.ended(&result);
         if let (Some((learnt, key)), Ok(response)) = (&learnt, &result) {
             learnt.learn(key, response.status(), response.headers(), upstream.options.clock.now());
@@ -100,10 +102,11 @@ impl UpstreamService {
         &self,
         server: Arc<Server>,
         mut request: Request<impl ClientBody>,
-        (tunnel, deadline): (TunnelClient, Option<tokio::time::Instant>),
+        (tunnel, timeout): (TunnelClient, Duration),
         mut held: Held,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let upstream = self.upstream();
+        let deadline = timer_now().checked_add(timeout);
         let client = hyper::upgrade::on(&mut request);
         let protocol = request.headers().get(header::UPGRADE).cloned();
         let (mut parts, body) = request.into_parts();
@@ -118,15 +121,22 @@ impl UpstreamService {
         }
         // On a connection of its own there is no proxy between, so the target is in origin-form (RFC 9112 §3.2.1).
         parts.uri = url::origin_form(&server.endpoint.url, &parts.uri);
-        let response = within(deadline, exchange(stream, Request::from_parts(parts, body))).await;
+        let progress = body.progress();
+        let exchange = exchange(stream, Request::from_parts(parts, body));
+        let response = match progress {
+            None => within(deadline, exchange).await,
+            // Content moves the deadline while it is sent.
+            Some(progress) => {
+                let limits = HeadTimeout { timeout, min_rate: 0 };
+                within_pace(limits, Some(&progress), Box::pin(exchange).as_mut()).await.and_then(|answer| answer)
+            }
+        };
         let outcome = response.as_ref().map(Response::status);
         tunnel.ended(&attempt, Some((attempt.started, connected)), outcome);
         upstream.ended(server, attempt.began, outcome);
         let mut response = response?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let (mut parts, body) = response.into_parts();
-            upstream.receive(&mut parts)?;
-            return Ok(Response::from_parts(parts, UpstreamBody::new(Source::Driven(body), held, None)));
+            return upstream.received(response.map(Source::Driven), held, None);
         }
         let origin = hyper::upgrade::on(&mut response);
         let protocol = response.headers().get(header::UPGRADE).cloned();

@@ -4,14 +4,15 @@ mod balancing;
 mod bodies;
 mod failures;
 mod http2;
-mod learning;
 mod http2_streams;
+mod learning;
 pub(crate) mod origin;
 mod pooling;
 mod requests;
 mod retrying;
 mod through;
 mod tls;
+mod upgrading;
 
 use bytes::Bytes;
 use http::{Request, Response};
