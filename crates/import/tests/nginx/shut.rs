@@ -46,7 +46,15 @@ fn paths_that_go_on_without_a_slash_are_refused_with_their_prefix() {
 
 #[test]
 fn nothing_is_opened_that_nginx_asks_for_credentials_or_addresses() {
-    for check in ["auth_basic staff", "auth_request /auth", "allow 10.0.0.0/8; deny all", "internal", "limit_except GET { deny all; }"] {
+    for check in [
+        "auth_basic staff",
+        "auth_request /auth",
+        "auth_digest staff",
+        "secure_link $arg_md5,$arg_expires",
+        "allow 10.0.0.0/8; deny all",
+        "internal",
+        "limit_except GET { deny all; }",
+    ] {
         let check = if check.ends_with('}') { check.to_owned() } else { format!("{check};") };
         let of_location = imported(&format!(
             "server {{ location /admin/ {{ {check} proxy_pass http://127.0.0.1:1; proxy_cache x; }} location / {{ proxy_pass http://127.0.0.1:1; }} }}"
