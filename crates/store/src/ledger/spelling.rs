@@ -7,8 +7,9 @@ use std::iter;
 
 use memchr::{memchr_iter, memchr2, memrchr};
 
-/// The same text for all spellings of a key's URL: octets that need no escape stand for themselves (RFC 3986 §6.2.2.2), slashes are slashes, a
-/// path has neither dot segments (§6.2.2.3) nor empty ones, and a host has no dot at its end. Allocates only where there is a difference.
+/// The same text for all spellings of a key's URL: octets that need no escape stand for themselves (RFC 3986 §6.2.2.2), the escapes of others have
+/// digits in upper case (§6.2.2.1), slashes are slashes, a path has neither dot segments (§6.2.2.3) nor empty ones, and a host has no dot at its
+/// end. Allocates only where there may be a difference.
 pub(super) fn one_spelling(url: &str) -> Cow<'_, str> {
     // A path may hold another URL.
     let scheme = memchr2(b':', b'/', url.as_bytes()).filter(|at| url[*at..].starts_with("://"));
@@ -53,7 +54,7 @@ fn is_plain(path: &[u8]) -> bool {
     memchr2(b'%', b'\\', path).is_none() && memchr_iter(b'/', path).all(|at| !matches!(path.get(at + 1), Some(b'/' | b'.')))
 }
 
-/// With escapes of unreserved characters and separators undone.
+/// With escapes of unreserved characters and separators undone, and the digits of the others in upper case (§6.2.2.1).
 fn decoded(text: &str) -> String {
     let mut decoded = String::with_capacity(text.len());
     let mut rest = text;
@@ -61,9 +62,13 @@ fn decoded(text: &str) -> String {
         decoded.push_str(&rest[..at]);
         let octet = rest.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let octet = octet.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match octet.filter(|octet| octet.is_ascii_alphanumeric() || b"-._~/\\".contains(octet)) {
-            Some(octet) => {
+        match octet {
+            Some(octet) if octet.is_ascii_alphanumeric() || b"-._~/\\".contains(&octet) => {
                 decoded.push(char::from(octet));
+                rest = &rest[at + 3..];
+            }
+            Some(octet) => {
+                decoded.push_str(&format!("%{octet:02X}"));
                 rest = &rest[at + 3..];
             }
             None => {
@@ -105,6 +110,7 @@ mod tests {
             ("http://a.example/b%2f..%5cx", "http://a.example/x"),
             ("http://a.example/../../..", "http://a.example/"),
             ("http://a.example/%20%zz%+6", "http://a.example/%20%zz%+6"),
+            ("http://a.example/caf%c3%a9?q=%c3%A9%3a", "http://a.example/caf%C3%A9?q=%C3%A9%3A"),
             ("http://[::1]:81/%78", "http://[::1]:81/x"),
             ("a.example/%78", "a.example/x"),
             ("/%78/", "/x/"),
