@@ -112,7 +112,7 @@ impl Fetch {
         let candidates = match found {
             _ if !matches!(mode, UpstreamMode::Whole) => Vec::new(),
             Lookup::Found(stored) | Lookup::Unvouched(stored) => vec![Arc::clone(stored)],
-            Lookup::VaryMiss(index) => store.candidates(index, &request.parts.headers),
+            Lookup::VaryMiss(index, _) => store.candidates(index, &request.parts.headers),
             Lookup::Partial(_) | Lookup::HitForMiss { .. } | Lookup::Absent(_) => Vec::new(),
         };
         let position = permit.as_ref().map_or_else(|| store.ledger().position(), Permit::position);

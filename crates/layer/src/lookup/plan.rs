@@ -51,10 +51,10 @@ impl FetchPlan {
     pub(crate) fn forward(reason: Reason, found: Lookup) -> Self {
         let reason = match &found {
             Lookup::HitForMiss { .. } => Reason::HitForMiss,
-            Lookup::VaryMiss(_) if reason == Reason::Absent => Reason::VaryMiss,
+            Lookup::VaryMiss(_, Departure::Unknown) if reason == Reason::Absent => Reason::VaryMiss,
             Lookup::Partial(_) if reason == Reason::Absent => Reason::Partial,
             Lookup::Unvouched(_) if reason == Reason::Absent => Reason::Unvouched,
-            Lookup::Absent(departure) if reason == Reason::Absent => absent(*departure),
+            Lookup::Absent(departure) | Lookup::VaryMiss(_, departure) if reason == Reason::Absent => absent(*departure),
             _ => reason,
         };
         let alone = !is_absent(reason) && !matches!(reason, Reason::VaryMiss | Reason::Unvouched);

@@ -234,7 +234,7 @@ impl Looking<'_> {
 fn selecting(found: &Lookup) -> Option<&VarySpec> {
     match found {
         Lookup::Found(stored) | Lookup::Unvouched(stored) => stored.variant().map(|variant| &variant.spec),
-        Lookup::VaryMiss(index) => index.specs().first(),
+        Lookup::VaryMiss(index, _) => index.specs().first(),
         Lookup::Partial(_) | Lookup::HitForMiss { .. } | Lookup::Absent(_) => None,
     }
 }

@@ -32,8 +32,8 @@ pub enum Lookup {
     Unvouched(Arc<StoredResponse>),
     /// Some bytes of it.
     Partial(Arc<StoredPart>),
-    /// The URI is known, but no stored variant suits this request.
-    VaryMiss(Arc<VaryIndex>),
+    /// The URI is known, but no stored variant suits this request; and as far as that is known, why.
+    VaryMiss(Arc<VaryIndex>, Departure),
     /// Known not to be worth waiting for.
     HitForMiss {
         /// Whether that is known of requests with credentials only.
@@ -48,7 +48,7 @@ impl Lookup {
     pub fn response(&self) -> Option<&Arc<StoredResponse>> {
         match self {
             Self::Found(response) | Self::Unvouched(response) => Some(response),
-            Self::Partial(_) | Self::VaryMiss(_) | Self::HitForMiss { .. } | Self::Absent(_) => None,
+            Self::Partial(_) | Self::VaryMiss(..) | Self::HitForMiss { .. } | Self::Absent(_) => None,
         }
     }
 
@@ -82,6 +82,7 @@ impl MemoryStore {
             Lookup::Absent(_) if self.current(key.hash, key.text.as_bytes()).is_some_and(|slot| slot.is_invalid(&self.ledger)) => {
                 Lookup::Absent(Departure::Purged)
             }
+            Lookup::VaryMiss(index, _) if self.has_invalid_variant(key, &index, request) => Lookup::VaryMiss(index, Departure::Purged),
             found => found,
         }
     }
@@ -97,7 +98,10 @@ impl MemoryStore {
             Some(Slot::Vary(index)) => match self.select(key, &index, request, get) {
                 Some(Slot::Response(response)) => self.vouched(response, now),
                 Some(Slot::Partial(part)) => self.found_part(part, now),
-                _ => Lookup::VaryMiss(index),
+                _ => {
+                    let why = self.why_no_variant(key, &index, request);
+                    Lookup::VaryMiss(index, why)
+                }
             },
         }
     }
@@ -132,6 +136,28 @@ impl MemoryStore {
             }
         }
         best
+    }
+
+    /// What is found of the first variant, of those that a request with these fields may select, of which something is found.
+    fn any_variant<T>(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap, look: impl Fn(KeyHash) -> Option<T>) -> Option<T> {
+        index.specs().iter().find_map(|spec| {
+            let hash = SECONDARY.with_borrow_mut(|secondary| {
+                secondary.clear();
+                spec.write_secondary_key(request, secondary);
+                self.hasher.variant(key.hash, secondary)
+            });
+            look(hash)
+        })
+    }
+
+    fn why_no_variant(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> Departure {
+        let why = |hash| Some(self.evictions.departed.why(hash)).filter(|why| *why != Departure::Unknown);
+        self.any_variant(key, index, request, why).unwrap_or(Departure::Unknown)
+    }
+
+    fn has_invalid_variant(&self, key: SlotKey<'_>, index: &VaryIndex, request: &HeaderMap) -> bool {
+        let invalid = |hash| self.current(hash, key.text.as_bytes()).filter(|slot| slot.is_invalid(&self.ledger));
+        self.any_variant(key, index, request, invalid).is_some()
     }
 
     /// All that is stored whole for a resource: the one response, or its variants.
@@ -183,7 +209,7 @@ impl MemoryStore {
         match found {
             Lookup::Found(response) | Lookup::Unvouched(response) => self.hash_of(key.hash, response.variant()),
             Lookup::Partial(part) => self.hash_of(key.hash, part.variant.as_ref()),
-            Lookup::VaryMiss(index) => match index.specs().first() {
+            Lookup::VaryMiss(index, _) => match index.specs().first() {
                 Some(spec) => self.hasher.variant(key.hash, spec.secondary_key(request).text()),
                 None => key.hash,
             },

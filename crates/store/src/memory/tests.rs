@@ -109,7 +109,7 @@ fn rfc9111_4_1_each_variant_is_found_by_its_selecting_fields() {
     for (fetch, flavour) in [(1, "sweet"), (2, "sour")] {
         assert_eq!(found(find(&store, "/v", &accepting(flavour))).map(|r| r.fetch), Some(fetch));
     }
-    let Lookup::VaryMiss(index) = find(&store, "/v", &accepting("bitter")) else { panic!("a variant was served to a stranger") };
+    let Lookup::VaryMiss(index, _) = find(&store, "/v", &accepting("bitter")) else { panic!("a variant was served to a stranger") };
     assert_eq!(store.candidates(&index, &HeaderMap::new()).iter().map(|r| r.fetch).collect::<Vec<_>>(), [2, 1]);
 }
 
@@ -171,7 +171,7 @@ fn variants_replaced_by_a_response_for_all_never_come_back() {
     store.commit(variant("/v", &by_flavour(), "sweet", 1, NOW));
     assert!(store.commit(response("/v", 2, store.ledger().position())));
     store.commit(variant("/v", &by_flavour(), "sour", 3, NOW));
-    assert!(matches!(find(&store, "/v", &accepting("sweet")), Lookup::VaryMiss(_)));
+    assert!(matches!(find(&store, "/v", &accepting("sweet")), Lookup::VaryMiss(..)));
     assert!(found(find(&store, "/v", &accepting("sour"))).is_some());
 }
 
@@ -280,6 +280,23 @@ fn the_capacity_bounds_the_bytes_held() {
         "{gone:?}"
     );
     assert!(matches!(find(&store, "/never", &HeaderMap::new()), Lookup::Absent(Departure::Unknown)));
+}
+
+#[test]
+fn a_variant_that_was_purged_is_missed_because_of_that() {
+    let store = store();
+    let spec = by_flavour();
+    let why = |found: Lookup| match found {
+        Lookup::VaryMiss(_, why) => why,
+        other => panic!("{other:?}"),
+    };
+    let peek = |flavour: &'static str| why(store.peek(store.slot_key_of(&key("/v")), &accepting(flavour), NOW));
+    assert!(store.commit(variant("/v", &spec, "sweet", 1, NOW)));
+    assert_eq!(peek("bitter"), Departure::Unknown);
+    store.ledger().apply(&Invalidation::hard([InvalidationTarget::All]), NOW);
+    assert_eq!((peek("sweet"), peek("bitter")), (Departure::Purged, Departure::Unknown));
+    assert_eq!(why(find(&store, "/v", &accepting("bitter"))), Departure::Unknown);
+    assert_eq!(why(find(&store, "/v", &accepting("sweet"))), Departure::Purged);
 }
 
 fn softened(store: &MemoryStore, path: &str) -> bool {
