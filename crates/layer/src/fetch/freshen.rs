@@ -51,7 +51,13 @@ impl Fetch {
         // A purge by a tag that it had until now, and that came while the origin was asked, was meant for it.
         let untouched = service.cache.store.ledger().check(&stored.subject(), self.position) == Validity::Valid;
         let whole = untouched && tags.is_some();
-        (stored.retagged(head, &tags.unwrap_or_default(), self.position, self.number), whole)
+        let fresh = stored.retagged(head, &tags.unwrap_or_default(), self.position, self.number);
+        if stored.variant().is_none_or(|variant| variant.suits(&self.request.parts.headers)) {
+            return (fresh, whole);
+        }
+        // Its own request has given it others than this one, which are not told from those that the origin named.
+        let own: Vec<Tag> = stored.tags().iter().collect();
+        fresh.also_tagged(&own).map_or((fresh, false), |tagged| (tagged, whole))
     }
 
     pub(super) async fn freshen<S: Upstream>(
@@ -64,8 +70,9 @@ impl Fetch {
         let (Some(stored), cache) = (self.candidates.get(answer.index), &service.cache) else { return };
         let same_fields = selects_by(stored, answer.vary.as_ref());
         let (mut fresh, whole) = self.renewed(service, stored, &answer.head);
-        let keep = answer.keep && whole;
+        let mut keep = answer.keep && whole;
         if !same_fields {
+            (fresh, keep) = self.named_here(fresh, keep);
             fresh = fresh.with_variant(answer.vary.map(|spec| Variant::of(spec, &self.request.parts.headers)));
         }
         let mut fresh = Arc::new(fresh);
@@ -85,13 +92,27 @@ impl Fetch {
             // Its old place is one that requests with other fields would find it at.
             cache.remove(stored);
         }
+        let mut is_shared = true;
         if let Some(variant) = fresh.variant()
             && !variant.suits(&self.request.parts.headers)
         {
-            fresh = Arc::new(fresh.also_for(Variant::of(variant.spec.clone(), &self.request.parts.headers)));
-            cache.commit(Arc::clone(&fresh), None, &service.route.tiers).await;
+            let copy = fresh.also_for(Variant::of(variant.spec.clone(), &self.request.parts.headers));
+            let (copy, whole) = self.named_here(copy, true);
+            (fresh, is_shared) = (Arc::new(copy), whole);
+            if whole {
+                cache.commit(Arc::clone(&fresh), None, &service.route.tiers).await;
+            }
         }
-        self.deliver(FetchOutcome::Validated { stored: fresh, is_shared: true }, Own::Fields(own), reply);
+        self.deliver(FetchOutcome::Validated { stored: fresh, is_shared }, Own::Fields(own), reply);
+    }
+
+    /// What is kept for this request from now on can be purged by the tags that it gives, besides those that were given before; and whether
+    /// these are not too many.
+    fn named_here(&self, fresh: StoredResponse, keep: bool) -> (StoredResponse, bool) {
+        match fresh.also_tagged(&self.tags) {
+            Some(tagged) => (tagged, keep),
+            None => (fresh, false),
+        }
     }
 
     /// Renews another response that the 304 confirmed. Where other fields select from now on, the requests that it was for are unknown.

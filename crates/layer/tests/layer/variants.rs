@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use common::{Origin, Reply, header, request, response, send, streaming, with_rules};
 use http::HeaderMap;
+use http::request::Parts;
 use http_body_util::{BodyExt, Full};
+use larder_store::{Invalidation, InvalidationTarget};
+use larder_tower::TagSource;
 
 /// The fields that select the representations of a resource; from the sixth on it changes with the version.
 const SELECTING: [&[&str]; 5] = [&[], &["x-a"], &["x-a", "x-b"], &["accept-encoding"], &["x-b"]];
@@ -123,4 +126,45 @@ async fn rfc9111_4_1_no_request_gets_a_response_for_other_selecting_fields() {
     }
     assert!(hits > 1_000, "{hits} answers came from the store");
     assert!(origin.count() > 1_000, "and {} from the origin", origin.count());
+}
+
+/// Tags by the field that selects.
+#[derive(Debug)]
+struct ByTeam;
+
+impl TagSource for ByTeam {
+    fn tags(&self, request: &Parts) -> Option<Vec<String>> {
+        Some(vec![format!("for:{}", header_of(request))])
+    }
+
+    fn take_tags(&self, response: &mut HeaderMap) -> Option<Vec<String>> {
+        Some(response.remove("x-keys").iter().map(|keys| keys.to_str().unwrap_or_default().to_owned()).collect())
+    }
+}
+
+fn header_of(request: &Parts) -> &str {
+    request.headers.get("x-team").and_then(|team| team.to_str().ok()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn what_a_304_makes_of_another_variant_is_purged_by_its_own_tags_and_by_those_before() {
+    for names in [None, Some("named")] {
+        for (tag, kept) in [("for:blue", [names.is_none(), false]), ("for:red", [false, false]), ("for:green", [true, true])] {
+            let origin = Origin::new(move |request| {
+                let reply = if request.headers().contains_key("if-none-match") { response(304, "") } else { response(200, "page") };
+                let reply = names.iter().fold(reply, |reply, names| reply.header("x-keys", names));
+                reply.header("etag", "\"1\"").header("vary", "x-team").header("cache-control", "max-age=60")
+            });
+            let cache = with_rules(origin.clone(), common::builder().tags(ByTeam).build()).0;
+            let ask = |team| request("GET", "/a", &[("x-team", team)]);
+            send(&cache, ask("red")).await;
+            assert_eq!(send(&cache, ask("blue")).await.text(), "page");
+            assert!(origin.fields(1).contains_key("if-none-match"));
+            cache.cache().invalidate(&Invalidation::hard([InvalidationTarget::Tag(tag.to_owned())])).await;
+            for (team, kept) in ["red", "blue"].into_iter().zip(kept) {
+                let stays = send(&cache, request("GET", "/a", &[("x-team", team), ("cache-control", "only-if-cached")])).await;
+                assert_eq!(stays.x_cache() == "HIT", kept, "{team} after a purge of {tag}, names {names:?}");
+            }
+        }
+    }
 }

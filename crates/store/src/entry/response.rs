@@ -8,6 +8,7 @@
 //!
 //! Everything that is read of the block is a slice of it, and shares it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -187,6 +188,14 @@ impl StoredResponse {
     /// This response for another variant: the origin said that it is good for both (RFC 9111 §4.3.4).
     pub fn also_for(&self, variant: Variant) -> Self {
         self.freshened(&self.head, self.position, self.fetch).with_variant(Some(variant))
+    }
+
+    /// This response with these tags besides its own; `None` where they are too many to be kept.
+    pub fn also_tagged(&self, tags: &[Tag]) -> Option<Self> {
+        let own: Vec<Tag> = self.tags().iter().collect();
+        let known: HashSet<Tag> = own.iter().copied().collect();
+        let more: Vec<Tag> = tags.iter().filter(|tag| !known.contains(tag)).copied().collect();
+        Some(self.retagged(&self.head, &Tag::joined(&own, &more)?, self.position, self.fetch))
     }
 
     fn block(&self) -> &Bytes {
