@@ -52,8 +52,8 @@ impl DocumentReader for Documents {
         self.persisted.get(hash)
     }
 
-    fn remember(&self, hash: &str, document: &str) {
-        self.persisted.put(hash, document);
+    fn remember(&self, hash: &str, document: &str) -> bool {
+        self.persisted.put(hash, document)
     }
 }
 

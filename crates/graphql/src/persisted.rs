@@ -29,13 +29,19 @@ impl Persisted {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).documents.get(&read(hash)?).cloned()
     }
 
-    /// Remembers a document, unless the hash is another's.
-    pub(crate) fn put(&self, hash: &str, document: &str) {
-        let Some(hash) = read(hash) else { return };
+    /// Remembers a document, unless the hash is another's. Whether it is its own.
+    pub(crate) fn put(&self, hash: &str, document: &str) -> bool {
+        let Some(hash) = read(hash) else { return false };
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).documents.get(&hash).cloned();
+        if let Some(known) = known {
+            return *known == *document;
+        }
         let weight = document.len() + OVERHEAD;
-        let is_known = || self.0.lock().unwrap_or_else(PoisonError::into_inner).documents.contains_key(&hash);
-        if weight > MAX_BYTES || is_known() || digest(&SHA256, document.as_bytes()).as_ref() != hash {
-            return;
+        if digest(&SHA256, document.as_bytes()).as_ref() != hash {
+            return false;
+        }
+        if weight > MAX_BYTES {
+            return true;
         }
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.documents.insert(hash, document.into()).is_none() {
@@ -48,6 +54,7 @@ impl Persisted {
             let gone = remembered.documents.remove(&oldest);
             remembered.bytes -= gone.map_or(0, |gone| gone.len() + OVERHEAD);
         }
+        true
     }
 }
 
@@ -76,10 +83,9 @@ mod tests {
     fn a_document_is_remembered_by_its_own_hash_and_no_other() {
         let persisted = Persisted::default();
         let hash = hash_of("{ a }");
-        persisted.put(&hash, "{ secret }");
-        persisted.put("ff", "{ a }");
+        assert!(!persisted.put(&hash, "{ secret }") && !persisted.put("ff", "{ a }"));
         assert_eq!(persisted.get(&hash), None);
-        persisted.put(&hash, "{ a }");
+        assert!(persisted.put(&hash, "{ a }") && persisted.put(&hash, "{ a }") && !persisted.put(&hash, "{ secret }"));
         assert_eq!(persisted.get(&hash.to_uppercase()).as_deref(), Some("{ a }"));
         assert_eq!(persisted.get(&hash_of("{ b }")), None);
     }
@@ -94,7 +100,7 @@ mod tests {
         let known = (0..6).map(|n| persisted.get(&hash_of(&document(n))).is_some()).collect::<Vec<_>>();
         assert_eq!(known, [false, false, false, true, true, true]);
         let huge = "x".repeat(MAX_BYTES);
-        persisted.put(&hash_of(&huge), &huge);
+        assert!(persisted.put(&hash_of(&huge), &huge));
         assert!(persisted.get(&hash_of(&huge)).is_none());
     }
 }

@@ -21,9 +21,10 @@ pub trait DocumentReader: Debug + Send + Sync {
         None
     }
 
-    /// Remembers a document by the hash that its request names, if that is its own: a wrong one would lead others to another's answer.
-    fn remember(&self, hash: &str, document: &str) {
+    /// Remembers a document by the hash that its request names, if that is its own: a wrong one would lead others to another's answer. Whether it is.
+    fn remember(&self, hash: &str, document: &str) -> bool {
         let _ = (hash, document);
+        false
     }
 }
 
@@ -54,8 +55,8 @@ pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>, is_safe
         return Err(read_batch(reader, batch));
     }
     let text = match read_document(reader, request, &mut { usize::MAX })? {
-        Some(document) if document.is_query => Some(document.text),
-        Some(document) => return Err(Unkeyed::of_operations(vec![operation(document, request)], false)),
+        Some((document, named)) if document.is_query => Some((document.text, named)),
+        Some((document, _)) => return Err(Unkeyed::of_operations(vec![operation(document, request)], false)),
         None if is_safe && hash(request).is_some() => None,
         None => return Err(Unkeyed::unread()),
     };
@@ -63,9 +64,9 @@ pub(super) fn read(reader: &dyn DocumentReader, request: &mut Value<'_>, is_safe
     if !request.member("variables").is_none_or(|variables| is_nothing(variables) || matches!(variables, Value::Object(_))) {
         return Err(Reason::BodyNotKeyed.into());
     }
-    if let Some(text) = text {
-        if let Some(extensions) = request.member_mut("extensions") {
-            // It names the document, which is there.
+    if let Some((text, named)) = text {
+        // It names the document, which is there. By the hash of another one, some origins would answer for that.
+        if let Some(extensions) = request.member_mut("extensions").filter(|_| named) {
             extensions.take("persistedQuery");
         }
         request.set("query", Value::String(text.into()));
@@ -84,17 +85,17 @@ fn read_batch(reader: &dyn DocumentReader, batch: &[Value<'_>]) -> Unkeyed {
     let (mut operations, mut or_any, mut budget) = (Vec::new(), false, MAX_DOCUMENTS);
     for request in batch {
         match read_document(reader, request, &mut budget) {
-            Ok(Some(document)) if document.is_query => {}
-            Ok(Some(document)) if !document.names.is_empty() => operations.push(operation(document, request)),
+            Ok(Some((document, _))) if document.is_query => {}
+            Ok(Some((document, _))) if !document.names.is_empty() => operations.push(operation(document, request)),
             Ok(_) | Err(_) => or_any = true,
         }
     }
     Unkeyed::of_operations(operations, or_any)
 }
 
-/// The document that a request runs; `None` where it does not say it, or only by a hash that is not known. `budget`: bytes of documents that may be read for
-/// hashes.
-fn read_document(reader: &dyn DocumentReader, request: &Value<'_>, budget: &mut usize) -> Result<Option<Document>, Unkeyed> {
+/// The document that a request runs, and whether a hash names it; `None` where it does not say it, or only by a hash that is not known. `budget`: bytes of
+/// documents that may be read for hashes.
+fn read_document(reader: &dyn DocumentReader, request: &Value<'_>, budget: &mut usize) -> Result<Option<(Document, bool)>, Unkeyed> {
     let operation = match request.member("operationName").filter(|name| !is_nothing(name)) {
         None => None,
         Some(name) => Some(name.text().ok_or_else(Unkeyed::unread)?),
@@ -113,8 +114,8 @@ fn read_document(reader: &dyn DocumentReader, request: &Value<'_>, budget: &mut 
     };
     let read = reader.read(&text, operation).ok_or_else(Unkeyed::unread)?;
     // A mutation's as well: the next one comes by its hash alone.
-    said(request).and(hash(request)).into_iter().for_each(|hash| reader.remember(hash, &text));
-    Ok(Some(read))
+    let named = hash(request).is_some_and(|hash| said(request).is_none() || reader.remember(hash, &text));
+    Ok(Some((read, named)))
 }
 
 fn operation(document: Document, request: &Value<'_>) -> Operation {
@@ -196,7 +197,6 @@ mod tests {
     /// Takes what begins with `query` for one, and white space as it is.
     #[derive(Debug, Default)]
     struct Simple {
-        /// By its hash.
         remembered: Mutex<Option<(String, Arc<str>)>>,
     }
 
@@ -206,8 +206,9 @@ mod tests {
             remembered.map(|(_, document)| document).or_else(|| (hash == "known").then(|| "query { a }".into()))
         }
 
-        fn remember(&self, hash: &str, document: &str) {
+        fn remember(&self, hash: &str, document: &str) -> bool {
             *self.remembered.lock().expect("no panic") = Some((hash.to_owned(), document.into()));
+            hash != "of another"
         }
 
         fn read(&self, document: &str, operation: Option<&str>) -> Option<Document> {
@@ -253,6 +254,7 @@ mod tests {
             r#"{"query":"query { a }","variables":{"b":1,"c":2},"operationName":"A"}"#,
             r#"{"query":"query { a }","variables":{"b":1,"c":2},"extensions":{"a":1}}"#,
             r#"{"query":"query { a }","variables":{"b":1,"c":2},"another":1}"#,
+            r#"{"query":"query { a }","variables":{"b":1,"c":2},"extensions":{"persistedQuery":{"sha256Hash":"of another"}}}"#,
         ] {
             assert_ne!(key(other), base, "{other}");
         }
