@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use crate::config;
-use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT, elsewhere, event};
+use crate::purge::{self, Ask, Known, Refused, USUAL_WAIT, elsewhere, event, message};
 use crate::telemetry::traces::RequestSpan;
 
 /// Bytes of a body.
@@ -139,6 +139,9 @@ async fn happened(shared: &Shared, request: Request) -> Result<Response<Body>, R
     let body = read(body, MAX_EVENT).await?;
     let happened: Value =
         serde_json::from_slice(&body).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {error}.")))?;
+    if happened.is_object() {
+        message::once_per_name(&body)?;
+    }
     let targets = event::targets(&active, &happened)?;
     Ok(carried_out(&shared.gateway.cache, &Invalidation::hard(targets), USUAL_WAIT).await)
 }

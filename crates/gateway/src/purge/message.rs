@@ -37,10 +37,12 @@ const KINDS: [(&str, &str); 9] = [
 pub(crate) fn invalidation(active: &ActiveConfig, message: &[u8]) -> Result<Invalidation, Refused> {
     let max_targets = active.config.purge.max_targets;
     match serde_json::from_slice(message) {
-        Ok(Value::Object(fields)) if fields.contains_key("type") => event::targets(active, &Value::Object(fields)).map(Invalidation::hard),
+        Ok(Value::Object(fields)) if fields.contains_key("type") => {
+            once_per_name(message)?;
+            event::targets(active, &Value::Object(fields)).map(Invalidation::hard)
+        }
         Ok(Value::Object(fields)) => {
-            let twice = |error: serde_json::Error| Refused::new(StatusCode::BAD_REQUEST, format!("This is not a purge: {error}."));
-            let OncePerName = serde_json::from_slice(message).map_err(twice)?;
+            once_per_name(message)?;
             Ask::from_value(several(fields))?.invalidation(&Known(active), max_targets)
         }
         Ok(Value::String(text)) => bare(&text)?.invalidation(&Known(active), max_targets),
@@ -52,7 +54,13 @@ pub(crate) fn invalidation(active: &ActiveConfig, message: &[u8]) -> Result<Inva
     }
 }
 
-/// A purge whose fields have a name each. Of two of one name [`Value`] has the last alone.
+/// Refuses a purge, or an event, in which two fields have one name: of these [`Value`] has the last alone.
+pub(crate) fn once_per_name(object: &[u8]) -> Result<(), Refused> {
+    let twice = |error: serde_json::Error| Refused::new(StatusCode::BAD_REQUEST, format!("Its fields cannot be told apart: {error}."));
+    serde_json::from_slice(object).map(|OncePerName| ()).map_err(twice)
+}
+
+/// An object whose fields have a name each.
 struct OncePerName;
 
 impl<'de> Deserialize<'de> for OncePerName {
@@ -177,6 +185,7 @@ mod tests {
             r#"{"tags":["a"],"tags":["b"]}"#,
             r#"{"tag":"a","tag":"b"}"#,
             r#"{"type":"x"}"#,
+            r#"{"type":"issue.moved","id":7,"id":8}"#,
             "{}",
             "a b",
             "/x?y",
