@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HOST, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, Version};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Empty};
 use larder_semantics::Reason;
 use larder_tower::clock::monotonic;
@@ -86,7 +87,7 @@ pub(super) async fn get(gateway: &Gateway, url: &Uri, fields: &HeaderMap) -> Res
     served.await.map_err(|_| Fetched::Failed("unreachable"))
 }
 
-/// Asks for a URL, and reads the answer to its end: what is stored is whole then.
+/// Asks for a URL, and reads what is stored to its end: it is whole then.
 pub(super) async fn ask(gateway: &Gateway, item: &Item) -> Asked {
     let began = monotonic();
     let served = match get(gateway, &item.url, &item.fields).await {
@@ -102,8 +103,10 @@ pub(super) async fn ask(gateway: &Gateway, item: &Item) -> Asked {
     let mut body = response.into_body();
     let mut body = Pin::new(&mut body);
     let mut is_whole = true;
-    while let Some(frame) = body.frame().await {
-        is_whole &= frame.is_ok();
+    if is_read(outcome.result, outcome.stored, body.size_hint().exact()) {
+        while let Some(frame) = body.frame().await {
+            is_whole &= frame.is_ok();
+        }
     }
     let fetched = match outcome.result {
         _ if !is_whole => Fetched::Failed("broken-off"),
@@ -114,6 +117,12 @@ pub(super) async fn ask(gateway: &Gateway, item: &Item) -> Asked {
         _ => Fetched::NotStored(outcome.reason.as_str()),
     };
     Asked { fetched, took, refused, is_refresh: was_asked || outcome.stale }
+}
+
+/// Whether a body is read. One that is not stored is of no use here, and without a length it may have no end, as a stream of events or a log that is
+/// followed; the others leave their connection to the next request.
+fn is_read(result: CacheResult, is_stored: bool, length: Option<u64>) -> bool {
+    is_stored || length.is_some() || matches!(result, CacheResult::Hit | CacheResult::Revalidated)
 }
 
 /// What asking for a URL would come to.
@@ -174,6 +183,13 @@ mod tests {
         assert_eq!((request.uri(), connection.secure), (&Uri::from_static("/b?c=d"), true));
         let field = |name: &str| request.headers()[name].to_str().expect("text").to_owned();
         assert_eq!([field("host"), field("accept-language"), field("user-agent")], ["a.example:8443", "de", "larder (warming)"]);
+    }
+
+    #[test]
+    fn a_stream_that_is_not_stored_is_not_read() {
+        assert!(!is_read(CacheResult::Miss, false, None) && !is_read(CacheResult::Bypass, false, None));
+        assert!(is_read(CacheResult::Miss, true, None) && is_read(CacheResult::Miss, false, Some(7)));
+        assert!(is_read(CacheResult::Hit, false, None) && is_read(CacheResult::Revalidated, false, None));
     }
 
     #[test]

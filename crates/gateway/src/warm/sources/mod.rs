@@ -5,6 +5,7 @@ mod list;
 mod sitemap;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -23,6 +24,9 @@ const MAX_URLS: u64 = 1_000_000;
 
 /// Bytes of one list: more than an API gives in a page, and a sitemap may have (50 MiB unpacked, by its protocol).
 const MAX_LIST: usize = 50 << 20;
+
+/// How long one may take to come: an answer without an end would hold its job for ever.
+const MAX_TIME: Duration = Duration::from_secs(300);
 
 /// Looks at what a purge has reached between which others have their turn.
 const BREATH: u32 = 64;
@@ -136,7 +140,8 @@ impl Finder {
         if !parts.status.is_success() {
             return wrong("list-failed");
         }
-        let body = match Limited::new(body, MAX_LIST).collect().await {
+        let Ok(read) = tokio::time::timeout(MAX_TIME, Limited::new(body, MAX_LIST).collect()).await else { return wrong("list-too-slow") };
+        let body = match read {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => return wrong("list-too-long"),
             Err(_) => return wrong("broken-off"),
