@@ -6,18 +6,19 @@ use serde_json::Value;
 
 use super::{Known, Refused};
 use crate::active::ActiveConfig;
-use crate::write_rules;
+use crate::write_rules::{self, KeySpellings};
 
 /// The targets that an event invalidates by `[[on_event]]`. An event is an object with a `type`; either all rules of that type apply, or none.
 pub(crate) fn targets(active: &ActiveConfig, event: &Value) -> Result<Vec<InvalidationTarget>, Refused> {
     let Some(kind) = event["type"].as_str() else {
         return Err(Refused::new(StatusCode::BAD_REQUEST, "An event is an object with a `type`, which is a string."));
     };
+    let tags_in_lower_case = KeySpellings::of(&active.config).in_lower_case();
     let mut targets = Vec::new();
     let mut known = false;
     for rule in active.config.on_event.iter().filter(|rule| rule.kind == kind) {
         known = true;
-        let named = write_rules::event(rule, |url| Known(active).url(url), |field| text(&event[field]))
+        let named = write_rules::event(rule, tags_in_lower_case, |url| Known(active).url(url), |field| text(&event[field]))
             .map_err(|why| Refused::new(StatusCode::UNPROCESSABLE_ENTITY, format!("An event `{kind}` {why}")))?;
         targets.extend(named);
     }

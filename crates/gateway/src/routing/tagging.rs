@@ -9,7 +9,7 @@ use larder_semantics::PrimaryKey;
 use larder_semantics::content::Operation;
 use larder_store::NamedTag;
 use larder_tower::{HeaderTags, JsonFields, TagSource};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::config::{NAME_TAG, PathTemplate, ResponseTags, TagPart, TagTemplate};
 use crate::path_matcher::PathMatcher;
@@ -130,6 +130,8 @@ pub(crate) struct Values<'a> {
     pub(crate) request_json: Option<&'a JsonFields>,
     /// The answer's JSON.
     pub(crate) response_json: Option<&'a JsonFields>,
+    /// Whether all of them stand in lower case, as in the tags of a route whose keys have paths so.
+    pub(crate) in_lower_case: bool,
 }
 
 impl<'a> Values<'a> {
@@ -163,7 +165,8 @@ impl<'a> Values<'a> {
     }
 
     /// As [`Self::fill`], for a part of a URL: each place stays what it is there, one segment or the value of one parameter, whatever it is
-    /// filled with. Only a path's own `{*rest}` has several segments.
+    /// filled with. Only a path's own `{*rest}` has several segments. `None` also where a value would lead out of its place: a client that
+    /// writes chooses it, and `..` or `/` would name what is above.
     pub(crate) fn fill_url(&self, template: &'a TagTemplate) -> Option<String> {
         let mut url = String::new();
         for part in template.parts() {
@@ -171,8 +174,9 @@ impl<'a> Values<'a> {
                 url.push_str(text);
                 continue;
             }
-            let value = self.value(part).filter(|value| !value.is_empty())?;
-            let set = match (part, url.contains('?')) {
+            let in_query = url.contains('?');
+            let value = self.value(part).filter(|value| !value.is_empty() && (in_query || names_something(value)))?;
+            let set = match (part, in_query) {
                 // As they stand in the request's own.
                 (TagPart::Literal(_) | TagPart::Path(_), false) | (TagPart::Literal(_) | TagPart::Query(_), true) => None,
                 (TagPart::Query(_), false) => Some(ENCODED_SEGMENT),
@@ -185,7 +189,8 @@ impl<'a> Values<'a> {
                 None => url.push_str(&value),
             }
         }
-        Some(url)
+        let path = &url[..url.find('?').unwrap_or(url.len())];
+        (!segments(path).iter().any(|segment| matches!(&segment[..], b"." | b".."))).then_some(url)
     }
 
     fn is_too_long(&self, part: &TagPart) -> bool {
@@ -204,10 +209,25 @@ impl<'a> Values<'a> {
             TagPart::Header(name) => self.request?.headers.get(name)?.to_str().ok()?,
             TagPart::Request(name) => self.request_json?.get(name)?,
             TagPart::Response(name) => self.response_json?.get(name)?,
-            TagPart::Variable(path) => return self.operation?.variable(path),
+            TagPart::Variable(path) => return Some(self.in_its_case(self.operation?.variable(path)?)),
         };
-        Some(Cow::Borrowed(value))
+        Some(self.in_its_case(Cow::Borrowed(value)))
     }
+
+    fn in_its_case(&self, value: Cow<'a, str>) -> Cow<'a, str> {
+        if self.in_lower_case { Cow::Owned(value.to_ascii_lowercase()) } else { value }
+    }
+}
+
+/// The segments of a path as the purge of a prefix reads it.
+fn segments(path: &str) -> Vec<Vec<u8>> {
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    decoded.split(|byte| b"/\\".contains(byte)).map(<[u8]>::to_vec).collect()
+}
+
+/// Whether a value in a path has more than separators.
+fn names_something(value: &str) -> bool {
+    segments(value).iter().any(|segment| !segment.is_empty())
 }
 
 /// The first value of a parameter, as sent.

@@ -7,9 +7,10 @@ use crate::config::{OnEvent, PurgeTemplate};
 use crate::routing::tagging::{Values, segment};
 
 /// The targets that an event invalidates, given the values of its fields; or why there are none, as the end of a sentence about the event.
-/// `url_targets` resolves a URL.
+/// `url_targets` resolves a URL; `tags_in_lower_case`: whether some route's tags have parts of paths so.
 pub(crate) fn event(
     rule: &OnEvent,
+    tags_in_lower_case: bool,
     url_targets: impl Fn(&str) -> Result<Vec<InvalidationTarget>, String>,
     value: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<InvalidationTarget>, String> {
@@ -32,7 +33,7 @@ pub(crate) fn event(
             PurgeTemplate::Tag(tag) if values.fill(tag).is_err() => {
                 return Err("has a field that is longer than what stands in a tag: 256 bytes, 8 colons.".to_owned());
             }
-            template => targets.extend(named(template, values)),
+            template => targets.extend(named(template, values, tags_in_lower_case)),
         }
     }
     Ok(targets)

@@ -21,6 +21,8 @@ pub(super) struct UrlBase {
     pub(super) authority: Box<str>,
     pub(super) routes: Option<Arc<RouteTable>>,
     pub(super) in_force: InForce,
+    /// Whether some route's tags have parts of paths in lower case.
+    pub(super) tags_in_lower_case: bool,
 }
 
 impl UrlBase {
@@ -56,7 +58,7 @@ impl UrlBase {
                 let prefix = values.fill_url(path).map(|path| format!("{}://{}{path}", self.scheme, self.authority));
                 prefix.map(InvalidationTarget::Prefix).into_iter().collect()
             }
-            template => named(template, values).into_iter().collect(),
+            template => named(template, values, self.tags_in_lower_case).collect(),
         }
     }
 }

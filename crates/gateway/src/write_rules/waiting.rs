@@ -79,6 +79,7 @@ impl BodyInvalidation for Waiting {
                 captures: &captures,
                 request_json: Some(request),
                 response_json: Some(response),
+                in_lower_case: false,
             };
             self.base.targets(template, values)
         });

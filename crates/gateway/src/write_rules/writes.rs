@@ -128,7 +128,13 @@ impl WriteRules for Writes {
         let mut waiting = Vec::new();
         let routes = self.routes();
         made.keeps = routes.clone().map(|routes| routes as _);
-        let base = UrlBase { scheme: target.scheme.into(), authority: target.authority.into(), routes, in_force: self.in_force.clone() };
+        let base = UrlBase {
+            scheme: target.scheme.into(),
+            authority: target.authority.into(),
+            routes,
+            in_force: self.in_force.clone(),
+            tags_in_lower_case: self.spellings.in_lower_case(),
+        };
         // Which of them the origin has changed is not known.
         let others = path_reading::readings(target.path).into_iter().filter(|reading| *reading != target.path);
         made.known.extend(others.flat_map(|reading| base.urls(Target { path: &reading, ..target })));
@@ -186,7 +192,16 @@ impl WriteRules for Writes {
     }
 }
 
-pub(super) fn named(template: &PurgeTemplate, values: Values<'_>) -> Option<InvalidationTarget> {
+/// What a template names; a tag also with all values in lower case where `in_lower_case` says that some route's tags have them so.
+pub(super) fn named(template: &PurgeTemplate, values: Values<'_>, in_lower_case: bool) -> impl Iterator<Item = InvalidationTarget> {
+    let as_sent = named_as_sent(template, values);
+    let is_tag = in_lower_case && matches!(template, PurgeTemplate::Tag(_));
+    let lower = is_tag.then(|| named_as_sent(template, Values { in_lower_case, ..values })).flatten();
+    let lower = lower.filter(|lower| as_sent.as_ref() != Some(lower));
+    as_sent.into_iter().chain(lower)
+}
+
+fn named_as_sent(template: &PurgeTemplate, values: Values<'_>) -> Option<InvalidationTarget> {
     let fill = |template| values.fill(template).ok().flatten();
     match template {
         PurgeTemplate::Tag(tag) => values.fill_tag(tag).map(InvalidationTarget::Tag),

@@ -177,12 +177,12 @@ async fn targets_in_bodies_are_invalidated_once_the_bodies_are_read() {
 
 #[tokio::test]
 async fn values_of_a_write_are_text_and_no_pattern() {
-    let mut write = request("PUT", "http://a.example/issues/*?project=a/..%2F*%3f");
+    let mut write = request("PUT", "http://a.example/issues/*?project=a/b%2F*%3f");
     write.headers_mut().insert("x-team", "x:*".parse().expect("a value"));
     let expected = [
         r#"{"tag":"issue:\\*"}"#,
         r#"{"route":"me"}"#,
-        r#"{"prefix":"http://a.example/projects/a%2F..%2F*%3f/board"}"#,
+        r#"{"prefix":"http://a.example/projects/a%2Fb%2F*%3f/board"}"#,
         r#"{"tag":"team:x:\\*"}"#,
     ];
     assert_eq!(old(write), expected);
@@ -190,6 +190,49 @@ async fn values_of_a_write_are_text_and_no_pattern() {
     let members = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into_iter().collect::<JsonFields>();
     let old = from_bodies.targets(&members("project", "*"), &members("at", "issue:*"));
     assert_eq!(texts(&old), [r#"{"tag":"of:\\*"}"#, r#"{"tag":"issue:\\*"}"#]);
+}
+
+/// A client chooses it, and the purge of a prefix reads `..` as the segment above.
+#[tokio::test]
+async fn a_value_that_leads_out_of_its_segment_purges_nothing() {
+    for value in ["..", ".", "../..", "a/../..", "..%2f..", "%2e%2E", "..%5C", "/", "%2f", "a/."] {
+        let named = old(request("PUT", &format!("http://a.example/issues/7?project={value}")));
+        assert!(!named.iter().any(|target| target.contains("prefix")), "{value}: {named:?}");
+        let from_bodies = made(request("POST", "http://a.example/orgs/o/issues")).by_bodies.expect("targets in bodies");
+        let decoded = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
+        let members = |name: &str| [(name.to_owned(), decoded.to_string())].into_iter().collect::<JsonFields>();
+        let named = texts(&from_bodies.targets(&members("team"), &members("id")));
+        assert!(!named.iter().any(|target| target.contains("prefix") || target.contains("url")), "{value}: {named:?}");
+    }
+    for value in ["...", "a..b", "a/b", "..a"] {
+        let named = old(request("PUT", &format!("http://a.example/issues/7?project={value}")));
+        assert!(named.iter().any(|target| target.contains("prefix")), "{value}: {named:?}");
+    }
+    let active = active();
+    let found = event(&active.config.on_event[0], false, |url| Known(&active).url(url), |_| Some("..".to_owned())).expect("complete");
+    assert_eq!(found, [InvalidationTarget::Tag("project:..".into())]);
+}
+
+/// Tags of a route whose keys have paths in lower case have these parts of paths so, too.
+#[tokio::test]
+async fn values_name_tags_in_lower_case_too_where_routes_have_them_so() {
+    let text = format!("{CONFIG}\n[[routes]]\npath = \"/low/{{id}}\"\nkey = {{ path = \"lower\" }}\ntags = [\"of:{{id}}\"]\n");
+    let (config, _) =
+        config::parse("test.toml", text.as_bytes(), &Default::default()).unwrap_or_else(|report| panic!("{}", report.render(false)));
+    let active = ActiveConfig::alone(config);
+    let tags = |names: &[&str]| names.iter().map(|name| InvalidationTarget::Tag((*name).to_owned())).collect::<Vec<_>>();
+    let moved = serde_json::json!({ "type": "project.moved", "id": "ABC-7", "org": "o" });
+    let found = crate::purge::event::targets(&active, &moved).expect("complete");
+    assert_eq!(found[..2], tags(&["project:ABC-7", "project:abc-7"]));
+    let write = request("POST", "http://a.example/orgs/o/issues");
+    let (parts, ()) = write.into_parts();
+    let rules = Arc::clone(active.route(&Request::from_parts(parts.clone(), ()), "a.example").expect("a route").route());
+    let target = Target { scheme: "http", authority: "a.example", path: parts.uri.path(), query: None };
+    let from_bodies = rules.writes().invalidates(&parts, target).by_bodies.expect("targets in bodies");
+    let members: JsonFields = [("project".to_owned(), "ABC-7".to_owned())].into_iter().collect();
+    assert_eq!(from_bodies.targets(&members, &JsonFields::default()), tags(&["of:ABC-7", "of:abc-7"]));
+    let plain = crate::purge::event::targets(&self::active(), &moved).expect("complete");
+    assert!(!plain.contains(&tags(&["project:abc-7"])[0]));
 }
 
 #[tokio::test]
@@ -225,9 +268,9 @@ async fn a_value_in_a_query_stays_the_value_of_one_parameter() {
 #[tokio::test]
 async fn an_event_s_star_is_a_star() {
     let active = active();
-    let found = event(&active.config.on_event[0], |url| Known(&active).url(url), |_| Some("*".to_owned())).expect("complete");
+    let found = event(&active.config.on_event[0], false, |url| Known(&active).url(url), |_| Some("*".to_owned())).expect("complete");
     assert_eq!(found[0], InvalidationTarget::Tag(r"project:\*".into()));
-    let long = event(&active.config.on_event[0], |url| Known(&active).url(url), |_| Some("x".repeat(257)));
+    let long = event(&active.config.on_event[0], false, |url| Known(&active).url(url), |_| Some("x".repeat(257)));
     assert_eq!(long, Err("has a field that is longer than what stands in a tag: 256 bytes, 8 colons.".to_owned()));
 }
 
@@ -236,17 +279,17 @@ async fn an_event_needs_every_field_that_is_named() {
     let active = active();
     let rule = &active.config.on_event[0];
     let value = |field: &str| (field == "id" || field == "org").then(|| format!("the-{field}"));
-    let found = event(rule, |url| Known(&active).url(url), value).expect("complete");
+    let found = event(rule, false, |url| Known(&active).url(url), value).expect("complete");
     let url = InvalidationTarget::Url("http://a.example/the-id?a=2&b=1".into());
     assert_eq!(found, [InvalidationTarget::Tag("project:the-id".into()), InvalidationTarget::Prefix("/orgs/the-org/projects".into()), url]);
-    let missing = event(rule, |url| Known(&active).url(url), |field| (field == "id").then(String::new));
+    let missing = event(rule, false, |url| Known(&active).url(url), |field| (field == "id").then(String::new));
     assert_eq!(missing, Err("needs the field `org`, a string or a number.".to_owned()));
 }
 
 #[tokio::test]
 async fn an_event_s_field_is_one_segment_of_a_url_and_text_in_a_tag() {
     let active = active();
-    let found = event(&active.config.on_event[0], |url| Known(&active).url(url), |_| Some("a b/c?d".to_owned())).expect("complete");
+    let found = event(&active.config.on_event[0], false, |url| Known(&active).url(url), |_| Some("a b/c?d".to_owned())).expect("complete");
     let url = InvalidationTarget::Url("http://a.example/a%20b%2Fc%3Fd?a=2&b=1".into());
     let prefix = InvalidationTarget::Prefix("/orgs/a%20b%2Fc%3Fd/projects".into());
     assert_eq!(found, [InvalidationTarget::Tag("project:a b/c?d".into()), prefix, url]);
