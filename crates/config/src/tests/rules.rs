@@ -226,3 +226,18 @@ fn verification_is_read_turned_off_and_refused() {
     let lines = complaints("[cache]\nverify = { ignore = [\"at\"] }");
     assert!(lines.len() == 1 && lines[0].contains("`at` is not a JSONPath"), "{lines:?}");
 }
+
+#[test]
+fn verification_of_a_route_keeps_what_it_does_not_name() {
+    let config = config(
+        "[cache]\nverify = { sample = 0.07, mode = \"shadow\", fields = [\"etag\"], ignore = [\"$.at\"], on_leak = \"stop\" }\n[classes.off]\nverify = false\n[[routes]]\npath = \"/a\"\nverify = { sample = 0.29 }\n[[routes]]\npath = \"/b\"\nclass = \"off\"\nverify = { sample = 0.5 }",
+    );
+    let [a, b] = [0, 1].map(|route| config.routes[route].settings.verify.clone().expect("it is on"));
+    assert_eq!((a.sample, a.mode, a.on_leak), (0.29, VerifyMode::Shadow, OnLeak::Stop));
+    assert_eq!((a.fields, a.ignore.len()), (vec![http::header::ETAG], 1));
+    assert_eq!(
+        (b.sample, b.mode, b.on_leak, b.ignore.len()),
+        (0.5, VerifyMode::Check, OnLeak::Report, 0),
+        "`false` leaves nothing to inherit"
+    );
+}

@@ -23,7 +23,7 @@ use larder_semantics::key::IdentityPart;
 use larder_semantics::{ClientDirectives, CookiePolicy, GuardMode, Scope, TtlMode};
 use toml::Spanned;
 
-use crate::model::{FarTier, OddPaths, Rate, RouteSettings, Verify};
+use crate::model::{FarTier, OddPaths, Rate, RouteSettings};
 use crate::parse::mistake::{Mistake, Mistakes};
 use crate::parse::reader::Table;
 use crate::parse::units;
@@ -35,6 +35,7 @@ use ignored::Ignored;
 use key::{KeyLayer, is_cookie_name};
 use lifetimes::Lifetimes;
 use models::ModelLayer;
+use verifying::VerifyLayer;
 
 /// The values of one table; `None` is "not here".
 #[derive(Clone, Debug, Default)]
@@ -65,7 +66,7 @@ pub(crate) struct Layer {
     cache_status_key: Option<bool>,
     odd_paths: Option<Spanned<OddPaths>>,
     near_private: Option<bool>,
-    verify: Option<Option<Verify>>,
+    verify: Option<VerifyLayer>,
     guard: Option<GuardMode>,
     bypass_query: Option<Option<String>>,
     bypass_from: Option<Vec<IpNet>>,
@@ -113,7 +114,7 @@ impl Layer {
             targeted: targeted::read(table),
             odd_paths: table.one_of("odd_paths", &[("pass", OddPaths::Pass), ("refuse", OddPaths::Refuse), ("cache", OddPaths::Cache)]),
             near_private: table.boolean("near_private"),
-            verify: verifying::read(table),
+            verify: VerifyLayer::read(table),
             guard: table
                 .one_of("guard", &[("report", GuardMode::Report), ("refuse", GuardMode::Refuse), ("off", GuardMode::Off)])
                 .map(Spanned::into_inner),
@@ -202,7 +203,7 @@ impl Layer {
         set(&mut base.cache_status_key, &self.cache_status_key);
         set(&mut base.odd_paths, &spanned(&self.odd_paths));
         set(&mut base.near_private, &self.near_private);
-        set(&mut base.verify, &self.verify);
+        self.verify.iter().for_each(|verify| verify.apply(&mut base.verify));
         set(&mut base.guard, &self.guard);
         set(&mut base.max_object, &spanned(&self.max_object));
         set(&mut base.tiers, &self.tiers.clone().map(|tiers| Some(items(tiers))));
