@@ -144,6 +144,13 @@ fn bypass_false_turns_it_off_and_the_parameter_is_ordinary_again() {
 }
 
 #[test]
+fn bypass_of_a_route_turns_it_on_where_it_was_off() {
+    let config = config("[cache]\nbypass = false\n[[routes]]\npath = \"/a\"\nbypass = { rate = \"1/s\" }\n[[routes]]\npath = \"/b\"");
+    let bypass = |route: usize| config.routes[route].settings.key.query.bypass.as_deref();
+    assert_eq!((bypass(0), bypass(1)), (Some("no_cache"), None));
+}
+
+#[test]
 fn an_identity_is_part_of_the_key_only_where_the_scope_asks_for_it() {
     let config = config("[cache]\nidentity = [\"cookie:sid\"]\n[[routes]]\npath = \"/me\"\nscope = \"identity\"");
     assert_eq!(config.routes[0].settings.key.identity, [IdentityPart::Cookie("sid".to_owned())]);

@@ -68,6 +68,8 @@ pub(crate) struct Layer {
     near_private: Option<bool>,
     verify: Option<VerifyLayer>,
     guard: Option<GuardMode>,
+    /// Whether there is a table, which turns it on where it was off.
+    bypass: bool,
     bypass_query: Option<Option<String>>,
     bypass_from: Option<Vec<IpNet>>,
     bypass_rate: Option<Option<Rate>>,
@@ -149,6 +151,7 @@ impl Layer {
             return;
         }
         let Some(mut bypass) = table.table("bypass") else { return };
+        self.bypass = true;
         self.bypass_query = bypass.parse("query", "the name of a query parameter in quotes", parameter).map(|name| Some(name.into_inner()));
         self.bypass_from = bypass.list("from", "networks in quotes, like \"10.0.0.0/8\"", network).map(items);
         self.bypass_rate = match bypass.get("rate").map(|value| value.get_ref().as_bool()) {
@@ -212,6 +215,9 @@ impl Layer {
         set(&mut base.bypass_from, &self.bypass_from);
         set(&mut base.bypass_rate, &self.bypass_rate);
         let query = &mut base.key.query;
+        if self.bypass && query.bypass.is_none() {
+            query.bypass = RouteSettings::default().key.query.bypass;
+        }
         set(&mut query.bypass, &self.bypass_query);
         set(&mut query.sort, &self.query_sort);
         set(&mut query.drop, &self.query_drop);
