@@ -13,7 +13,7 @@ use crate::sections::KUBERNETES;
 const DEFAULTS_END: &str = "# Named sets";
 
 /// Keys of `[cache]` whose tables a class or a route replaces as a whole.
-const WHOLE: [&str; 1] = ["ttl"];
+const WHOLE: [&str; 8] = ["ttl", "cdn_ttl", "rpc", "rewrite", "request.set", "request.add", "response.set", "response.add"];
 
 /// Everything that is in force.
 pub(crate) fn in_force(config: &Config) -> Effective {
@@ -100,10 +100,9 @@ fn over(default: &WrittenSection, own: Option<&WrittenSection>) -> Section {
 
 /// Whether a section says something in place of a key that another one has: the key itself, a table in place of a value, or the other way about.
 fn is_replaced(key: &str, by: &WrittenSection) -> bool {
-    let head = key.split('.').next().unwrap_or(key);
-    by.values
-        .iter()
-        .any(|(own, ..)| own == key || own.split('.').next() == Some(head) && (own == head || key == head || WHOLE.contains(&head)))
+    let within = |path: &str, outer: &str| path == outer || inside(path, outer);
+    let whole = WHOLE.into_iter().find(|whole| within(key, whole));
+    by.values.iter().any(|(own, ..)| within(own, key) || inside(key, own) || whole.is_some_and(|whole| within(own, whole)))
 }
 
 /// Adds what a route has from its class, and from `[cache]`.

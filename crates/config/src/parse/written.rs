@@ -64,7 +64,7 @@ impl Reader<'_> {
     /// A table under a header of its own, or several, or tables under names that the user chooses, as `[store.…]` and `[upstreams.…]`.
     fn section(&mut self, path: &str, at: usize, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
-            DeValue::Table(table) if holds_sections(path, table) => {
+            DeValue::Table(table) if holds_sections(path) => {
                 for (name, inner) in table {
                     self.section(&format!("{path}.{}", name.get_ref()), name.span().start, inner);
                 }
@@ -116,10 +116,9 @@ impl Reader<'_> {
     }
 }
 
-/// Tables whose entries are sections, though one of them may be alone or empty.
-fn holds_sections(path: &str, table: &DeTable<'_>) -> bool {
-    matches!(path, "store" | "upstreams" | "classes")
-        || !path.contains('.') && !table.is_empty() && table.iter().all(|(_, value)| value.get_ref().is_table())
+/// Tables whose entries are sections. By name: `[cache]` may say nothing but tables, too.
+fn holds_sections(path: &str) -> bool {
+    matches!(path, "store" | "upstreams" | "classes" | "telemetry" | "auth" | "prices")
 }
 
 fn is_tables(items: &DeArray<'_>) -> bool {

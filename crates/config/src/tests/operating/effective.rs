@@ -58,6 +58,28 @@ fn a_route_says_what_it_has_from_its_class_and_from_cache() {
 }
 
 #[test]
+fn what_a_route_replaces_as_a_whole_is_not_told_as_inherited() {
+    let said = config(
+        "[cache]\nrpc = { a = \"10s\" }\ncdn_ttl = { ttl = \"1h\", field = \"Surrogate-Control\" }\nrequest = { set = { x-a = \"1\" }, remove = [\"x-c\"] }\nresponse.add = { x-r = \"1\" }\n[[routes]]\npath = \"/a\"\nrpc = { b = \"1m\" }\ncdn_ttl = { ttl = \"2h\" }\nrequest.set = { x-b = \"1\" }\nresponse.add = { x-q = \"1\" }",
+    )
+    .effective();
+    let route = said.sections.iter().find(|section| section.name == "[[routes]]").expect("the route");
+    let inherited = |value: &&Setting| value.inherited.is_some();
+    let keys: Vec<&str> = route.values.iter().filter(inherited).map(|value| value.key.as_str()).collect();
+    assert_eq!(keys, ["request.remove"]);
+}
+
+#[test]
+fn a_section_of_tables_alone_is_one_section() {
+    let said =
+        config("[cache]\nttl = { default = \"5m\", \"404\" = \"10s\" }\n[cache.key]\nhost = false\n[[routes]]\npath = \"/a\"").effective();
+    let cache = |key: &str| find(&said, "[cache]", key);
+    assert_eq!((cache("ttl.default").value, cache("key.host").value), ("\"5m\"".to_owned(), "false".to_owned()));
+    assert!(said.sections.iter().all(|section| !section.name.starts_with("[cache.")), "{said:#?}");
+    assert_eq!(find(&said, "[[routes]]", "key.host").inherited.as_deref(), Some("[cache]"));
+}
+
+#[test]
 fn environment_and_flags_win_and_are_named() {
     let overrides = Overrides::from_variables(|name| match name {
         "LARDER_LISTEN" => Some("127.0.0.1:1, 127.0.0.1:2".to_owned()),
