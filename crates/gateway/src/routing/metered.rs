@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use larder_coding::decoded;
+use larder_coding::{beginning_decoded, decoded};
 use larder_semantics::content::model::{AnswerForm, Api, Judged, Meter, plain_name};
 
 use crate::config::{Price, Prices, Route};
@@ -90,7 +90,7 @@ impl Metering {
 pub(crate) struct Metered<B> {
     body: B,
     meter: Option<Meter>,
-    /// The body so far, where it has a content coding.
+    /// The beginning of the body so far, where it has a content coding.
     coded: Option<(HeaderMap, Vec<u8>)>,
     /// Until it was counted.
     ended: Option<Ended>,
@@ -104,7 +104,7 @@ struct Ended {
     ticket: Option<MissTicket>,
 }
 
-/// Bytes of the longest body with a content coding whose cost is read, before and after it is undone.
+/// Bytes of a body with a content coding in which its cost is looked for, before and after it is undone.
 const MAX_CODED: usize = 8 << 20;
 
 impl<B> Metered<B> {
@@ -112,8 +112,7 @@ impl<B> Metered<B> {
         let Some(meter) = &mut self.meter else { return };
         match &mut self.coded {
             None => meter.see(data),
-            Some((_, coded)) if coded.len() + data.len() <= MAX_CODED => coded.extend_from_slice(data),
-            Some(_) => (self.meter, self.coded) = (None, None),
+            Some((_, coded)) => coded.extend_from_slice(&data[..data.len().min(MAX_CODED - coded.len())]),
         }
     }
 
@@ -133,7 +132,9 @@ impl<B> Metered<B> {
     fn judged(&mut self) -> Option<Judged> {
         let mut meter = self.meter.take()?;
         if let Some((headers, coded)) = self.coded.take() {
-            meter.see(&decoded(&headers, &coded.into(), MAX_CODED)?);
+            let coded = coded.into();
+            // Of one that breaks off, or is longer, what was told by then.
+            meter.see(&decoded(&headers, &coded, MAX_CODED).or_else(|| beginning_decoded(&headers, &coded, MAX_CODED))?);
         }
         Some(meter.finish(&[]))
     }
@@ -186,13 +187,22 @@ mod tests {
 
     /// What was counted of an answer, read to its end or not.
     async fn counted(body: Vec<u8>, fields: &[(&'static str, &'static str)], is_read: bool) -> Vec<(String, u64, u64, Option<f64>)> {
+        counted_at("/v1/chat/completions", body, fields, is_read).await
+    }
+
+    async fn counted_at(
+        path: &str,
+        body: Vec<u8>,
+        fields: &[(&'static str, &'static str)],
+        is_read: bool,
+    ) -> Vec<(String, u64, u64, Option<f64>)> {
         let metrics = Arc::new(Metrics::new(&["a"], &[]));
         let spending = Arc::new(Spending::new(&crate::config::Spending::default(), &Clock::system()));
         let books = UsageBooks { prices: Arc::default(), metrics: Arc::clone(&metrics), spending };
         let usage = RouteUsage { route: "a".into(), books, price: None, is_limited: false };
         let mut headers: HeaderMap = HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
         fields.iter().for_each(|(name, value)| _ = headers.insert(*name, http::HeaderValue::from_static(value)));
-        let metering = usage.metering("/v1/chat/completions", StatusCode::OK, &headers, None).expect("a meter");
+        let metering = usage.metering(path, StatusCode::OK, &headers, None).expect("a meter");
         let body = metering.of(Full::new(Bytes::from(body)));
         if is_read {
             body.collect().await.expect("whole");
@@ -221,5 +231,21 @@ mod tests {
         assert!(counted(ANSWER.into(), &[], false).await.is_empty(), "nothing was said");
         assert!(counted(b"no JSON".to_vec(), &[], true).await.is_empty());
         assert!(counted(ANSWER.into(), &[("content-encoding", "br")], true).await.is_empty(), "it is not what it says");
+    }
+
+    #[tokio::test]
+    async fn a_packed_answer_that_breaks_off_has_cost_what_it_had_told() {
+        let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude\",\"usage\":{\"input_tokens\":8,\"output_tokens\":1}}}\n\n";
+        let more = "event: ping\ndata: {\"type\":\"ping\"}\n\n".repeat(2_000);
+        let stream = Bytes::from(format!("{start}{more}"));
+        let packed = Coded::packed(Full::new(stream), Coding::Gzip).collect().await.expect("packed").to_bytes();
+        let fields = [("content-type", "text/event-stream"), ("content-encoding", "gzip")];
+        for kept in [packed.len(), packed.len() - 10] {
+            assert_eq!(
+                counted_at("/v1/messages", packed[..kept].to_vec(), &fields, true).await,
+                [("claude".to_owned(), 8, 1, None)],
+                "{kept}"
+            );
+        }
     }
 }

@@ -86,13 +86,14 @@ impl Chunks {
                 self.is_done = true;
                 chunk.member("response")?
             }
-            Some("response.failed" | "response.incomplete") => return None,
+            // It is kept for nobody, and was paid for.
+            Some("response.failed" | "response.incomplete") => {
+                self.add_response_usage(chunk.member("response")?);
+                return None;
+            }
             Some(_) => return Some(()),
         };
-        self.take_usage(response.member("usage"), &["input_tokens"], &["output_tokens"]);
-        if let Some(model) = response.text_at("model") {
-            self.model = Some(model.to_owned());
-        }
+        self.add_response_usage(response);
         let is_good = |name| response.member(name).is_none_or(Value::is_absent);
         let output = response.member("output")?.items().filter(|output| !output.is_empty())?;
         let of_kind = |item: &Value<'_>, kind: &str| item.text_at("type") == Some(kind);
@@ -106,6 +107,13 @@ impl Chunks {
         let status = response.text_at("status")?;
         self.end("", Some(if calls && status == "completed" { "tool_calls" } else { status }));
         Some(())
+    }
+
+    fn add_response_usage(&mut self, response: &Value<'_>) {
+        self.take_usage(response.member("usage"), &["input_tokens"], &["output_tokens"]);
+        if let Some(model) = response.text_at("model") {
+            self.model = Some(model.to_owned());
+        }
     }
 
     fn add_message(&mut self, chunk: &Value<'_>) -> Option<()> {

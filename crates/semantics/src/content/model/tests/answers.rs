@@ -132,6 +132,15 @@ fn a_response_is_fit_once_it_is_completed() {
     assert_eq!(usage_of(Api::Responses, AnswerForm::Events, &stream), Some((8, 2)));
 }
 
+#[test]
+fn a_response_that_was_cut_off_or_failed_has_cost_what_it_says() {
+    for end in ["response.incomplete", "response.failed"] {
+        let stream = format!("event: {end}\ndata: {{\"type\":\"{end}\",\"response\":{RESPONSE}}}\n\n");
+        let Judged { is_fit, usage, model, .. } = judged(Api::Responses, AnswerForm::Events, &stream);
+        assert_eq!((is_fit, usage.map(|usage| (usage.input, usage.output)), model.as_deref()), (false, Some((8, 2)), Some("gpt-5")), "{end}");
+    }
+}
+
 const MESSAGE: &str = r#"{"id":"m","type":"message","model":"claude","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":5,"cache_read_input_tokens":3,"output_tokens":2}}"#;
 
 const MESSAGE_STREAM: &str = concat!(
