@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::explain::{KeyReport, StoredReport};
-use crate::telemetry::access_log::redacted;
+use crate::telemetry::access_log::{redacted, redacted_variant};
 
 /// Stored responses that a filter lets through.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -21,8 +21,9 @@ pub(crate) struct KeyList {
 impl KeyList {
     /// With what is masked in the log masked: whoever may only read is to learn no client's token from it.
     pub(crate) fn masked(mut self) -> Self {
-        for text in self.keys.iter_mut().flat_map(|row| [&mut row.key, &mut row.url]) {
-            *text = redacted(text).into_owned();
+        for row in &mut self.keys {
+            (row.key, row.url) = (redacted(&row.key).into_owned(), redacted(&row.url).into_owned());
+            row.variant = redacted_variant(&row.variant);
         }
         self
     }

@@ -38,7 +38,7 @@ pub use file::open_log;
 pub(crate) use put::micros;
 pub use put::timestamp;
 pub use record::ResponseRecord;
-pub use redact::redacted;
+pub use redact::{redacted, redacted_variant};
 pub use writer::LogWriter;
 
 use layout::Layout;

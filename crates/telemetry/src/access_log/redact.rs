@@ -32,6 +32,66 @@ const PARTS: [&str; 17] = [
 /// of the path (`;jsessionid=`). Names are compared percent-decoded, without case and punctuation, so `X-Amz-Signature` and `api%5Fkey` are
 /// found.
 pub fn redacted(text: &str) -> Cow<'_, str> {
+    // A target has no `#`; a key has parts behind its own, ` #headers=x-api-key=…`.
+    let Some(mark) =
+        memchr::memchr_iter(b'#', text.as_bytes()).find_map(|hash| hash.checked_sub(1).filter(|at| text[*at..].starts_with(PART)))
+    else {
+        return redacted_target(text);
+    };
+    let (target, parts) = text.split_at(mark);
+    let target = redacted_target(target);
+    let parts: SmallVec<[Cow<'_, str>; 4]> = parts.split(PART).skip(1).map(redacted_part).collect();
+    if parts.iter().chain([&target]).all(|part| matches!(part, Cow::Borrowed(_))) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(parts.iter().fold(target.into_owned(), |text, part| text + PART + part))
+}
+
+/// Before each part of a key that is not its method and URL.
+const PART: &str = " #";
+
+/// One part of a key, with the fields and cookies masked in it that hold credentials.
+fn redacted_part(part: &str) -> Cow<'_, str> {
+    let Some((kind @ ("headers" | "cookies"), members)) = part.split_once('=') else { return Cow::Borrowed(part) };
+    let credential = |member: &str| member.split_once('=').map(|(name, _)| name).filter(|name| is_credential(name)).map(str::len);
+    if members.split(';').all(|member| credential(member).is_none()) {
+        return Cow::Borrowed(part);
+    }
+    let masked = members.split(';').map(|member| match credential(member) {
+        Some(name) => Cow::Owned([&member[..name], "=", MASK].concat()),
+        None => Cow::Borrowed(member),
+    });
+    Cow::Owned([kind, "=", &masked.collect::<Vec<_>>().join(";")].concat())
+}
+
+/// The fields that select a variant, `name=length:value;` each, with those masked that hold credentials.
+pub fn redacted_variant(text: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((name, value)) = rest.split_once('=') {
+        let length = value.split_once(':').and_then(|(length, value)| Some((length.parse::<usize>().ok()?, value)));
+        let (shown, after) = match length {
+            Some((length, value)) if value.is_char_boundary(length) => {
+                let (value, after) = value.split_at(length);
+                (if is_credential(name) { MASK.to_owned() } else { format!("{length}:{value}") }, after.strip_prefix(';').unwrap_or(after))
+            }
+            // It is absent, or a hash already.
+            _ => {
+                let (value, after) = value.split_once(';').unwrap_or((value, ""));
+                (value.to_owned(), after)
+            }
+        };
+        out.extend([name, "=", &shown, ";"]);
+        rest = after;
+    }
+    out
+}
+
+/// Whether a field or cookie of this name holds a credential. Of fields that only the operator has chosen for a key, more are taken for one.
+fn is_credential(name: &str) -> bool {
+    is_secret(name) || ["auth", "key"].iter().any(|part| contains(name.as_bytes(), part.as_bytes()))
+}
+
+fn redacted_target(text: &str) -> Cow<'_, str> {
     let (path, query) = match memchr::memchr(b'?', text.as_bytes()) {
         Some(mark) => (&text[..mark], Some(&text[mark + 1..])),
         None => (text, None),
@@ -213,9 +273,25 @@ mod tests {
             ("/a?SAMLResponse=x&client_assertion=x&auth_key=x", "/a?SAMLResponse=…&client_assertion=…&auth_key=…"),
             ("/a;jsessionid=x?b=1", "/a;jsessionid=…?b=1"),
             ("/a;v=1;JSESSIONID=x/b;c=2", "/a;v=1;JSESSIONID=…/b;c=2"),
-            ("v1:default:GET:http://h/a;jsessionid=x #identity=0f", "v1:default:GET:http://h/a;jsessionid=…"),
+            ("v1:default:GET:http://h/a;jsessionid=x #identity=0f", "v1:default:GET:http://h/a;jsessionid=… #identity=0f"),
+            (
+                "v1:default:GET:http://h/a?b=1 #headers=x-api-key=K;x-b=2;x-auth=A #cookies=session=S;lang=de",
+                "v1:default:GET:http://h/a?b=1 #headers=x-api-key=…;x-b=2;x-auth=… #cookies=session=…;lang=de",
+            ),
+            ("v1:default:GET:http://h/a #headers=x-auth-token=T", "v1:default:GET:http://h/a #headers=x-auth-token=…"),
         ] {
             assert_eq!(redacted(given), wanted);
+        }
+    }
+
+    #[test]
+    fn credentials_of_a_variant_are_masked() {
+        for (given, wanted) in [
+            ("x-api-key=3:a;b;accept-encoding=2:br;", "x-api-key=…;accept-encoding=2:br;"),
+            ("cookie=#0f;x-theme=-;x-token=1:t;", "cookie=#0f;x-theme=-;x-token=…;"),
+            ("", ""),
+        ] {
+            assert_eq!(redacted_variant(given), wanted);
         }
     }
 
@@ -233,6 +309,7 @@ mod tests {
             "/key=1/x",
             "/a?footprint=1",
             "/a?toke=1&oken=2",
+            "v1:default:GET:http://h/a #headers=x-b=2 #identity=0f",
         ] {
             assert!(matches!(redacted(text), Cow::Borrowed(same) if same == text), "{text}");
         }
