@@ -78,6 +78,9 @@ const STORIES = {
   /** Keys go to views and fields, and write where something is being typed. */
   async keys(browser) {
     await browser.go(view('overview'));
+    // The space bar is left to the button that has the focus, and to the page.
+    const space = 'new KeyboardEvent("keydown", { key: " ", bubbles: true, cancelable: true })';
+    assert.equal(await browser.value(`document.getElementById("pause").dispatchEvent(${space})`), true);
     await browser.loading(() => browser.press('6'));
     assert.equal(await browser.value('document.querySelector("h1").textContent'), 'Explain');
     await browser.press('/');

@@ -40,6 +40,21 @@ fn url(larder: &Larder, path: &str) -> String {
     format!("http://{}{path}", larder.address())
 }
 
+/// Nothing is served from the store there, whatever it has.
+#[tokio::test]
+async fn a_route_in_shadow_mode_is_told_as_it_is_answered() -> Result<()> {
+    let origin = Origin::start().await?;
+    origin.always("GET", "/a", Answer::ok().header("Cache-Control", "max-age=60").body("x"));
+    let larder = Larder::before(&origin, "[cache]\nverify = { mode = \"shadow\" }\n").await?;
+    larder.get("/a").await?;
+    let decision = explained(&larder, json!({"url": url(&larder, "/a")})).await?["decision"].take();
+    assert_eq!((&decision["verdict"], &decision["reason"]), (&json!("pass"), &json!("shadow")), "{decision}");
+    let answer = larder.get("/a").await?;
+    assert!(answer.x_cache() == "BYPASS" && answer.text().contains('x'));
+    assert!(answer.header("cache-status").is_some_and(|status| status.contains("detail=shadow")), "{answer:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_dry_run_says_what_the_request_then_gets_and_changes_nothing() -> Result<()> {
     let origin = Origin::start().await?;

@@ -4,7 +4,8 @@ export function keys() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
     const views = document.querySelectorAll("nav a");
-    const view = views[(Number(event.key) + 9) % 10];
+    // The space bar is the number 0, too.
+    const view = /^[0-9]$/.test(event.key) ? views[(Number(event.key) + 9) % 10] : undefined;
     const field = document.querySelector("main input:not([type=hidden]), main select, main textarea");
     const pause = document.getElementById("pause");
     if (view) view.click();

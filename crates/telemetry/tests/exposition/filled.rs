@@ -55,7 +55,11 @@ fn tls() -> TlsSnapshot {
     let outcomes = ["full", "resumed", "late"].into_iter().zip(30..);
     TlsSnapshot {
         handshakes: outcomes.map(|(label, count)| LabelledCount { label, count }).collect(),
-        certificates: vec![certificate("0.0.0.0:443", "a.example", 1_796_083_200), certificate("[::]:443", "*.b.example", 33)],
+        certificates: vec![
+            certificate("0.0.0.0:443", "a.example", 1_900_000_000),
+            certificate("0.0.0.0:443", "a.example", 1_796_083_200),
+            certificate("[::]:443", "*.b.example", 33),
+        ],
         acme: Some(AcmeSnapshot {
             orders: ["issued", "failed"].into_iter().zip(35..).map(|(label, count)| LabelledCount { label, count }).collect(),
             domains: vec![AcmeDomain { domain: "a.example".to_owned(), failures: 37, next_order_seconds: 38 }],

@@ -1,5 +1,6 @@
 //! TLS on the public listeners.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::registry::Unit;
@@ -10,10 +11,13 @@ use crate::snapshot::{AcmeSnapshot, TlsSnapshot};
 pub(super) fn encode(tls: &TlsSnapshot, families: &mut Families<'_, '_>) -> fmt::Result {
     let handshakes = labelled("outcome", &tls.handshakes);
     families.counters("tls_handshakes", "TLS handshakes with clients, by how they ended.", handshakes)?;
-    let certificates = tls.certificates.iter().map(|certificate| {
-        let labels = [("listener", certificate.listener.as_str()), ("name", certificate.name.as_str())];
-        (labels, certificate.not_after_seconds)
-    });
+    // Certificates of several kinds of key for one name are one series: the first that expires tells.
+    let mut certificates = BTreeMap::new();
+    for certificate in &tls.certificates {
+        let first = certificates.entry((certificate.listener.as_str(), certificate.name.as_str())).or_insert(certificate.not_after_seconds);
+        *first = certificate.not_after_seconds.min(*first);
+    }
+    let certificates = certificates.into_iter().map(|((listener, name), not_after)| ([("listener", listener), ("name", name)], not_after));
     let help = "When a certificate expires, in seconds since 1970.";
     families.gauges("tls_certificate_not_after", help, Some(&Unit::Seconds), certificates)?;
     if !tls.revocations.is_empty() {
