@@ -75,6 +75,6 @@ pub use steps::{ObservedSteps, SpanLink, Step, StepObserver};
 pub use task::pooled::Pooled;
 pub use task::pressure::{Pressure, Waiting};
 pub use tiers::chain::{TierStats, Tiers};
-pub use upstream::{HeldBack, InBackground, Upstream, WholeBody};
+pub use upstream::{HeldBack, InBackground, SentBefore, Upstream, WholeBody};
 pub use write::invalidate::Invalidated;
 pub use write::several::DryPart;

@@ -51,6 +51,11 @@ pub struct WholeBody(pub StoredBody);
 #[derive(Clone, Copy, Debug)]
 pub struct HeldBack(pub Duration);
 
+/// In the extensions of an answer to a write that the inner service had sent before, without an answer: that one may have been carried out, whatever this
+/// answer says. A DELETE that is sent twice is answered with 404.
+#[derive(Clone, Copy, Debug)]
+pub struct SentBefore;
+
 /// The body of an answer on its way into the store.
 pub(crate) trait UpstreamBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
 

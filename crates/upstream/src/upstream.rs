@@ -13,8 +13,8 @@ use http_body::Body;
 use larder_message::OriginOutcome;
 use larder_message::client::ClientConnection;
 use larder_message::forward::{self, HostPolicy};
-use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
+use larder_tower::{RequestBody, SentBefore};
 
 use crate::balance::server::Server;
 use crate::balance::server_set::ServerSet;
@@ -207,7 +207,9 @@ impl Upstream {
 
     /// Makes a received head into the client's.
     pub(crate) fn receive(&self, parts: &mut http::response::Parts) -> Result<(), UpstreamError> {
+        let sent_before = parts.extensions.remove::<SentBefore>();
         parts.extensions = Extensions::new();
+        sent_before.and_then(|sent_before| parts.extensions.insert(sent_before));
         forward::to_client(parts, || self.options.clock.now()).map_err(|error| UpstreamError::Protocol(error.into()))
     }
 

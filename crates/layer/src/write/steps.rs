@@ -37,7 +37,7 @@ use crate::steps::{ObservedSteps, Step, Stopwatch};
 use crate::task::background::run_in_background;
 use crate::task::caught::caught;
 use crate::task::detached::DetachedTask;
-use crate::upstream::{Upstream, UpstreamBody, announced_length, call_timed};
+use crate::upstream::{SentBefore, Upstream, UpstreamBody, announced_length, call_timed};
 use crate::write::body_invalidation::{BodyWatcher, pass_watched, watch, watched};
 use crate::write::pass::passed;
 
@@ -167,21 +167,27 @@ impl Write {
         let mut watcher = self.watcher.take();
         self.follow_rules(service);
         let target = self.effective.target(&self.parts.uri, &self.parts.headers);
-        let Some(answer) = answer else {
-            // Whether the write took place is unknown; the stored responses may be old now.
+        let old_at_once = |began, old| Written { old: Invalidation::hard(old), began, answer: None, watcher: None, refetches: Vec::new() };
+        // Whether the write took place is unknown; the stored responses may be old now.
+        let perhaps_old = |watcher: Option<&BodyWatcher>| {
             let mut old = urls_of(service, target, StatusCode::NO_CONTENT, &HeaderMap::new());
             self.keep_shared_urls(&mut old);
             old.extend(self.targets.iter().cloned());
-            old.extend(watcher.iter().flat_map(BodyWatcher::unanswered));
-            return Some(Written { old: Invalidation::hard(old), began: self.began, answer: None, watcher: None, refetches: Vec::new() });
+            old.extend(watcher.into_iter().flat_map(BodyWatcher::unanswered));
+            old
+        };
+        let Some(answer) = answer else {
+            return Some(old_at_once(self.began, perhaps_old(watcher.as_ref())));
         };
         let mut old = urls_of(service, target, answer.status(), answer.headers());
         let groups = groups_of(service, target, answer.headers());
         if old.is_empty() {
             // Groups are named by the origin itself, whatever its status.
-            let written =
-                Written { old: Invalidation::hard(groups), began: self.began, answer: None, watcher: None, refetches: Vec::new() };
-            return (!written.old.targets.is_empty()).then_some(written);
+            old.extend(groups);
+            if answer.extensions().get::<SentBefore>().is_some() {
+                old.extend(perhaps_old(watcher.as_ref()));
+            }
+            return (!old.is_empty()).then(|| old_at_once(self.began, old));
         }
         self.keep_shared_urls(&mut old);
         old.extend(self.targets.iter().cloned());

@@ -8,7 +8,9 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Full};
 use larder_semantics::Target;
 use larder_store::{Invalidation, InvalidationTarget};
-use larder_tower::{BodyInvalidation, CacheService, EffectiveTarget, FetchError, Invalidates, JsonFields, TagSource, WriteRules};
+use larder_tower::{
+    BodyInvalidation, CacheService, EffectiveTarget, FetchError, Invalidates, JsonFields, SentBefore, TagSource, WriteRules,
+};
 
 use crate::common::{self, Origin, Read, Reply, channel, frame, get, header, read, request, response, send, start, streaming, with_rules};
 
@@ -184,6 +186,24 @@ async fn a_write_without_any_answer_may_have_taken_place_unless_it_never_arrived
         }
         assert_eq!(x_cache(&cache, "/b").await, "HIT");
     }
+}
+
+/// A service that sends a DELETE again after a reset gets 404 where the first one was carried out.
+#[tokio::test]
+async fn a_write_that_failed_when_it_was_sent_again_may_have_taken_place_before() {
+    let origin = Origin::waiting(|request| async move {
+        if request.method() == "GET" {
+            return Ok(stored().build());
+        }
+        request.into_body().collect().await.expect("a body");
+        let mut answer = json("{}").status(404).build();
+        answer.extensions_mut().insert(SentBefore);
+        Ok(answer)
+    });
+    let cache = cache(origin);
+    stored_under(&cache, &["/a", "/write"]).await;
+    post(&cache, r#"{"from": "a"}"#).await;
+    assert_eq!((x_cache(&cache, "/a").await, x_cache(&cache, "/write").await), ("MISS".into(), "MISS".into()));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Response;
 use larder_config::Retry;
+use larder_tower::SentBefore;
 use larder_tower::clock::monotonic;
 use smallvec::{SmallVec, smallvec};
 
@@ -37,6 +38,7 @@ pub(crate) async fn again(
 ) -> Answer {
     let mut tries = Tries { servers: smallvec![server], moved: 0, repeated: 0 };
     let mut wish = spare.wish(retry, &answer);
+    let mut is_perhaps_done = false;
     while tries.may_go_on(wish, retry, upstream) {
         let server = upstream.pick(&spare.parts, spare.client.as_ref(), &tries.servers);
         if let Some(observer) = observer {
@@ -50,6 +52,7 @@ pub(crate) async fn again(
             None => asking.await,
             Some(observer) => observed(observer, (&server, tries.moved + tries.repeated), asking).await,
         };
+        is_perhaps_done |= may_have_arrived(&answer) || may_have_arrived(&next);
         // A server's own words are better than none.
         if next.is_err() && answer.is_ok() {
             // The exchange goes on with the one before.
@@ -64,6 +67,12 @@ pub(crate) async fn again(
         if !(may_have_arrived(&answer) && never_arrived(&next)) {
             answer = next;
         }
+    }
+    if is_perhaps_done
+        && !spare.parts.method.is_safe()
+        && let Ok(response) = &mut answer
+    {
+        response.extensions_mut().insert(SentBefore);
     }
     answer
 }

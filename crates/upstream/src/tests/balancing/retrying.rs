@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::{Method, Request};
 use larder_config::{PerMille, RetryMethods};
-use larder_tower::RequestBody;
 use larder_tower::clock::monotonic;
+use larder_tower::{RequestBody, SentBefore};
 
 use super::super::origin::{get, send};
 use super::{addressed, answering, answers, content, dead, named, origin, post, resetting, service, state};
@@ -59,6 +59,26 @@ async fn rfc9111_4_4_a_write_that_one_server_may_have_carried_out_has_not_failed
     let service = service(options);
     assert_eq!(content(&service, request).await, "connection_terminated");
     assert_eq!(service.stats().retries_total(), 2);
+}
+
+/// The first server's words are passed on, and so are the second's; neither says what the other has done.
+#[tokio::test]
+async fn rfc9111_4_4_the_answer_to_a_write_says_that_another_server_may_have_carried_it_out() {
+    let answer = |status: &str| answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"));
+    let (gone, busy) = (answer("404 Not Found").await, answer("503 Service Unavailable").await);
+    let refusing = dead();
+    for (servers, status, is_perhaps_done) in [
+        ([resetting().await, gone], 404, true),
+        ([busy, resetting().await], 503, true),
+        ([refusing.0, gone], 404, false),
+        ([busy, gone], 404, false),
+    ] {
+        let mut options = retrying(servers);
+        options.config.retry.as_mut().expect("a default").only = RetryMethods::Idempotent;
+        let request = Request::delete("/").header("host", "a.example").body(RequestBody::empty()).expect("request");
+        let response = send(&service(options), request).await.expect("response");
+        assert_eq!((response.status().as_u16(), response.extensions().get::<SentBefore>().is_some()), (status, is_perhaps_done));
+    }
 }
 
 #[tokio::test]
