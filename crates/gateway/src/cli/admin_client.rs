@@ -1,12 +1,14 @@
 //! The command line's client to a running gateway's admin listener.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
-use clap::Args;
+use clap::builder::TypedValueParser;
+use clap::parser::ValueSource;
+use clap::{Arg, Args, Command};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -78,11 +80,31 @@ impl AdminAddress {
     }
 }
 
+/// Where the admin listener is by default.
+pub(crate) const USUAL: &str = "127.0.0.1:8090";
+
+/// Reads where the admin listener is. An empty variable of the environment counts as not set, as it does for the gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct AddressParser;
+
+impl TypedValueParser for AddressParser {
+    type Value = AdminAddress;
+
+    fn parse_ref(&self, command: &Command, flag: Option<&Arg>, value: &OsStr) -> Result<AdminAddress, clap::Error> {
+        TypedValueParser::parse_ref(&AdminAddress::from_str, command, flag, value)
+    }
+
+    fn parse_ref_(&self, command: &Command, flag: Option<&Arg>, value: &OsStr, from: ValueSource) -> Result<AdminAddress, clap::Error> {
+        let is_unset = from == ValueSource::EnvVariable && value.is_empty();
+        self.parse_ref(command, flag, if is_unset { OsStr::new(USUAL) } else { value })
+    }
+}
+
 /// The flags of every command that asks a running gateway.
 #[derive(Clone, Debug, Args)]
 pub struct AdminFlags {
     /// The gateway's admin listener
-    #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
+    #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = USUAL, value_parser = AddressParser)]
     pub admin: AdminAddress,
     /// The variable of the environment that holds the token for the listener
     #[arg(long, value_name = "NAME", default_value = "LARDER_TOKEN")]
@@ -267,6 +289,14 @@ mod tests {
         for text in ["", "8090", "http://", "http://host", "https://host:1", "host:1/path", "host:99999", "a@host:1", ":8090"] {
             assert!(text.parse::<AdminAddress>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set_and_an_empty_flag_is_wrong() {
+        let parsed = |text: &str, from| AddressParser.parse_ref_(&Command::new("larder"), None, OsStr::new(text), from);
+        assert_eq!(parsed("", ValueSource::EnvVariable).map(|address| address.to_string()).ok().as_deref(), Some("127.0.0.1:8090"));
+        assert_eq!(parsed("a:1", ValueSource::EnvVariable).map(|address| address.to_string()).ok().as_deref(), Some("a:1"));
+        assert!(parsed(":1", ValueSource::EnvVariable).is_err() && parsed("", ValueSource::CommandLine).is_err());
     }
 
     /// A writer that fails.

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::admin_client::{AdminAddress, print};
+use super::admin_client::{AddressParser, AdminAddress, USUAL, print};
 use crate::config;
 
 /// Wrong usage, as clap has it too.
@@ -18,7 +18,7 @@ const USAGE: u8 = 2;
 #[derive(Debug, Args)]
 pub struct Ready {
     /// The gateway's admin listener
-    #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = "127.0.0.1:8090")]
+    #[arg(long, value_name = "ADDRESS", env = "LARDER_ADMIN_LISTEN", default_value = USUAL, value_parser = AddressParser)]
     pub admin: AdminAddress,
     /// How long it may take to answer, like 2s
     #[arg(long, value_name = "DURATION", default_value = "2s")]
