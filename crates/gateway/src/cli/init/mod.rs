@@ -82,8 +82,7 @@ impl Init {
             Some(upstream) => upstream.clone(),
             None => question::upstream()?,
         };
-        // The reader of the configuration has the words for what may be wrong with a URL.
-        if let Err(report) = config::from_flags(&upstream, None, &Overrides::default()) {
+        if let Err(report) = usable(&upstream) {
             report.print();
             return Ok(ExitCode::FAILURE);
         }
@@ -189,6 +188,13 @@ impl Init {
     }
 }
 
+/// Whether this is a backend's URL. The reader of the configuration has the words for what may be wrong with it; it reads it with any free ports for
+/// listeners, since the file gets others than the backend's.
+fn usable(upstream: &str) -> Result<(), Report> {
+    let anywhere = Some("127.0.0.1:0");
+    config::from_flags(upstream, None, &Overrides::default().with_flags(anywhere, anywhere)).map(|_| ())
+}
+
 fn away(url: &UpstreamUrl, error: &str) -> String {
     format!("no answer from {url}: {}\n  hint: is the backend running, and is the port right?", visible(error))
 }
@@ -225,5 +231,20 @@ fn told(shown: &str, text: &str) -> ExitCode {
             Report::print(&report);
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_on_the_usual_ports_of_larder_has_a_configuration_with_others() {
+        for url in ["http://127.0.0.1:8080", "http://127.0.0.1:8090"] {
+            assert!(usable(url).is_ok(), "{url}");
+            let text = Survey::new(url, None, &[]).draft();
+            assert!(config::parse("larder.toml", text.as_bytes(), &Overrides::default()).is_ok(), "{text}");
+        }
+        assert!(usable("127.0.0.1:8080").is_err());
     }
 }
