@@ -95,7 +95,9 @@ impl Tail {
     fn line(&self, event: &str) -> Option<String> {
         let data = event.lines().find_map(|line| line.strip_prefix("data: "))?;
         if event.starts_with("event: lost") {
-            return Some(format!("… {data} requests are not shown: they came faster than they were read\n"));
+            // Not among lines that another program reads.
+            eprintln!("… {data} requests are not shown: they came faster than they were read");
+            return None;
         }
         if self.gateway.json {
             return Some(format!("{data}\n"));
@@ -156,7 +158,7 @@ mod tests {
         let json = r#"{"timestamp":"t","client":"127.0.0.1","method":"GET","scheme":"http","host":"a","target":"/\u001b[2J","status":200,"duration_us":1500,"result":"HIT","reason":"fresh","route":null}"#;
         let line = tail(&[]).line(&format!("data: {json}\n\n")).expect("a line");
         assert_eq!(line, "t 127.0.0.1 GET http://a/\\u001b[2J 200 HIT fresh 1.5 ms -\n");
-        assert!(tail(&[]).line("event: lost\ndata: 7\n\n").is_some_and(|line| line.contains(" 7 requests")));
+        assert_eq!(tail(&["--json"]).line("event: lost\ndata: 7\n\n"), None, "told on stderr");
         assert_eq!(tail(&[]).line(":\n\n"), None);
         assert_eq!(tail(&["--json"]).line(&format!("data: {json}\n\n")), Some(format!("{json}\n")));
         let verbose = tail(&["-v"]).line(&format!("data: {json}\n\n")).expect("lines");
