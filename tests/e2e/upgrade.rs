@@ -104,6 +104,21 @@ async fn a_new_process_that_cannot_start_changes_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A supervisor that knows the old one alone believes that all has stopped.
+#[tokio::test]
+async fn a_process_that_is_stopped_while_a_new_one_starts_leaves_none() -> Result<()> {
+    let origin = Origin::start().await?;
+    let larder = Larder::before(&origin, "").await?;
+    larder.process().signal(Signal::USR2)?;
+    let started = Successor::of(&larder).await?;
+    larder.terminate()?;
+    assert!(larder.exited().await?.success());
+    let gone = || async { Ok(kill_process(started.0, Signal::CONT).is_err().then_some(())) };
+    wait::eventually("waiting for the new process to end", gone).await?;
+    tokio::net::TcpListener::bind(larder.address()).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_new_process_has_the_disk_and_the_purges_while_the_old_one_still_answers() -> Result<()> {
     let (origin, folder) = (Origin::start().await?, tempfile::TempDir::new()?);

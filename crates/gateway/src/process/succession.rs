@@ -10,8 +10,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
@@ -86,18 +85,17 @@ impl Handover {
         command.env_remove("LISTEN_PID").env_remove("LISTEN_FDNAMES");
         command.fd_mappings(mappings).map_err(|_| io::Error::other("two sockets would have one descriptor"))?;
         let child = command.spawn()?;
-        let (given_up, (tell, ended)) = (Arc::new(AtomicBool::new(false)), oneshot::channel());
-        let id = child.id();
-        let watched = Arc::clone(&given_up);
-        std::thread::spawn(move || watch(child, &watched, tell));
-        Ok(Successor { id, given_up, ended, word: UnixDatagram::from_std(own)? })
+        let (id, child, (tell, ended)) = (child.id(), Arc::new(Mutex::new(child)), oneshot::channel());
+        let watched = Arc::clone(&child);
+        std::thread::spawn(move || watch(&watched, tell));
+        Ok(Successor { id, child, ended, word: UnixDatagram::from_std(own)? })
     }
 }
 
 /// A process that was started and does not serve yet. It is killed if nobody waits for it any more.
 struct Successor {
     id: u32,
-    given_up: Arc<AtomicBool>,
+    child: Arc<Mutex<Child>>,
     ended: oneshot::Receiver<ExitStatus>,
     word: UnixDatagram,
 }
@@ -120,21 +118,25 @@ impl Successor {
 impl Drop for Successor {
     fn drop(&mut self) {
         // It serves, and is on its own.
-        let serves = self.id == 0;
-        self.given_up.store(!serves, Ordering::Release);
+        if self.id == 0 {
+            return;
+        }
+        // At once, since this process may be about to end. Its id is no other's as long as it was not waited for, which takes the lock.
+        if let Ok(mut child) = self.child.lock()
+            && matches!(child.try_wait(), Ok(None))
+        {
+            // It may have ended by now: then there is nothing to kill.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
-/// Waits for the end of a process, and brings it about once it is given up.
-fn watch(mut child: Child, given_up: &AtomicBool, tell: oneshot::Sender<ExitStatus>) {
+/// Waits for the end of a process.
+fn watch(child: &Mutex<Child>, tell: oneshot::Sender<ExitStatus>) {
     loop {
-        match child.try_wait() {
-            Ok(None) if given_up.load(Ordering::Acquire) => {
-                // It may have ended by now: then there is nothing to kill.
-                let _ = child.kill();
-                let _ = child.wait();
-                return;
-            }
+        let Ok(ended) = child.lock().map(|mut child| child.try_wait()) else { return };
+        match ended {
             Ok(None) => std::thread::sleep(LOOK),
             Ok(Some(status)) => {
                 let _ = tell.send(status);
