@@ -133,6 +133,10 @@ async fn each_limit_of_a_quota_is_told_by_the_name_of_the_quota() -> Result<()> 
     assert!(text.contains("100 given back") && text.contains("1.2 given back"), "{text}");
     assert_eq!(larder.admin("/limits/llm/blue").await?.status, 404, "nothing is used any more");
     assert_eq!(larder.admin("/limits/llm.cost.month").await?.status, 200, "and one of them by its own name, as ever");
+    ask(&larder, "green", "two").await?;
+    larder.metric_reaches("larder_limit_charged_total", &["limit=\"llm.cost.month\""], 2.4).await?;
+    let before = read(printed(&larder, &["limits", "llm", "green", "--give-back", "--json"])?.as_bytes())?;
+    assert_eq!(used(&before), [json!(100), json!(1.2)], "as JSON where it is asked for: {before:#}");
     Ok(())
 }
 

@@ -39,11 +39,12 @@ async fn urls_of_a_file_are_fetched_once_and_failures_make_the_command_fail() ->
     assert!(output.status.success() && jobs[0]["stored"] == 2, "{output:?}");
     assert_eq!([x_cache(&larder, "/a").await?, x_cache(&larder, "/b").await?], ["HIT", "HIT"]);
     let output = warm_with_input(&larder, good + "http://a.example/broken\n", &["--urls", "-"]).await?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        output.status.code() == Some(1) && told.contains("1 server-error") && told.contains("some of it could not be fetched"),
-        "{told}"
-    );
+    let (table, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.code() == Some(1) && table.contains("1 server-error"), "{output:?}");
+    assert!(told.ends_with("error: some of it could not be fetched\n"), "{told}");
+    let output = warm_with_input(&larder, "http://a.example/broken\n".to_owned(), &["--urls", "-", "--json"]).await?;
+    let jobs: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!((output.status.code(), &jobs[0]["failed"]), (Some(1), &json!(1)), "what failed is JSON, too");
     let output = warm_with_input(&larder, "/a\n".to_owned(), &["--urls", "-"]).await?;
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("`/a` is not a whole URL"), "{output:?}");
     Ok(())

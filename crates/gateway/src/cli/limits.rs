@@ -43,6 +43,9 @@ impl Limits {
             parts.chain([&self.name, &self.client].into_iter().flatten().map(|part| format!("/{}", encoded(part)))).collect();
         if self.give_back {
             let answer = self.gateway.delete(&target).await?;
+            if self.gateway.json {
+                return Ok(format!("{answer:#}"));
+            }
             let before: OneOrQuota<ClientReport, LimitClientReport> = self.gateway.known(answer)?;
             return Ok(before
                 .map(|one| vec![given_back(one)], |several| several.iter().map(|one| given_back(&one.client)).collect())

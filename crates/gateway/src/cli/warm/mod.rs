@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::admin_client::AdminFlags;
+use super::admin_client::{AdminFlags, put};
 use crate::jobs::JobReport;
 use progress::Progress;
 use table::table;
@@ -80,11 +80,14 @@ impl Warm {
             true => format!("{:#}", serde_json::to_value(&ended).unwrap_or_default()),
             false => table(&ended),
         };
-        match ended.iter().any(|job| job.failed > 0) {
-            _ if was_stopped => Err(format!("stopped\n{text}")),
-            true => Err(format!("some of it could not be fetched\n{text}")),
-            false => Ok(text),
-        }
+        let failure = match ended.iter().any(|job| job.failed > 0) {
+            _ if was_stopped => "stopped",
+            true => "some of it could not be fetched",
+            false => return Ok(text),
+        };
+        // How the jobs have ended is the answer, whatever comes of it.
+        put(&text)?;
+        Err(failure.to_owned())
     }
 
     /// Waits for the end of jobs, which Ctrl-C brings about. Returns how they have ended, and whether it has come.
