@@ -58,6 +58,9 @@ pub(crate) enum FoundBody {
     Selecting,
 }
 
+/// The entry of a hash, where one is known. An error: there is one, and nobody knows of which fetch.
+pub(super) type Known = Result<Option<(Header, Entry)>, ReadError>;
+
 impl Engine {
     /// Whether there may be an entry of this hash.
     pub(crate) fn knows(&self, hash: u64) -> bool {
@@ -126,8 +129,8 @@ impl Engine {
         error
     }
 
-    /// The known entry of this hash and no other, for a writer. An error: there is one, and nobody knows of which fetch.
-    pub(super) fn known(&self, hash: u64) -> Result<Option<(Header, Entry)>, ReadError> {
+    /// The known entry of this hash and no other, for a writer.
+    pub(super) fn known(&self, hash: u64) -> Known {
         let Some(location) = self.index.get(hash) else { return Ok(None) };
         let Some((_pin, life)) = self.pin(location.slot()) else { return Ok(None) };
         let read = self.read_entry(location, life, Access::Waiting)?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use larder_store::LogPosition;
 
 use super::parts::Parts;
-use super::read::ReadError;
+use super::read::{Known, ReadError};
 use super::{Engine, count};
 use crate::index::Location;
 use crate::record::entry::{Body, Entry, PartPlace};
@@ -188,7 +188,7 @@ impl Engine {
 
     /// Nothing up to this fetch is stored from here on. With what is known of the hash: under the lock, so that the commit of a body that arrived is over,
     /// and its entry known, or it is still to come, and finds the removal.
-    fn begin_removal(&self, hash: u64, fetch: u64) -> (MutexGuard<'_, Writer>, Result<Option<(Header, Entry)>, ReadError>) {
+    fn begin_removal(&self, hash: u64, fetch: u64) -> (MutexGuard<'_, Writer>, Known) {
         let (place, known) = (self.index.get(hash), self.known(hash));
         let writer = self.writer();
         self.spooling.remove(hash, fetch);

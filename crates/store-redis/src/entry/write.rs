@@ -198,7 +198,7 @@ async fn extend(tier: &Arc<Tier>, entry_key: &EntryKey, response: &StoredRespons
 
 /// Drops the entry unless a fetch later than `fetch` has replaced it.
 pub(crate) async fn remove(tier: &Arc<Tier>, entry: EntryKey, fetch: u64, why: &Removal) -> Result<(), RemoteError> {
-    let mark = why.is_marked().then(|| millis(MARKED).to_string()).unwrap_or_default();
+    let mark = if why.is_marked() { millis(MARKED).to_string() } else { String::new() };
     let call = scripts::REMOVE.call().key(entry.entry()).arg(ordered(fetch)).arg(mark).arg(u8::from(why.spares_variants()));
     let call = &call;
     let work = |mut connection| async move { call.invoke::<(String, String)>(&mut connection).await };
