@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use larder_semantics::GuardMode;
+use larder_semantics::{GuardMode, Timestamp};
 use larder_store::{Epoch, Ledger, SEGMENT};
 use larder_tower::clock::Clock;
 use larder_tower::{Cache, CacheService, EffectiveTarget, RequestBody, Tiers};
@@ -381,12 +381,13 @@ async fn a_body_that_a_tier_takes_leaves_no_earlier_answer_in_a_tier_behind_it()
         streaming(200, Full::new(body).map_err(Into::into).boxed_unsync()).header("cache-control", "max-age=60")
     });
     let shared = Arc::new(FakeTier::shared("shared", &Arc::default()));
-    // The second replica has nothing of the first answer in its memory.
-    for (target, is_left) in [("/a", true), ("/a?no_cache", false)] {
+    // The second replica has nothing of the first answer in its memory, and fetches later: within a millisecond chance would say which of two is the later one.
+    for (target, seconds, is_left) in [("/a", 0, true), ("/a?no_cache", 1, false)] {
+        let start = Timestamp::from_secs(u64::from(common::START.as_secs()) + seconds);
         let (ledger, shelf) = (Arc::new(Ledger::default()), Arc::new(Shelf::default()));
         ledger.enter(Epoch::of("one"));
         let tiers = Tiers::new().then(shelf as _).then(Arc::clone(&shared) as _);
-        let cache = Cache::builder(64 << 20).max_in_memory(100_000).clock(Clock::manual(common::START).0).ledger(ledger).tiers(tiers);
+        let cache = Cache::builder(64 << 20).max_in_memory(100_000).clock(Clock::manual(start).0).ledger(ledger).tiers(tiers);
         let rules = Arc::new(common::builder().max_object(64 << 20).build());
         let cache = CacheService::new(origin.clone(), cache.build(), rules);
         send(&cache, get(target)).await.body.expect("whole");
