@@ -105,7 +105,8 @@ async fn an_upgrade_teaches_and_is_refused_as_any_request() {
         let request = request.header("connection", "upgrade").header("upgrade", "websocket").body(RequestBody::empty()).expect("request");
         let connection = ClientConnection { peer: [127, 0, 0, 1].into(), secure: false, version: http::Version::HTTP_11 };
         let guard = Arc::new(());
-        service.upgrade(request, TunnelClient { connection, idle: Duration::from_secs(60), first_byte_timeout: None, guard, observer: None })
+        service
+            .upgrade(request, TunnelClient { connection, idle: Duration::from_secs(60), first_byte_timeout: None, guard, observer: None })
     };
     assert_eq!(upgrade().await.expect("response").status(), 429);
     assert!(matches!(upgrade().await.map(|response| response.status()), Err(UpstreamError::Limited(_))));

@@ -137,7 +137,11 @@ fn a_response_that_was_cut_off_or_failed_has_cost_what_it_says() {
     for end in ["response.incomplete", "response.failed"] {
         let stream = format!("event: {end}\ndata: {{\"type\":\"{end}\",\"response\":{RESPONSE}}}\n\n");
         let Judged { is_fit, usage, model, .. } = judged(Api::Responses, AnswerForm::Events, &stream);
-        assert_eq!((is_fit, usage.map(|usage| (usage.input, usage.output)), model.as_deref()), (false, Some((8, 2)), Some("gpt-5")), "{end}");
+        assert_eq!(
+            (is_fit, usage.map(|usage| (usage.input, usage.output)), model.as_deref()),
+            (false, Some((8, 2)), Some("gpt-5")),
+            "{end}"
+        );
     }
 }
 
