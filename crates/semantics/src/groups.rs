@@ -17,12 +17,13 @@ const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-grou
 pub struct CacheGroup(String);
 
 impl CacheGroup {
+    /// Whether a stored response has the field.
+    pub fn are_named_by(head: &StoredHead) -> bool {
+        head.headers.get(&CACHE_GROUPS).is_some()
+    }
+
     /// Those that a stored response belongs to. `url`: the part of its key.
     pub fn of_stored(url: &str, head: &StoredHead) -> Vec<Self> {
-        // Nearly none names any, and names are read without their values.
-        if head.headers.get(&CACHE_GROUPS).is_none() {
-            return Vec::new();
-        }
         let lines = head.headers.lines().filter(|(name, _)| **name == CACHE_GROUPS).map(|(_, value)| value);
         Self::listed(url, lines)
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use larder_semantics::content::Asked;
 use larder_semantics::content::rpc::RpcRequest;
-use larder_semantics::{Policy, Reason, StatusTtls, StoredHead, TtlMode, may_steer};
+use larder_semantics::{CacheGroup, Policy, Reason, StatusTtls, StoredHead, TtlMode, may_steer};
 use larder_store::{Lease, Lookup, Position, Remembered, StoredResponse, Tag, Tags};
 use tokio::sync::oneshot;
 
@@ -249,10 +249,11 @@ impl Fetch {
 
     /// Adds those of the groups that a head which is to be stored names.
     pub(super) fn tag_by_groups(&mut self, head: &StoredHead) {
-        let groups = group_tags(self.request.key.url(), head);
-        if groups.is_empty() {
+        // Nearly none names any, and where the URL stands in a key has to be looked for.
+        if !CacheGroup::are_named_by(head) {
             return;
         }
+        let groups = group_tags(self.request.key.url(), head);
         match Tag::joined(&self.tags, &groups) {
             Some(tags) => self.tags = tags,
             None => self.naming = Naming::TooMany,
