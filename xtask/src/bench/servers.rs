@@ -313,7 +313,7 @@ impl Setup<'_> {
     /// It reads past the page cache, so that a cache of its own in memory stands for that. One thread does all, as with the others.
     fn ats(&self) -> Result<Vec<String>> {
         let (directory, port, origin) = (self.directory.display(), self.ports[0], self.origin);
-        for folder in ["cache", "log", "run"] {
+        for folder in ["cache", "logs", "run"] {
             fs::create_dir_all(self.directory.join(folder))?;
         }
         let settings = [
@@ -338,7 +338,7 @@ impl Setup<'_> {
             &format!(
                 "prefix: /usr\nexec_prefix: /usr\nbindir: /usr/bin\nsbindir: /usr/bin\nincludedir: /usr/include\n\
                  libdir: /usr/lib/trafficserver\nlibexecdir: /usr/lib/trafficserver/modules\nsysconfdir: {directory}\n\
-                 datadir: {directory}/cache\nlocalstatedir: {directory}\nruntimedir: {directory}/run\nlogdir: {directory}/log\n\
+                 datadir: {directory}/cache\nlocalstatedir: {directory}\nruntimedir: {directory}/run\nlogdir: {directory}/logs\n\
                  cachedir: {directory}/cache\n"
             ),
         )?;
