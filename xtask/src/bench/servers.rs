@@ -100,7 +100,7 @@ impl Kind {
             encrypted if encrypted.has_tls() => matches!(self, Self::Larder | Self::Nginx | Self::Haproxy),
             disk if disk.is_on_disk() => matches!(self, Self::BareHyper | Self::Larder | Self::Nginx | Self::Ats),
             growth if growth.is_about_growth() => matches!(self, Self::BareHyper | Self::Larder),
-            // It takes the place of nginx where there is a disk; in memory it was never among the fastest.
+            // It is there for its disk, beside nginx's.
             _ => self != Self::Ats,
         }
     }

@@ -2,12 +2,14 @@
 
 use crate::common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use common::{Origin, builder, channel, frame, get, response, send, start, streaming, with_rules};
+use http_body_util::channel::Sender;
 use larder_semantics::GuardMode;
-use larder_tower::{CacheService, Pressure};
+use larder_tower::{BoxError, CacheService, Pressure};
 use tokio::sync::Semaphore;
 
 /// Counts as one for as long as it lives.
@@ -24,6 +26,23 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+/// What sends the bodies that an origin has begun.
+type Senders = Arc<Mutex<Vec<Sender<Bytes, BoxError>>>>;
+
+/// A cache before an origin whose bodies the test sends, and where others wait for the places of its exchanges.
+fn streamed() -> (CacheService<Origin>, Senders, Pressure) {
+    let bodies = Senders::default();
+    let script = Arc::clone(&bodies);
+    let origin = Origin::new(move |_| {
+        let (sender, body) = channel();
+        script.lock().unwrap().push(sender);
+        streaming(200, body).header("cache-control", "max-age=60")
+    });
+    let pressure = Pressure::default();
+    let rules = builder().pressure(pressure.clone()).build();
+    (with_rules(origin, rules).0, bodies, pressure)
 }
 
 /// A cache before an origin that answers when the gate lets it, the exchanges that are open at it, and where others wait for their places.
@@ -99,16 +118,7 @@ async fn an_exchange_that_others_follow_is_not_given_up() {
 
 #[tokio::test]
 async fn a_body_without_readers_is_given_up_and_one_with_readers_is_not() {
-    let bodies = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let script = Arc::clone(&bodies);
-    let origin = Origin::new(move |_| {
-        let (sender, body) = channel();
-        script.lock().unwrap().push(sender);
-        streaming(200, body).header("cache-control", "max-age=60")
-    });
-    let pressure = Pressure::default();
-    let rules = builder().pressure(pressure.clone()).build();
-    let cache = with_rules(origin, rules).0;
+    let (cache, bodies, pressure) = streamed();
     let mut asking = Vec::new();
     for target in ["/read", "/left"] {
         asking.push(start(&cache, [get(target)]).pop().expect("one").await.expect("an answer").response.into_body());
@@ -132,7 +142,7 @@ async fn a_body_without_readers_is_given_up_and_one_with_readers_is_not() {
 /// Under a guard that refuses, others get a body at its end only.
 #[tokio::test]
 async fn a_body_for_whose_end_others_wait_is_not_given_up() {
-    let bodies = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let bodies = Senders::default();
     let script = Arc::clone(&bodies);
     let origin = Origin::new(move |_| {
         let (sender, body) = channel();
@@ -187,16 +197,7 @@ async fn a_refresh_in_the_background_is_not_given_up() {
 
 #[tokio::test]
 async fn a_body_whose_reader_leaves_while_others_wait_is_given_up_at_once() {
-    let bodies = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let script = Arc::clone(&bodies);
-    let origin = Origin::new(move |_| {
-        let (sender, body) = channel();
-        script.lock().unwrap().push(sender);
-        streaming(200, body).header("cache-control", "max-age=60")
-    });
-    let pressure = Pressure::default();
-    let rules = builder().pressure(pressure.clone()).build();
-    let cache = with_rules(origin, rules).0;
+    let (cache, bodies, pressure) = streamed();
     let mut body = start(&cache, [get("/a")]).pop().expect("one").await.expect("an answer").response.into_body();
     let mut sender = bodies.lock().unwrap().pop().expect("it was asked");
     sender.send_data("first".into()).await.expect("somebody reads");
